@@ -1,0 +1,124 @@
+"""What all commands share: options, output, progress and exit codes.
+
+Standard output carries a command's result and nothing else; progress, notices and errors
+go to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from toolkit.errors import ResourceError, ToolkitError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+INTERRUPTED = 130
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def json_option(function: _Function) -> _Function:
+    """Add `--json` as the keyword `as_json`."""
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Print one JSON document and nothing else.",
+    )(function)
+
+
+def force_option(function: _Function) -> _Function:
+    """Add `--force`."""
+    return click.option("--force", is_flag=True, help="Replace an output that exists.")(
+        function
+    )
+
+
+def schema_option(function: _Function) -> _Function:
+    """Add `--schema`."""
+    return click.option(
+        "--schema",
+        metavar="NAME|FILE",
+        help="Built-in schema (hockey, lacrosse, crowdpose, coco) or a schema file.",
+    )(function)
+
+
+def echo_json(document: object) -> None:
+    """Print one JSON document; NaN is refused, never printed."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def notice(message: str) -> None:
+    """Print a notice to standard error."""
+    click.echo(message, err=True)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console for tables (standard output) or progress (standard error)."""
+    from rich.console import Console  # lazy: rich costs 0.1 s
+
+    return Console(stderr=stderr, soft_wrap=False)
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error; call the function it gives with (done, total)."""
+    from rich.progress import (  # lazy: rich costs 0.1 s
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(label, total=None)
+
+        def update(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield update
+
+
+def run(command: click.Command, arguments: list[str] | None = None) -> None:
+    """Run a command and leave with its exit code; an error is one line, no traceback."""
+    argv = sys.argv[1:] if arguments is None else arguments
+    try:
+        result = command.main(args=argv, prog_name="toolkit", standalone_mode=False)
+    except click.exceptions.Abort:
+        _fail("interrupted", INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except ToolkitError as error:
+        _fail(str(error), error.exit_code, debug="--debug" in argv)
+    except KeyboardInterrupt:
+        _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output (`head`, a pager) left: that is no error of ours.
+        sys.stderr.close()
+        sys.exit(0)
+    except MemoryError:
+        _fail("out of memory", ResourceError.exit_code, debug="--debug" in argv)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _fail(message: str, exit_code: int, *, debug: bool = False) -> None:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"Error: {message}" if exit_code != INTERRUPTED else message, err=True)
+    sys.exit(exit_code)

@@ -1,0 +1,434 @@
+"""Overlays: annotations and predictions drawn over the image, nothing hidden.
+
+What is drawn, and how to read it:
+
+* truth in green (body) and orange (extension), a prediction in blue and magenta;
+* a filled disc is a visible keypoint, a ring an occluded one;
+* a yellow diamond round a keypoint says that it lies outside its own human box;
+* a solid white line is the human box, a dashed one the crop that a network would see;
+* where a keypoint lies outside the image, the canvas grows so that it is shown; the part
+  beyond the image is hatched.
+
+Small images and small regions are enlarged before drawing, and line widths follow the size
+of the person, so that an overlay is legible at any size. Pixel centres are at whole numbers:
+image point p lies at `p * scale + origin` on the canvas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.annotations import Annotations, Predictions, Visibility
+from toolkit.geometry import expand_to_aspect, inside_box
+
+if TYPE_CHECKING:
+    from toolkit.schema import Schema
+
+Floats = NDArray[np.float64]
+Pixels = NDArray[np.uint8]
+Color = tuple[int, int, int]
+
+TRUTH_BODY: Color = (64, 220, 110)
+TRUTH_STICK: Color = (255, 150, 30)
+PREDICTED_BODY: Color = (80, 170, 255)
+PREDICTED_STICK: Color = (245, 80, 215)
+BOX: Color = (255, 255, 255)
+OUTSIDE: Color = (255, 235, 60)
+DARK: Color = (16, 18, 24)
+MARGIN: Color = (58, 62, 72)
+HATCH: Color = (72, 77, 89)
+
+MIN_CANVAS = 720  # px on the long side; smaller images are enlarged
+MAX_MARGIN = 1.0  # of the image's own size: keypoints further out are cut off
+CROP_ASPECT, CROP_PADDING = 0.75, 1.25
+_SHIFT = 4  # OpenCV draws at 1/16 px
+_ONE = 1 << _SHIFT
+
+Marker = Literal["disc", "ring"]
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """A drawing, and where image points lie on it.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB.
+        scale: Canvas px for one image px.
+        origin: (2,) canvas position of image point (0, 0).
+    """
+
+    pixels: Pixels
+    scale: float
+    origin: Floats
+
+    def locate(self, points: Floats) -> Floats:
+        """Canvas positions of (..., 2) image points."""
+        return points * self.scale + self.origin
+
+
+@dataclass(frozen=True)
+class _People:
+    """Skeletons to draw in one pair of colours."""
+
+    schema: Schema
+    keypoints: Floats  # (N, K, 2), NaN where there is nothing to draw
+    rings: NDArray[np.bool_]  # (N, K)
+    outside: NDArray[np.bool_]  # (N, K)
+    size: Floats  # (N,) px, sets the widths
+    body: Color
+    stick: Color
+
+
+def draw_image(
+    image: Pixels,
+    truth: Annotations | None = None,
+    predictions: Predictions | None = None,
+    *,
+    view_xywh: Floats | None = None,
+    long_side: int = MIN_CANVAS,
+    crops: bool = True,
+) -> Canvas:
+    """Draw the people of one image.
+
+    Args:
+        image: (H, W, 3) RGB.
+        truth: its annotations, if any.
+        predictions: its predictions, if any; a prediction's own box, or that of the
+            annotation that it names, says what is outside.
+        view_xywh: the region to show, in image px; None shows the image and every
+            keypoint beyond it.
+        long_side: the canvas is enlarged to at least this many px; a view to exactly this.
+        crops: whether to draw the network's crop beside the human box.
+    """
+    groups = []
+    if truth is not None and len(truth):
+        groups.append(_from_truth(truth))
+    if predictions is not None and len(predictions):
+        groups.append(_from_predictions(predictions, truth))
+    canvas = _make_canvas(image, groups, view_xywh, long_side)
+    if truth is not None and len(truth):
+        _draw_boxes(canvas, truth.bbox_xywh, crops=crops)
+    elif predictions is not None and len(predictions):
+        _draw_boxes(canvas, predictions.bbox_xywh, crops=crops)
+    for people in groups:
+        for row in range(len(people.keypoints)):
+            _draw_person(canvas, people, row)
+    return canvas
+
+
+def instance_view(
+    bbox_xywh: Floats, points: Floats, *, aspect: float = 1.0, margin: float = 0.08
+) -> Floats:
+    """A region that shows one instance whole: its box and every finite point.
+
+    Args:
+        bbox_xywh: (4,) px.
+        points: (..., 2) px, NaN ignored.
+        aspect: width over height of the region.
+        margin: free space round it, as a share of its size.
+
+    Returns:
+        (4,) px, xywh; may reach beyond the image.
+    """
+    corners = np.stack([bbox_xywh[:2], bbox_xywh[:2] + bbox_xywh[2:]])
+    finite = points.reshape(-1, 2)
+    finite = finite[np.isfinite(finite).all(axis=1)]
+    both = np.concatenate([corners, finite])
+    low, high = both.min(axis=0), both.max(axis=0)
+    tight = np.concatenate([low, np.maximum(high - low, 1.0)])
+    return np.asarray(expand_to_aspect(tight[None], aspect, 1 + 2 * margin)[0])
+
+
+def legend(schema: Schema, width: int, *, predicted: bool) -> Pixels:
+    """A strip of `width` px that says what the colours and markers mean."""
+    entries: list[tuple[str, Color, str]] = [("line", TRUTH_BODY, "body")]
+    if schema.is_extension.any():
+        entries.append(("line", TRUTH_STICK, "extension"))
+    if predicted:
+        entries.append(("line", PREDICTED_BODY, "predicted body"))
+        if schema.is_extension.any():
+            entries.append(("line", PREDICTED_STICK, "predicted extension"))
+    entries += [
+        ("disc", TRUTH_BODY, "visible"),
+        ("ring", TRUTH_BODY, "occluded"),
+        ("diamond", OUTSIDE, "outside the box"),
+        ("box", BOX, "human box"),
+        ("dash", BOX, "crop"),
+        ("hatch", HATCH, "beyond the image"),
+    ]
+    return _legend_strip(entries, width)
+
+
+def contact_sheet(tiles: list[Pixels], columns: int, gap: int = 6) -> Pixels:
+    """Tiles of one size in rows, on a dark ground."""
+    height, width = tiles[0].shape[:2]
+    rows = -(-len(tiles) // columns)
+    sheet = np.full(
+        (rows * (height + gap) + gap, columns * (width + gap) + gap, 3), DARK, np.uint8
+    )
+    for index, tile in enumerate(tiles):
+        top = gap + index // columns * (height + gap)
+        left = gap + index % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = tile
+    return sheet
+
+
+def encode_jpeg(pixels: Pixels, quality: int = 90) -> bytes:
+    """The drawing as a JPEG file's bytes; the same pixels give the same bytes."""
+    return _encode(pixels, "JPEG", quality)
+
+
+def encode_png(pixels: Pixels) -> bytes:
+    """The drawing as a PNG file's bytes; the same pixels give the same bytes."""
+    return _encode(pixels, "PNG", 0)
+
+
+def fit_within(pixels: Pixels, long_side: int) -> Pixels:
+    """The drawing, made smaller where its long side is longer than that."""
+    import cv2  # lazy: opencv
+
+    factor = long_side / max(pixels.shape[:2])
+    if factor >= 1:
+        return pixels
+    size = (round(pixels.shape[1] * factor), round(pixels.shape[0] * factor))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _encode(pixels: Pixels, kind: str, quality: int) -> bytes:
+    import io
+
+    from PIL import Image  # lazy: pillow
+
+    stream = io.BytesIO()
+    options = {"quality": quality, "subsampling": 0} if kind == "JPEG" else {}
+    Image.fromarray(pixels).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def _from_truth(truth: Annotations) -> _People:
+    outside = truth.labelled & ~inside_box(truth.keypoints, truth.bbox_xywh)
+    has_box = np.isfinite(truth.bbox_xywh).all(axis=1)
+    return _People(
+        schema=truth.schema,
+        keypoints=truth.keypoints,
+        rings=truth.visibility == Visibility.OCCLUDED,
+        outside=outside & has_box[:, None],
+        size=_person_size(truth.keypoints, truth.bbox_xywh),
+        body=TRUTH_BODY,
+        stick=TRUTH_STICK,
+    )
+
+
+def _from_predictions(predictions: Predictions, truth: Annotations | None) -> _People:
+    boxes = predictions.bbox_xywh.copy()
+    if truth is not None:
+        row_of = {int(key): row for row, key in enumerate(truth.instance_id)}
+        for row, key in enumerate(predictions.annotation_id):
+            if int(key) in row_of:
+                boxes[row] = truth.bbox_xywh[row_of[int(key)]]
+    has_box = np.isfinite(boxes).all(axis=1)
+    outside = ~inside_box(predictions.keypoints, boxes) & has_box[:, None]
+    return _People(
+        schema=predictions.schema,
+        keypoints=predictions.keypoints,
+        rings=np.zeros(predictions.keypoints.shape[:2], bool),
+        outside=outside,
+        size=_person_size(predictions.keypoints, boxes),
+        body=PREDICTED_BODY,
+        stick=PREDICTED_STICK,
+    )
+
+
+def _person_size(keypoints: Floats, bbox_xywh: Floats) -> Floats:
+    """(N,) size in px: the box's, else the extent of the keypoints."""
+    size = np.sqrt(np.clip(bbox_xywh[:, 2:], 0, None).prod(axis=1))
+    for row in np.flatnonzero(~np.isfinite(size)):
+        finite = keypoints[row][np.isfinite(keypoints[row]).all(axis=1)]
+        size[row] = np.ptp(finite, axis=0).max() if len(finite) else 100.0
+    return size
+
+
+def _make_canvas(
+    image: Pixels, groups: list[_People], view_xywh: Floats | None, long_side: int
+) -> Canvas:
+    """The image on a hatched ground that is large enough for every keypoint."""
+    import cv2  # lazy: opencv
+
+    height, width = image.shape[:2]
+    if view_xywh is None:
+        low, high = _extent(width, height, groups)
+        scale = float(max(1, -(-long_side // max(width, height))))
+    else:
+        low, high = view_xywh[:2], view_xywh[:2] + view_xywh[2:]
+        scale = long_side / float(max(high - low))
+    size = np.maximum(np.rint((high - low) * scale), 1).astype(int)
+    origin = -low * scale + (scale - 1) / 2
+    pixels = _hatched(int(size[0]), int(size[1]))
+    affine = np.array([[scale, 0, origin[0]], [0, scale, origin[1]]])
+    shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    cv2.warpAffine(
+        image,
+        affine,
+        (int(size[0]), int(size[1])),
+        dst=pixels,
+        flags=shrinking,
+        borderMode=cv2.BORDER_TRANSPARENT,
+    )
+    return Canvas(pixels, scale, origin)
+
+
+def _extent(width: int, height: int, groups: list[_People]) -> tuple[Floats, Floats]:
+    """Lower and upper corner of a region that holds the image and all keypoints."""
+    size = np.array([width, height], dtype=np.float64)
+    low, high = np.zeros(2), size.copy()
+    for people in groups:
+        points = people.keypoints[np.isfinite(people.keypoints).all(axis=2)]
+        if len(points) and not ((points >= 0) & (points < size)).all():
+            room = max(8.0, float(people.size.mean()) * 0.08)
+            low = np.minimum(low, points.min(axis=0) - room)
+            high = np.maximum(high, points.max(axis=0) + room)
+    limit = MAX_MARGIN * size
+    return np.floor(np.maximum(low, -limit)), np.ceil(np.minimum(high, size + limit))
+
+
+def _hatched(width: int, height: int) -> Pixels:
+    """A ground that nobody takes for a picture."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    stripe = (rows + columns) // 6 % 3 == 0
+    return np.where(stripe[:, :, None], HATCH, MARGIN).astype(np.uint8)
+
+
+def _draw_boxes(canvas: Canvas, bbox_xywh: Floats, *, crops: bool) -> None:
+    for box in bbox_xywh[np.isfinite(bbox_xywh).all(axis=1)]:
+        if box[2] <= 0 or box[3] <= 0:
+            continue
+        width = _line_width(canvas, float(np.sqrt(box[2] * box[3]))) * 0.6
+        _rectangle(canvas, box, width, dashed=False)
+        if crops:
+            crop = expand_to_aspect(box[None], CROP_ASPECT, CROP_PADDING)[0]
+            _rectangle(canvas, crop, width * 0.7, dashed=True)
+
+
+def _rectangle(canvas: Canvas, box: Floats, width: float, *, dashed: bool) -> None:
+    corners = box[:2] + np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * box[2:]
+    points = canvas.locate(corners)
+    for start, end in zip(points, np.roll(points, -1, axis=0), strict=True):
+        pieces = _dashes(start, end, 9.0 + 2 * width) if dashed else [(start, end)]
+        for a, b in pieces:
+            _line(canvas.pixels, a, b, DARK, width + 1.5)
+        for a, b in pieces:
+            _line(canvas.pixels, a, b, BOX, width)
+
+
+def _dashes(start: Floats, end: Floats, length: float) -> list[tuple[Floats, Floats]]:
+    count = max(1, int(np.linalg.norm(end - start) // length)) | 1
+    stops = np.linspace(0, 1, count + 1)[:, None] * (end - start) + start
+    return [(stops[i], stops[i + 1]) for i in range(0, count, 2)]
+
+
+def _draw_person(canvas: Canvas, people: _People, row: int) -> None:
+    """Edges first, then markers, body under extension."""
+    points = canvas.locate(people.keypoints[row])
+    drawable = np.isfinite(points).all(axis=1)
+    width = _line_width(canvas, float(people.size[row]))
+    is_extension = people.schema.is_extension
+    for a, b in people.schema.edge_index:
+        if drawable[a] and drawable[b]:
+            color = people.stick if is_extension[a] or is_extension[b] else people.body
+            _line(canvas.pixels, points[a], points[b], DARK, width + 1.5)
+            _line(canvas.pixels, points[a], points[b], color, width)
+    for index in np.argsort(is_extension, kind="stable"):
+        if drawable[index]:
+            color = people.stick if is_extension[index] else people.body
+            marker: Marker = "ring" if people.rings[row, index] else "disc"
+            radius = width * (1.9 if is_extension[index] else 1.5) + 1.0
+            if people.outside[row, index]:
+                _diamond(canvas.pixels, points[index], radius * 1.9 + 2, width * 0.6)
+            _mark(canvas.pixels, points[index], radius, color, marker)
+
+
+def _line_width(canvas: Canvas, person_px: float) -> float:
+    """Width in canvas px for a person of that size in image px."""
+    return float(np.clip(0.011 * person_px * canvas.scale, 1.2, 7.0))
+
+
+def _line(pixels: Pixels, a: Floats, b: Floats, color: Color, width: float) -> None:
+    import cv2  # lazy: opencv
+
+    cv2.line(
+        pixels, _fixed(a), _fixed(b), color, max(1, round(width)), cv2.LINE_AA, _SHIFT
+    )
+
+
+def _mark(
+    pixels: Pixels, at: Floats, radius: float, color: Color, marker: Marker
+) -> None:
+    import cv2  # lazy: opencv
+
+    def disc(size: float, fill: Color) -> None:
+        cv2.circle(
+            pixels, _fixed(at), round(size * _ONE), fill, -1, cv2.LINE_AA, _SHIFT
+        )
+
+    disc(radius + 1.2, DARK)
+    disc(radius, color)
+    if marker == "ring":
+        disc(radius * 0.55, DARK)
+
+
+def _diamond(pixels: Pixels, at: Floats, radius: float, width: float) -> None:
+    corners = at + radius * np.array([[0, -1], [1, 0], [0, 1], [-1, 0]])
+    for color, extra in ((DARK, 1.5), (OUTSIDE, 0.0)):
+        for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+            _line(pixels, a, b, color, max(1.0, width) + extra)
+
+
+def _fixed(point: Floats) -> tuple[int, int]:
+    """OpenCV's fixed-point position, far outside points brought within its range."""
+    x, y = np.clip(np.rint(point * _ONE), -(2**26), 2**26)
+    return int(x), int(y)
+
+
+def _legend_strip(entries: list[tuple[str, Color, str]], width: int) -> Pixels:
+    """Symbols and words, wrapped into as many lines as the width asks for."""
+    from PIL import Image, ImageDraw, ImageFont  # lazy: pillow
+
+    font = ImageFont.load_default(size=13)
+    places, x, y = [], 10, 6
+    for _, _, text in entries:
+        step = 34 + int(font.getlength(text)) + 14
+        if x + step > width and x > 10:
+            x, y = 10, y + 22
+        places.append((x, y))
+        x += step
+    strip = Image.new("RGB", (width, y + 26), DARK)
+    pen = ImageDraw.Draw(strip)
+    for (left, top), (_, _, text) in zip(places, entries, strict=True):
+        pen.text((left + 32, top + 1), text, fill=(235, 238, 245), font=font)
+    pixels = np.array(strip, dtype=np.uint8)
+    for (left, top), (symbol, color, _) in zip(places, entries, strict=True):
+        _symbol(pixels, symbol, color, np.array([left + 13.0, top + 9.0]))
+    return pixels
+
+
+def _symbol(pixels: Pixels, symbol: str, color: Color, at: Floats) -> None:
+    """One legend symbol of 24 x 16 px."""
+    reach = np.array([11.0, 0.0])
+    if symbol == "line":
+        _line(pixels, at - reach, at + reach, color, 3)
+    elif symbol in ("disc", "ring"):
+        _mark(pixels, at, 5.0, color, "ring" if symbol == "ring" else "disc")
+    elif symbol == "diamond":
+        _diamond(pixels, at, 7.0, 1.5)
+    elif symbol == "hatch":
+        x, y = int(at[0]), int(at[1])
+        pixels[y - 6 : y + 7, x - 11 : x + 12] = _hatched(23, 13)
+    else:
+        corner = np.array([10.0, 6.0])
+        frame = Canvas(pixels, 1.0, np.zeros(2))
+        box = np.concatenate([at - corner, 2 * corner])
+        _rectangle(frame, box, 1.0, dashed=symbol == "dash")
