@@ -17,6 +17,28 @@ from toolkit.schema import HeadSizeStep, Keypoint, Schema
 ROOT = Path(__file__).resolve().parent.parent
 
 
+ALLOWED_SKIPS = ("../shared/data is absent", "no GPU")
+_unexpected_skips: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember every skip whose reason is not that real files or a GPU are absent."""
+    if report.skipped and not any(reason in str(report.longrepr) for reason in ALLOWED_SKIPS):
+        _unexpected_skips.append(f"{report.nodeid}: {report.longrepr}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A test that does not run proves nothing: such a skip fails the whole run."""
+    if _unexpected_skips and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the skips that fail the run."""
+    for line in _unexpected_skips:
+        terminalreporter.write_line(f"unexpected skip: {line}", red=True)
+
+
 @dataclass(frozen=True)
 class Result:
     """What a run of the command line left: exit code and both streams."""

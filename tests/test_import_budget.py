@@ -33,7 +33,8 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
-    probe = f"import sys, toolkit; print([n for n in {FORBIDDEN + ('numpy',)!r} if n in sys.modules])"
+    names = (*FORBIDDEN, "numpy")
+    probe = f"import sys, toolkit; print([n for n in {names!r} if n in sys.modules])"
 
     ran = subprocess.run(
         [sys.executable, "-c", probe], capture_output=True, text=True, check=True
