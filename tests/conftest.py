@@ -71,7 +71,7 @@ def toolkit_cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
 
     def call(*arguments: object) -> Result:
         capfd.readouterr()
-        with pytest.raises(SystemExit, match="") as ended:
+        with pytest.raises(SystemExit, match=r"\d") as ended:
             run(cli, [str(argument) for argument in arguments])
         streams = capfd.readouterr()
         code = ended.value.code

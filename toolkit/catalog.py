@@ -7,10 +7,13 @@ the folder is never found by import.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import TypedDict
 
 from toolkit.errors import ReadError, UsageError
+from toolkit.files import sha256_file
 
 
 def datasets_root() -> Path:
@@ -75,3 +78,74 @@ def cache_root() -> Path:
     if (checkout / "pyproject.toml").is_file():
         return checkout / ".cache"
     return Path.cwd() / ".cache"
+
+
+class SampleFacts(TypedDict):
+    """What is on disk of a shipped sample."""
+
+    path: str
+    images: int
+    instances: int
+    sha256: str
+    splits: dict[str, int]
+
+
+class DatasetFacts(TypedDict):
+    """What `toolkit datasets` says of a data set."""
+
+    name: str
+    title: str
+    keypoints: list[str]
+    extension: list[str]
+    licence: str
+    version: str
+    citation: str
+    source_url: str | None
+    counts: dict[str, int]
+    sample: SampleFacts | None
+
+
+def describe(name: str) -> DatasetFacts:
+    """Schema, card and sample of a shipped data set, as plain values.
+
+    Raises:
+        ReadError: A file of it cannot be read.
+        InvalidDataError: Its card lacks a required field, such as the licence.
+    """
+    # The schema finds built-in files through this module, so it cannot be imported above.
+    from toolkit.dataset import Card
+    from toolkit.schema import Schema
+
+    folder = datasets_root() / name
+    schema = Schema.load(name)
+    card = Card.load(folder / "card.md")
+    return DatasetFacts(
+        name=name,
+        title=schema.title,
+        keypoints=list(schema.names),
+        extension=[k.name for k in schema.keypoints if k.group == "extension"],
+        licence=card.licence,
+        version=card.version,
+        citation=card.citation,
+        source_url=card.source_url,
+        counts=card.counts,
+        sample=_sample_facts(folder),
+    )
+
+
+def _sample_facts(folder: Path) -> SampleFacts | None:
+    path = folder / "sample" / "annotations.json"
+    if not path.is_file():
+        return None
+    document = json.loads(path.read_bytes())
+    splits = {
+        split.stem: len(split.read_text(encoding="utf-8").split())
+        for split in sorted((folder / "splits").glob("*.txt"))
+    }
+    return SampleFacts(
+        path=str(path),
+        images=len(document["images"]),
+        instances=len(document["annotations"]),
+        sha256=sha256_file(path),
+        splits=splits,
+    )

@@ -7,6 +7,7 @@ go to standard error.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -61,10 +62,16 @@ def notice(message: str) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console for tables (standard output) or progress (standard error)."""
+    """A rich console for tables (standard output) or progress (standard error).
+
+    In a file or a pipe nobody can widen the window: tables get 160 columns there, unless
+    `COLUMNS` says otherwise.
+    """
     from rich.console import Console  # lazy: rich costs 0.1 s
 
-    return Console(stderr=stderr, soft_wrap=False)
+    stream = sys.stderr if stderr else sys.stdout
+    piped = not stream.isatty() and "COLUMNS" not in os.environ
+    return Console(stderr=stderr, width=160 if piped else None)
 
 
 @contextmanager
