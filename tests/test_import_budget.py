@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 FORBIDDEN = (
     "torch", "torchvision", "fiftyone", "pandas", "matplotlib", "pycocotools", "hotcoco",
@@ -11,6 +12,7 @@ FORBIDDEN = (
 )  # fmt: skip
 PROBE = """
 import sys
+from pathlib import Path
 sys.argv = ["toolkit", "--help"]
 from toolkit.cli import main
 try:
@@ -41,3 +43,14 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     )
 
     assert ran.stdout.strip() == "[]"
+
+
+def test_help_answers_in_three_times_the_time_of_its_light_dependencies(root: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, root / "benchmarks" / "startup.py", "--runs", "5"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert float(ran.stdout.split()[-1]) <= 3
