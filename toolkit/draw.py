@@ -135,9 +135,8 @@ def instance_view(
         (4,) px, xywh; may reach beyond the image.
     """
     corners = np.stack([bbox_xywh[:2], bbox_xywh[:2] + bbox_xywh[2:]])
-    finite = points.reshape(-1, 2)
-    finite = finite[np.isfinite(finite).all(axis=1)]
-    both = np.concatenate([corners, finite])
+    flat = points.reshape(-1, 2)
+    both = np.concatenate([corners, flat[_finite(flat)]])
     low, high = both.min(axis=0), both.max(axis=0)
     tight = np.concatenate([low, np.maximum(high - low, 1.0)])
     return np.asarray(expand_to_aspect(tight[None], aspect, 1 + 2 * margin)[0])
@@ -211,7 +210,7 @@ def _encode(pixels: Pixels, kind: str, quality: int) -> bytes:
 
 def _from_truth(truth: Annotations) -> _People:
     outside = truth.labelled & ~inside_box(truth.keypoints, truth.bbox_xywh)
-    has_box = np.isfinite(truth.bbox_xywh).all(axis=1)
+    has_box = _finite(truth.bbox_xywh)
     return _People(
         schema=truth.schema,
         keypoints=truth.keypoints,
@@ -230,7 +229,7 @@ def _from_predictions(predictions: Predictions, truth: Annotations | None) -> _P
         for row, key in enumerate(predictions.annotation_id):
             if int(key) in row_of:
                 boxes[row] = truth.bbox_xywh[row_of[int(key)]]
-    has_box = np.isfinite(boxes).all(axis=1)
+    has_box = _finite(boxes)
     outside = ~inside_box(predictions.keypoints, boxes) & has_box[:, None]
     return _People(
         schema=predictions.schema,
@@ -245,9 +244,9 @@ def _from_predictions(predictions: Predictions, truth: Annotations | None) -> _P
 
 def _person_size(keypoints: Floats, bbox_xywh: Floats) -> Floats:
     """(N,) size in px: the box's, else the extent of the keypoints."""
-    size = np.sqrt(np.clip(bbox_xywh[:, 2:], 0, None).prod(axis=1))
+    size = np.asarray(np.sqrt(np.clip(bbox_xywh[:, 2:], 0, None).prod(axis=1)), np.float64)
     for row in np.flatnonzero(~np.isfinite(size)):
-        finite = keypoints[row][np.isfinite(keypoints[row]).all(axis=1)]
+        finite = keypoints[row][_finite(keypoints[row])]
         size[row] = np.ptp(finite, axis=0).max() if len(finite) else 100.0
     return size
 
@@ -256,8 +255,6 @@ def _make_canvas(
     image: Pixels, groups: list[_People], view_xywh: Floats | None, long_side: int
 ) -> Canvas:
     """The image on a hatched ground that is large enough for every keypoint."""
-    import cv2  # lazy: opencv
-
     height, width = image.shape[:2]
     if view_xywh is None:
         low, high = _extent(width, height, groups)
@@ -267,18 +264,33 @@ def _make_canvas(
         scale = long_side / float(max(high - low))
     size = np.maximum(np.rint((high - low) * scale), 1).astype(int)
     origin = -low * scale + (scale - 1) / 2
-    pixels = _hatched(int(size[0]), int(size[1]))
-    affine = np.array([[scale, 0, origin[0]], [0, scale, origin[1]]])
-    shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    cv2.warpAffine(
+    ground = _hatched(int(size[0]), int(size[1]))
+    return Canvas(_place(image, scale, origin, ground), scale, origin)
+
+
+def _place(image: Pixels, scale: float, origin: Floats, ground: Pixels) -> Pixels:
+    """The image, scaled and moved, over a ground that shows where it ends."""
+    import cv2  # lazy: opencv
+
+    height, width = image.shape[:2]
+    corner = np.maximum(np.rint(origin - (scale - 1) / 2), 0).astype(int)
+    end = np.rint(origin - (scale - 1) / 2 + np.array([width, height]) * scale)
+    if scale < 1:  # averaging first, or thin lines flicker
+        smaller = (max(1, round(width * scale)), max(1, round(height * scale)))
+        image = np.asarray(cv2.resize(image, smaller, interpolation=cv2.INTER_AREA))
+    factor = np.array([width, height]) * scale / image.shape[1::-1]
+    offset = origin - (scale - 1) / 2 + (factor - 1) / 2
+    affine = np.array([[factor[0], 0, offset[0]], [0, factor[1], offset[1]]])
+    moved = cv2.warpAffine(
         image,
         affine,
-        (int(size[0]), int(size[1])),
-        dst=pixels,
-        flags=shrinking,
-        borderMode=cv2.BORDER_TRANSPARENT,
+        (ground.shape[1], ground.shape[0]),
+        flags=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
     )
-    return Canvas(pixels, scale, origin)
+    inside = np.s_[corner[1] : max(int(end[1]), 0), corner[0] : max(int(end[0]), 0)]
+    ground[inside] = moved[inside]
+    return ground
 
 
 def _extent(width: int, height: int, groups: list[_People]) -> tuple[Floats, Floats]:
@@ -286,7 +298,7 @@ def _extent(width: int, height: int, groups: list[_People]) -> tuple[Floats, Flo
     size = np.array([width, height], dtype=np.float64)
     low, high = np.zeros(2), size.copy()
     for people in groups:
-        points = people.keypoints[np.isfinite(people.keypoints).all(axis=2)]
+        points = people.keypoints[_finite(people.keypoints)]
         if len(points) and not ((points >= 0) & (points < size)).all():
             room = max(8.0, float(people.size.mean()) * 0.08)
             low = np.minimum(low, points.min(axis=0) - room)
@@ -303,7 +315,7 @@ def _hatched(width: int, height: int) -> Pixels:
 
 
 def _draw_boxes(canvas: Canvas, bbox_xywh: Floats, *, crops: bool) -> None:
-    for box in bbox_xywh[np.isfinite(bbox_xywh).all(axis=1)]:
+    for box in bbox_xywh[_finite(bbox_xywh)]:
         if box[2] <= 0 or box[3] <= 0:
             continue
         width = _line_width(canvas, float(np.sqrt(box[2] * box[3]))) * 0.6
@@ -313,11 +325,13 @@ def _draw_boxes(canvas: Canvas, bbox_xywh: Floats, *, crops: bool) -> None:
             _rectangle(canvas, crop, width * 0.7, dashed=True)
 
 
-def _rectangle(canvas: Canvas, box: Floats, width: float, *, dashed: bool) -> None:
+def _rectangle(
+    canvas: Canvas, box: Floats, width: float, *, dashed: bool, dash_px: float = 9.0
+) -> None:
     corners = box[:2] + np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * box[2:]
     points = canvas.locate(corners)
     for start, end in zip(points, np.roll(points, -1, axis=0), strict=True):
-        pieces = _dashes(start, end, 9.0 + 2 * width) if dashed else [(start, end)]
+        pieces = _dashes(start, end, dash_px + 2 * width) if dashed else [(start, end)]
         for a, b in pieces:
             _line(canvas.pixels, a, b, DARK, width + 1.5)
         for a, b in pieces:
@@ -333,7 +347,7 @@ def _dashes(start: Floats, end: Floats, length: float) -> list[tuple[Floats, Flo
 def _draw_person(canvas: Canvas, people: _People, row: int) -> None:
     """Edges first, then markers, body under extension."""
     points = canvas.locate(people.keypoints[row])
-    drawable = np.isfinite(points).all(axis=1)
+    drawable = _finite(points)
     width = _line_width(canvas, float(people.size[row]))
     is_extension = people.schema.is_extension
     for a, b in people.schema.edge_index:
@@ -359,20 +373,14 @@ def _line_width(canvas: Canvas, person_px: float) -> float:
 def _line(pixels: Pixels, a: Floats, b: Floats, color: Color, width: float) -> None:
     import cv2  # lazy: opencv
 
-    cv2.line(
-        pixels, _fixed(a), _fixed(b), color, max(1, round(width)), cv2.LINE_AA, _SHIFT
-    )
+    cv2.line(pixels, _fixed(a), _fixed(b), color, max(1, round(width)), cv2.LINE_AA, _SHIFT)
 
 
-def _mark(
-    pixels: Pixels, at: Floats, radius: float, color: Color, marker: Marker
-) -> None:
+def _mark(pixels: Pixels, at: Floats, radius: float, color: Color, marker: Marker) -> None:
     import cv2  # lazy: opencv
 
     def disc(size: float, fill: Color) -> None:
-        cv2.circle(
-            pixels, _fixed(at), round(size * _ONE), fill, -1, cv2.LINE_AA, _SHIFT
-        )
+        cv2.circle(pixels, _fixed(at), round(size * _ONE), fill, -1, cv2.LINE_AA, _SHIFT)
 
     disc(radius + 1.2, DARK)
     disc(radius, color)
@@ -385,6 +393,11 @@ def _diamond(pixels: Pixels, at: Floats, radius: float, width: float) -> None:
     for color, extra in ((DARK, 1.5), (OUTSIDE, 0.0)):
         for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
             _line(pixels, a, b, color, max(1.0, width) + extra)
+
+
+def _finite(points: Floats) -> NDArray[np.bool_]:
+    """Which points (or boxes) have no NaN and no infinity in their last axis."""
+    return np.asarray(np.isfinite(points).all(axis=-1), dtype=bool)
 
 
 def _fixed(point: Floats) -> tuple[int, int]:
@@ -431,4 +444,4 @@ def _symbol(pixels: Pixels, symbol: str, color: Color, at: Floats) -> None:
         corner = np.array([10.0, 6.0])
         frame = Canvas(pixels, 1.0, np.zeros(2))
         box = np.concatenate([at - corner, 2 * corner])
-        _rectangle(frame, box, 1.0, dashed=symbol == "dash")
+        _rectangle(frame, box, 1.0, dashed=symbol == "dash", dash_px=4.0)

@@ -1,0 +1,158 @@
+"""What is drawn lies where the keypoint is, inside the image and beyond it."""
+
+import numpy as np
+import pytest
+
+from toolkit.annotations import Annotations, Predictions
+from toolkit.draw import (
+    OUTSIDE,
+    PREDICTED_BODY,
+    TRUTH_BODY,
+    TRUTH_STICK,
+    Canvas,
+    contact_sheet,
+    draw_image,
+    encode_jpeg,
+    encode_png,
+    instance_view,
+    legend,
+)
+from toolkit.schema import Keypoint, Schema
+
+SCHEMA = Schema(
+    name="tiny",
+    title="Tiny",
+    keypoints=(
+        Keypoint("head"),
+        Keypoint("foot"),
+        Keypoint("tip", group="extension", report_group="Tip"),
+    ),
+    edges=(("head", "foot"), ("foot", "tip")),
+)
+
+
+def person(
+    tip: tuple[float, float] = (120.0, 60.0), visibility: tuple[int, ...] = (2, 1, 2)
+) -> Annotations:
+    """Box (40, 20, 40, 60): head and foot inside it, tip outside unless moved."""
+    points = np.array([[[60.0, 30.0], [60.0, 70.0], tip]])
+    return Annotations.from_arrays(
+        SCHEMA,
+        np.array([1]),
+        points,
+        np.array([visibility], dtype=np.uint8),
+        np.array([[40.0, 20.0, 40.0, 60.0]]),
+    )
+
+
+def grey(width: int = 160, height: int = 120) -> np.ndarray:
+    return np.full((height, width, 3), 128, np.uint8)
+
+
+def color_at(canvas: Canvas, x: float, y: float) -> tuple[int, ...]:
+    column, row = np.rint(canvas.locate(np.array([x, y]))).astype(int)
+    return tuple(int(c) for c in canvas.pixels[row, column])
+
+
+def test_a_visible_marker_is_filled_and_an_occluded_one_is_a_ring() -> None:
+    canvas = draw_image(grey(), person())
+
+    assert color_at(canvas, 60, 30) == TRUTH_BODY
+    assert color_at(canvas, 120, 60) == TRUTH_STICK
+    assert sum(color_at(canvas, 60, 70)) < 100  # the ring's dark middle
+
+
+def test_a_small_image_is_enlarged_and_an_image_point_keeps_its_pixel() -> None:
+    image = grey()
+    image[90, 10] = (255, 0, 0)
+
+    canvas = draw_image(image, person())
+
+    assert canvas.scale == 5
+    assert canvas.pixels.shape == (600, 800, 3)
+    red, green, blue = color_at(canvas, 10, 90)
+    assert red > 200
+    assert max(green, blue) < 80
+
+
+def test_only_keypoints_outside_their_box_wear_the_diamond() -> None:
+    def diamonds(tip: tuple[float, float]) -> int:
+        canvas = draw_image(grey(), person(tip))
+        return int((canvas.pixels == OUTSIDE).all(axis=2).sum())
+
+    assert diamonds((120.0, 60.0)) > 50
+    assert diamonds((70.0, 60.0)) == 0
+    assert diamonds((80.0, 80.0)) == 0  # the box's own edge is inside
+
+
+@pytest.mark.parametrize(
+    "tip", [(-30.0, 60.0), (190.0, 60.0), (60.0, -40.0), (60.0, 150.0), (-30.0, 150.0)]
+)
+def test_a_keypoint_beyond_the_image_is_on_the_grown_canvas(
+    tip: tuple[float, float],
+) -> None:
+    canvas = draw_image(grey(), person(tip))
+
+    at = canvas.locate(np.array(tip))
+    height, width = canvas.pixels.shape[:2]
+    assert (at > 10).all()
+    assert (at < np.array([width, height]) - 10).all()
+    assert color_at(canvas, *tip) == TRUTH_STICK
+    assert color_at(canvas, 60, 30) == TRUTH_BODY
+    assert color_at(canvas, 150, 110) == (128, 128, 128)
+
+
+def test_a_keypoint_absurdly_far_out_does_not_grow_the_canvas_without_end() -> None:
+    canvas = draw_image(grey(), person((1e9, 1e9)))
+
+    assert max(canvas.pixels.shape) <= 5 * 160 * 2
+
+
+def test_unlabelled_keypoints_are_not_drawn() -> None:
+    canvas = draw_image(grey(), person(visibility=(2, 2, 0)))
+
+    assert not (canvas.pixels == TRUTH_STICK).all(axis=2).any()
+
+
+def test_predictions_have_colours_of_their_own_and_use_the_box_they_name() -> None:
+    truth = person()
+    found = Predictions.from_arrays(
+        SCHEMA,
+        np.array([1]),
+        np.array([[[50.0, 40.0], [50.0, 65.0], [130.0, 90.0]]]),
+        annotation_id=np.array([1]),
+    )
+
+    canvas = draw_image(grey(), truth, found)
+
+    assert color_at(canvas, 50, 40) == PREDICTED_BODY
+    assert color_at(canvas, 60, 30) == TRUTH_BODY
+    only = draw_image(grey(), None, found)  # no box is known: nothing is outside
+    assert not (only.pixels == OUTSIDE).all(axis=2).any()
+
+
+def test_a_view_has_the_size_asked_for_and_shows_what_lies_beyond_the_image() -> None:
+    truth = person((-20.0, 60.0))
+    view = instance_view(truth.bbox_xywh[0], truth.keypoints[0])
+
+    canvas = draw_image(grey(), truth, view_xywh=view, long_side=300)
+
+    assert canvas.pixels.shape == (300, 300, 3)
+    assert color_at(canvas, -20, 60) == TRUTH_STICK
+
+
+def test_drawing_twice_gives_the_same_bytes() -> None:
+    first, second = (draw_image(grey(), person()).pixels for _ in range(2))
+
+    assert encode_jpeg(first) == encode_jpeg(second)
+    assert encode_png(first) == encode_png(second)
+
+
+def test_the_legend_wraps_and_the_contact_sheet_keeps_its_tiles() -> None:
+    wide, narrow = (legend(SCHEMA, width, predicted=True) for width in (1400, 300))
+    sheet = contact_sheet([np.full((4, 6, 3), n, np.uint8) for n in range(3)], 2, gap=1)
+
+    assert wide.shape[1] == 1400
+    assert narrow.shape[0] > wide.shape[0]
+    assert sheet.shape == (11, 15, 3)
+    assert (sheet[6:10, 1:7] == 2).all()

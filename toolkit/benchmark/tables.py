@@ -1,0 +1,246 @@
+"""Result tables as values: columns, rows, ranking, and the row of improvements.
+
+A `Table` holds everything that a renderer prints, and renderers only print. Shares are kept
+between 0 and 1; `Column.show` turns them into per cent. A cell without a value is None: never
+0, never -1. Measured and published rows live in one list but are never ranked together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["share", "heads", "seconds", "count", "text"]
+RowKind = Literal["model", "control", "oracle", "improvement", "published"]
+Value = float | int | str | None
+Interval = tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        key: Name in JSON and heading in print.
+        kind: How a value is printed.
+        better: Which end is better; None for columns that are not ranked.
+        note: What the column holds, for readers of the table.
+    """
+
+    key: str
+    kind: Kind = "share"
+    better: Literal["high", "low"] | None = "high"
+    note: str = ""
+
+    def show(self, value: Value) -> str:
+        """A value as people read it; empty for None."""
+        if value is None:
+            return ""
+        if isinstance(value, str):
+            return value
+        if self.kind == "share":
+            return f"{100 * value:.1f}"
+        if self.kind == "heads":
+            return f"{value:.2f}" if value < 1e6 else "inf"
+        if self.kind == "seconds":
+            return f"{value:.4f}"
+        return _short_count(value) if self.kind == "count" else str(value)
+
+    def show_interval(self, interval: Interval) -> str:
+        """An interval as `low-high`; empty for None."""
+        if interval is None:
+            return ""
+        low, high = (self.show(bound) for bound in interval)
+        return f"{low}-{high}"
+
+    def show_change(self, value: Value) -> str:
+        """A difference with its sign, in points for shares."""
+        if value is None or isinstance(value, str):
+            return ""
+        scaled = 100 * value if self.kind == "share" else value
+        return f"{scaled:+.1f}" if self.kind == "share" else f"{scaled:+.2f}"
+
+    def show_change_interval(self, interval: Interval) -> str:
+        """The interval of a difference as `[low, high]`; empty for None."""
+        if interval is None:
+            return ""
+        low, high = (self.show_change(bound) for bound in interval)
+        return f"[{low}, {high}]"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        model: Its label.
+        values: By column key; a missing key is an empty cell.
+        intervals: 95 % intervals by column key.
+        kind: What it is; only a `model` or `control` is ranked.
+        source: `measured` here, or `published` elsewhere.
+        citation: Where a published number is from; None for measured rows.
+        note: What a reader must know, such as "sees the answer".
+        rivals: For the improvement row: whom each column compares with.
+        p_values: For the improvement row: of the paired test, by column key.
+    """
+
+    model: str
+    values: Mapping[str, Value]
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    kind: RowKind = "model"
+    source: Literal["measured", "published"] = "measured"
+    citation: str | None = None
+    note: str = ""
+    rivals: Mapping[str, str] = field(default_factory=dict)
+    p_values: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def ranked(self) -> bool:
+        """Whether the row competes for best and second."""
+        return self.source == "measured" and self.kind in ("model", "control")
+
+
+@dataclass(frozen=True)
+class SeedValues:
+    """The headline values of one model trained with several seeds."""
+
+    model: str
+    column: str
+    shipped: float | None
+    seeds: Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table with its rules.
+
+    Attributes:
+        name: Short name, such as `hockey`.
+        title: For people.
+        columns: In order; the model's label comes before them.
+        rows: Measured rows in order, then the improvement row, then published rows.
+        rules: Lines that say by which rules the numbers were made.
+        seeds: What other training seeds of the main pair gave.
+        tests: Lines of the paired tests.
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    rules: tuple[str, ...] = ()
+    seeds: tuple[SeedValues, ...] = ()
+    tests: tuple[str, ...] = ()
+
+    @property
+    def measured(self) -> tuple[Row, ...]:
+        """Rows measured here, without the improvement row."""
+        return tuple(
+            row for row in self.rows if row.source == "measured" and row.kind != "improvement"
+        )
+
+    @property
+    def improvements(self) -> tuple[Row, ...]:
+        """The improvement rows."""
+        return tuple(row for row in self.rows if row.kind == "improvement")
+
+    @property
+    def published(self) -> tuple[Row, ...]:
+        """Rows from papers and model zoos."""
+        return tuple(row for row in self.rows if row.source == "published")
+
+    def marks(self, column: Column) -> dict[str, int]:
+        """Best (1) and second (2) by label; values that print alike share a mark.
+
+        Oracles, improvement rows and published rows never get one, and a single
+        competitor is not called best.
+        """
+        if column.better is None:
+            return {}
+        shown = {
+            row.model: float(column.show(row.values[column.key]))
+            for row in self.measured
+            if row.ranked and _is_number(row.values.get(column.key))
+        }
+        if len(shown) < 2:
+            return {}
+        order = sorted(set(shown.values()), reverse=column.better == "high")
+        place = {value: rank for rank, value in enumerate(order[:2], start=1)}
+        return {model: place[value] for model, value in shown.items() if value in place}
+
+    def to_json(self) -> dict[str, object]:
+        """The table as the command line's JSON; shares between 0 and 1."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "columns": [column.key for column in self.columns],
+            "rows": [self._row_json(row) for row in self.rows],
+            "rules": list(self.rules),
+            "training_seeds": [
+                {
+                    "model": item.model,
+                    "column": item.column,
+                    "shipped": item.shipped,
+                    "seeds": {str(seed): value for seed, value in item.seeds.items()},
+                }
+                for item in self.seeds
+            ],
+            "paired_tests": list(self.tests),
+        }
+
+    def _row_json(self, row: Row) -> dict[str, object]:
+        keys = [column.key for column in self.columns]
+        document: dict[str, object] = {
+            "model": row.model,
+            "kind": row.kind,
+            "values": {key: _finite(row.values.get(key)) for key in keys},
+            "intervals": {key: _pair(row.intervals.get(key)) for key in keys},
+            "source": row.source,
+            "citation": row.citation,
+            "note": row.note,
+        }
+        if row.kind == "improvement":
+            document["rivals"] = dict(row.rivals)
+            document["p_values"] = dict(row.p_values)
+        return document
+
+
+def best_rival(table_rows: tuple[Row, ...], label: str, column: Column) -> Row | None:
+    """The best ranked row other than `label` in a column; None where there is none."""
+    rivals = [
+        row
+        for row in table_rows
+        if row.ranked and row.model != label and _is_number(row.values.get(column.key))
+    ]
+    if not rivals or column.better is None:
+        return None
+    sign = 1 if column.better == "high" else -1
+
+    def score(row: Row) -> float:
+        value = row.values[column.key]
+        return sign * float(value) if value is not None else float("-inf")
+
+    return max(rivals, key=score)
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and value == value
+
+
+def _finite(value: Value) -> Value:
+    """JSON has no NaN and no infinity: both are null there."""
+    if isinstance(value, float) and not float("-inf") < value < float("inf"):
+        return None
+    return value
+
+
+def _pair(interval: Interval) -> list[Value] | None:
+    return None if interval is None else [_finite(bound) for bound in interval]
+
+
+def _short_count(value: float) -> str:
+    """A count with at most four characters or so: 950, 12.3k, 1.23M."""
+    if value >= 1e6:
+        return f"{value / 1e6:.2f}M"
+    return f"{value / 1e3:.1f}k" if value >= 1e4 else f"{value:.0f}"
