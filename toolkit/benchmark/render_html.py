@@ -125,15 +125,17 @@ def _row(table: Table, row: Row) -> str:
         style = {1: ' class="best"', 2: ' class="second"'}.get(place or 0, "")
         text = column.show(row.values.get(column.key)) or "\N{EN DASH}"
         interval = column.show_interval(row.intervals.get(column.key))
-        small = (
-            f"<small>{escape(interval.replace('-', '\N{EN DASH}'))}</small>" if interval else ""
-        )
+        small = f"<small>{escape(_dash(interval))}</small>" if interval else ""
         cells.append(f"<td{style}>{escape(text)}{small}</td>")
     tag = f"<em>{escape(row.kind)}</em>" if row.kind in ("oracle", "control") else ""
     return (
         f'<tr class="{escape(row.kind)}"><th title="{escape(row.note)}">'
         f"{escape(row.model)}{tag}</th>{''.join(cells)}</tr>"
     )
+
+
+def _dash(interval: str) -> str:
+    return interval.replace("-", "\N{EN DASH}")
 
 
 def _improvement(table: Table, row: Row) -> str:
