@@ -7,6 +7,8 @@ survives any locale.
 
 from __future__ import annotations
 
+import textwrap
+
 from toolkit.benchmark.tables import Column, Row, Table
 
 _MARKS = {1: "**", 2: "*"}
@@ -36,7 +38,7 @@ def _blocks(table: Table, width: int) -> list[tuple[Column, ...]]:
     groups: list[list[Column]] = [[]]
     used = label
     for column in table.columns:
-        wide = 2 + max(len(line) for cell in _cells(table, column) for line in cell)
+        wide = 2 + _width(table, column)
         if groups[-1] and used + wide > width:
             groups.append([])
             used = label
@@ -47,35 +49,53 @@ def _blocks(table: Table, width: int) -> list[tuple[Column, ...]]:
 
 def _block(table: Table, columns: tuple[Column, ...]) -> list[str]:
     rows = (*table.measured, *table.improvements)
-    cells = {column.key: _cells(table, column) for column in columns}
-    widths = {
-        key: max(len(line) for cell in column for line in cell) for key, column in cells.items()
-    }
+    widths = [_width(table, column) for column in columns]
     label = max([len(_label(row)) for row in rows] + [len("model")])
-    out = [_line("model", [cells[c.key][0][0].rjust(widths[c.key]) for c in columns], label)]
-    out.append("-" * len(out[0]))
-    for index, row in enumerate(rows, start=1):
+    headings = [_heading(column) for column in columns]
+    height = max(len(heading) for heading in headings)
+    padded = [[""] * (height - len(heading)) + heading for heading in headings]
+    out = []
+    for number in range(height):
+        name = "model" if number == height - 1 else ""
+        out.append(_line(name, [heading[number] for heading in padded], widths, label))
+    ruler = "-" * (label + sum(widths) + 2 * len(widths))
+    out.append(ruler)
+    cells = [_cells(table, column) for column in columns]
+    for index, row in enumerate(rows):
+        values = [column[index][0] for column in cells]
         if row.kind == "improvement":
-            out.append("-" * len(out[0]))
-        for part in (0, 1):
-            texts = [cells[c.key][index][part].rjust(widths[c.key]) for c in columns]
-            if part == 0 or any(text.strip() for text in texts):
-                out.append(_line(_label(row) if part == 0 else "", texts, label))
-    out.append("")
-    return out
+            if not any(values):
+                continue
+            out.append(ruler)
+        out.append(_line(_label(row), values, widths, label))
+        intervals = [column[index][1] for column in cells]
+        if any(intervals):
+            out.append(_line("", intervals, widths, label))
+    return [*out, ""]
+
+
+def _heading(column: Column) -> list[str]:
+    """A long heading in several lines, one or two words each."""
+    return textwrap.wrap(column.key, 11, break_long_words=False) or [""]
+
+
+def _width(table: Table, column: Column) -> int:
+    lines = [*_heading(column), *(text for cell in _cells(table, column) for text in cell)]
+    return max(len(text) for text in lines)
 
 
 def _cells(table: Table, column: Column) -> list[Cell]:
-    """The heading, then one cell a measured row and improvement row."""
+    """One cell a measured row and improvement row."""
     marks = table.marks(column)
-    cells: list[Cell] = [(column.key, "")]
+    cells: list[Cell] = []
     for row in table.measured:
         mark = _MARKS.get(marks.get(row.model, 0), "") if row.ranked else ""
         text = column.show(row.values.get(column.key)) or "-"
         cells.append((f"{mark}{text}", column.show_interval(row.intervals.get(column.key))))
     for row in table.improvements:
         change = column.show_change(row.values.get(column.key))
-        cells.append((change, column.show_change_interval(row.intervals.get(column.key))))
+        between = column.show_change_interval(row.intervals.get(column.key))
+        cells.append((change, between.strip("[]").replace(", ", "..")))
     return cells
 
 
@@ -87,16 +107,13 @@ def _published(table: Table) -> list[str]:
     ]
     label = max(len(row.model) for row in table.published)
     widths = [max(len(column.key), 6) for column in columns]
-    names = [column.key.rjust(wide) for column, wide in zip(columns, widths, strict=True)]
+    names = [column.key for column in columns]
     citations = list(dict.fromkeys(row.citation or "" for row in table.published))
-    out = [_line("model", names, label)] if columns else []
+    out = [_line("model", names, widths, label)] if columns else []
     for row in table.published:
-        texts = [
-            column.show(row.values.get(column.key)).rjust(wide)
-            for column, wide in zip(columns, widths, strict=True)
-        ]
-        source = f"[{citations.index(row.citation or '') + 1}]"
-        out.append(_line(row.model, [*texts, f"{source} {row.note}".rstrip()], label))
+        texts = [column.show(row.values.get(column.key)) for column in columns]
+        source = f"  [{citations.index(row.citation or '') + 1}] {row.note}"
+        out.append(_line(row.model, texts, widths, label) + source.rstrip())
     return out + [f"  [{n}] {text}" for n, text in enumerate(citations, start=1)]
 
 
@@ -104,8 +121,7 @@ def below(table: Table) -> list[str]:
     """The lines under a table: rivals, tests, seeds, notes, rules; shared by renderers."""
     lines = []
     for row in table.improvements:
-        named = ", ".join(f"{key}: {rival}" for key, rival in row.rivals.items())
-        lines.append(f"{row.model} is against the best rival of each column ({named})")
+        lines.append(f"{row.model}: against {_rivals(row)}")
     lines += table.tests
     for item in table.seeds:
         column = next(c for c in table.columns if c.key == item.column)
@@ -122,6 +138,16 @@ def below(table: Table) -> list[str]:
     return [*lines, *table.rules]
 
 
+def _rivals(row: Row) -> str:
+    """The best rival of each column, columns with one rival together."""
+    columns: dict[str, list[str]] = {}
+    for key, rival in row.rivals.items():
+        columns.setdefault(rival, []).append(key)
+    if len(columns) == 1:
+        return f"{next(iter(columns))} in every column"
+    return "; ".join(f"{rival} in {', '.join(keys)}" for rival, keys in columns.items())
+
+
 def _below(table: Table) -> list[str]:
     marks = "** best, * second; oracles are not ranked; 95 % intervals beneath the values"
     return [marks, *below(table)]
@@ -131,5 +157,6 @@ def _label(row: Row) -> str:
     return f"{row.model} (oracle)" if row.kind == "oracle" else row.model
 
 
-def _line(label: str, texts: list[str], width: int) -> str:
-    return "  ".join([label.ljust(width), *texts])
+def _line(label: str, texts: list[str], widths: list[int], label_width: int) -> str:
+    cells = [text.rjust(width) for text, width in zip(texts, widths, strict=True)]
+    return "  ".join([label.ljust(label_width), *cells])

@@ -113,7 +113,7 @@ def test_text_shows_marks_intervals_improvement_and_seeds() -> None:
         "40.0-60.0",
         "o (oracle)",
         "+20.0",
-        "[+10.0, +30.0]",
+        "+10.0..+30.0",
         "seed 2 45.0",
         "b: it is fixed",
     ):
