@@ -50,7 +50,7 @@ def resolve_image(images_dir: str | Path, file_name: str, image_id: int | None =
         UnsafeInputError: the name is empty, too long, absolute, holds a NUL, a drive
             letter or `..`, or passes a symbolic link that leaves the folder.
     """
-    reason = _unsafe_name(file_name)
+    reason = unsafe_name_reason(file_name)
     root = Path(images_dir).resolve()
     if reason is None:
         path = root / file_name
@@ -69,7 +69,7 @@ def resolve_image(images_dir: str | Path, file_name: str, image_id: int | None =
     )
 
 
-def _unsafe_name(file_name: str) -> str | None:
+def unsafe_name_reason(file_name: str) -> str | None:
     """Say why a file name must not be followed; None when it may be."""
     parts = re.split(r"[/\\]", file_name)
     reasons = (

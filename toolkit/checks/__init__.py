@@ -1,0 +1,263 @@
+"""Checks of annotation data: one rule each, listed in one table.
+
+`validate` runs all of them over a data set and gives a report; `require_valid` raises
+where there are errors, for commands that compute on the data. Faults that arrays cannot
+show (types, lengths, JSON) are found by the readers; their findings are passed in.
+
+Adding a check: write a function that gives `Hits` in the file of its subject, end the file
+with one `Check`, add it to `CHECKS`, and give it a sound and a faulty example in the tests.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from toolkit.checks import boxes, keypoints, references, structure, visibility
+from toolkit.checks.base import (
+    ERROR,
+    INFO,
+    PROFILES,
+    WARNING,
+    Check,
+    Hits,
+    Profile,
+    Purpose,
+    Severities,
+    Subject,
+    everywhere,
+)
+from toolkit.checks.source import subject_of
+from toolkit.dataset import Dataset
+from toolkit.errors import InvalidDataError, UsageError
+from toolkit.formats.rules import Rule
+from toolkit.report import Finding, Report, Severity
+
+__all__ = [
+    "CHECKS",
+    "PROFILES",
+    "Check",
+    "Profile",
+    "Purpose",
+    "reader_severities",
+    "require_valid",
+    "validate",
+]
+
+CHECKS = (
+    structure.ANNOTATIONS_EMPTY,
+    structure.IMAGE_ID_DUPLICATE,
+    structure.ANNOTATION_ID_DUPLICATE,
+    structure.ANNOTATION_ID_ZERO,
+    structure.CATEGORY_ID_DUPLICATE,
+    structure.CATEGORY_NAME_DUPLICATE,
+    structure.KEYPOINT_PAIR_MISSING,
+    references.ANNOTATION_IMAGE_UNKNOWN,
+    references.ANNOTATION_CATEGORY_UNKNOWN,
+    references.FILE_NAME_DUPLICATE,
+    references.FILE_NAME_UNSAFE,
+    visibility.NUM_KEYPOINTS_MISSING,
+    visibility.NUM_KEYPOINTS_MISMATCH,
+    visibility.NUM_KEYPOINTS_ZERO,
+    visibility.VISIBILITY_ZERO_COORDINATES,
+    keypoints.KEYPOINT_OUTSIDE_IMAGE,
+    keypoints.KEYPOINT_OUTSIDE_BOX,
+    boxes.BBOX_MISSING,
+    boxes.BBOX_SIZE,
+    boxes.BBOX_OUTSIDE_IMAGE,
+    boxes.BBOX_BEYOND_IMAGE,
+    boxes.AREA_MISSING,
+    boxes.AREA_VALUE,
+    boxes.IMAGE_SIZE,
+    boxes.CROWD_INDEX_MISSING,
+    boxes.CROWD_INDEX_VALUE,
+    boxes.CROWD_INDEX_ABOVE_ONE,
+)
+
+# What the readers report is an error or not whatever the profile, but for these.
+_READER_SEVERITIES: dict[str, Severities] = {
+    # CrowdPose is published with COCO's skeleton of 17 keypoints on its 14.
+    "skeleton-index": everywhere(ERROR, crowdpose=INFO),
+    "num-keypoints-type": everywhere(ERROR, crowdpose=WARNING),
+    "visibility-beyond": everywhere(ERROR, cropcoco=None),
+}
+# Reader's rules that scores do not depend on.
+_NOT_NEEDED_TO_EVALUATE = {
+    "skeleton-index",
+    "num-keypoints-type",
+    "file-name-missing",
+    "image-size-type",
+    "head-box-shape",
+    "json-string",
+}
+
+
+def validate(
+    dataset: Dataset,
+    *,
+    profile: Profile = "coco",
+    findings: Iterable[Finding] = (),
+    limit: int | None = None,
+    purpose: Purpose = "validate",
+) -> Report:
+    """Run every check over a data set.
+
+    Args:
+        dataset: What was read, whole.
+        profile: What counts as an error: `coco`, `crowdpose`, `cropcoco`, `extension`.
+        findings: What the reader found while decoding.
+        limit: Findings to list for each rule; the others become one finding that holds
+            their number. None lists all.
+        purpose: `evaluate` keeps as errors only what makes scores wrong or impossible;
+            it never refuses data for `num_keypoints`.
+
+    Returns:
+        The reader's findings and the checks', in the order of `CHECKS`. A fact (severity
+        info) is one finding for the whole file, with the number of records.
+
+    Raises:
+        UsageError: There is no such profile.
+    """
+    if profile not in PROFILES:
+        raise UsageError(f"no profile '{profile}'; known: {', '.join(PROFILES)}")
+    told = tuple(findings)
+    listed = list(_reader_findings(told, profile, purpose))
+    if limit is not None:
+        listed = list(_capped(listed, limit))
+    subject = subject_of(dataset, told)
+    for check in CHECKS:
+        severity = _severity(check, profile, purpose)
+        if severity is not None:
+            for hit in check.find(subject):
+                listed.extend(_findings(check, hit, severity, subject, limit))
+    return Report(
+        file=str(dataset.path) if dataset.path else dataset.name,
+        schema=dataset.schema.name,
+        profile=profile,
+        findings=tuple(listed),
+    )
+
+
+def require_valid(
+    dataset: Dataset,
+    findings: Iterable[Finding] = (),
+    profile: Profile = "coco",
+    *,
+    purpose: Purpose = "validate",
+) -> Report:
+    """Validate, and refuse data that have errors.
+
+    Returns:
+        The report, where it holds no error.
+
+    Raises:
+        InvalidDataError: There are errors; the message has the first, the report all.
+    """
+    report = validate(dataset, profile=profile, findings=findings, limit=100, purpose=purpose)
+    errors = report.errors
+    if not errors:
+        return report
+    total = report.counts()["error"]
+    first = errors[0].line(dataset.name)
+    more = f" (and {total - 1:,} more errors)" if total > 1 else ""
+    raise InvalidDataError(
+        f"{first}{more}; run 'toolkit validate {report.file} --profile {profile}' for the list",
+        report,
+    )
+
+
+def _severity(check: Check, profile: Profile, purpose: Purpose) -> Severity | None:
+    severity = check.severity[profile]
+    if purpose == "evaluate" and severity is ERROR and not check.needed_to_evaluate:
+        return WARNING
+    return severity
+
+
+def reader_severities(rule: Rule) -> Severities:
+    """What a rule of the readers is under each profile."""
+    return _READER_SEVERITIES.get(rule.code) or everywhere(rule.severity)
+
+
+def _reader_findings(
+    findings: Iterable[Finding], profile: Profile, purpose: Purpose
+) -> Iterator[Finding]:
+    for finding in findings:
+        table = _READER_SEVERITIES.get(finding.rule)
+        severity = finding.severity if table is None else table[profile]
+        relaxed = purpose == "evaluate" and finding.rule in _NOT_NEEDED_TO_EVALUATE
+        if severity is ERROR and relaxed:
+            severity = WARNING
+        if severity is not None:
+            yield finding.with_severity(severity)
+
+
+def _capped(findings: Iterable[Finding], limit: int) -> Iterator[Finding]:
+    """The first findings of each rule, then one with the number of the rest."""
+    listed: Counter[str] = Counter()
+    rest: Counter[str] = Counter()
+    last: dict[str, Finding] = {}
+    for finding in findings:
+        if listed[finding.rule] < limit:
+            listed[finding.rule] += 1
+            yield finding
+        else:
+            rest[finding.rule] += finding.count
+            last[finding.rule] = finding
+    for rule, count in rest.items():
+        yield Finding(
+            rule,
+            last[rule].severity,
+            f"{count:,} more of this kind",
+            section=last[rule].section,
+            count=count,
+        )
+
+
+def _findings(
+    check: Check, hit: Hits | Finding, severity: Severity, subject: Subject, limit: int | None
+) -> Iterator[Finding]:
+    """Findings of one check: one each for errors and warnings, one in all for facts."""
+    if isinstance(hit, Finding):
+        yield hit.with_severity(severity)
+        return
+    count = len(hit.rows)
+    if not count:
+        return
+    if severity is INFO:
+        first = subject.place(hit, 0)
+        yield Finding(
+            check.code,
+            severity,
+            f"{_summary(hit)}; first: {hit.section}[{first[0]}]"
+            + ("" if first[1] is None else f" id={first[1]}"),
+            section=hit.section,
+            field=hit.field,
+            count=count,
+        )
+        return
+    shown = count if limit is None else min(limit, count)
+    for position in range(shown):
+        index, record_id = subject.place(hit, position)
+        message = hit.describe(int(hit.rows[position]))
+        yield Finding(check.code, severity, message, hit.section, index, record_id, hit.field)
+    if shown < count:
+        yield Finding(
+            check.code,
+            severity,
+            f"{count - shown:,} more; {_summary(hit)} in all",
+            section=hit.section,
+            field=hit.field,
+            count=count - shown,
+        )
+
+
+def _summary(hit: Hits) -> str:
+    said = f"{hit.summary}: {_number(len(hit.rows), hit.section)}"
+    if hit.weights is None:
+        return said
+    return f"{said} ({_number(int(hit.weights.sum()), hit.unit)})"
+
+
+def _number(count: int, plural: str) -> str:
+    singular = {"categories": "category"}.get(plural, plural.removesuffix("s"))
+    return f"{count:,} {singular if count == 1 else plural}"
