@@ -1,0 +1,361 @@
+"""Every check finds its fault, and nothing else; sound data have no finding."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from toolkit import checks, formats
+from toolkit.checks.base import PROFILES
+from toolkit.report import Report
+
+Document = dict[str, Any]
+
+
+def person(document: Document, index: int = 0) -> dict[str, Any]:
+    record: dict[str, Any] = document["annotations"][index]
+    return record
+
+
+def image(document: Document) -> dict[str, Any]:
+    record: dict[str, Any] = document["images"][0]
+    return record
+
+
+def second_image(document: Document, **fields: object) -> None:
+    document["images"].append(
+        {"id": 8, "file_name": "eight.jpg", "width": 100, "height": 80} | fields
+    )
+
+
+def second_category(document: Document, **fields: object) -> None:
+    document["categories"].append(
+        document["categories"][0] | {"id": 2, "name": "other"} | fields
+    )
+
+
+def move(document: Document, x: float, y: float) -> None:
+    """Move the first keypoint of the first person."""
+    person(document)["keypoints"][:2] = [x, y]
+
+
+def hide(document: Document, x: float, y: float) -> None:
+    """Make the first keypoint of the first person unlabelled, with coordinates."""
+    person(document)["keypoints"][:3] = [x, y, 0]
+    person(document)["num_keypoints"] = 16
+
+
+def one_sided(document: Document) -> None:
+    """Rename right_ankle, so that left_ankle has no partner."""
+    document["categories"][0]["keypoints"][16] = "other_ankle"
+
+
+# Code → how to break a sound COCO document, and the profile under which it is a fault.
+FAULTS: dict[str, tuple[str, Callable[[Document], object]]] = {
+    "annotations-empty": ("coco", lambda d: d["annotations"].clear()),
+    "image-id-duplicate": ("coco", lambda d: second_image(d, id=7)),
+    "annotation-id-duplicate": ("coco", lambda d: person(d, 1).update(id=1)),
+    "annotation-id-zero": ("coco", lambda d: person(d).update(id=0)),
+    "category-id-duplicate": ("coco", lambda d: second_category(d, id=1)),
+    "category-name-duplicate": ("coco", lambda d: second_category(d, name="person")),
+    "keypoint-pair-missing": ("coco", one_sided),
+    "annotation-image-unknown": ("coco", lambda d: person(d).update(image_id=99)),
+    "annotation-category-unknown": ("coco", lambda d: person(d).update(category_id=9)),
+    "file-name-duplicate": ("coco", lambda d: second_image(d, file_name="Seven.JPG")),
+    "file-name-unsafe": ("coco", lambda d: image(d).update(file_name="../../etc/passwd")),
+    "num-keypoints-missing": ("coco", lambda d: person(d).pop("num_keypoints")),
+    "num-keypoints-mismatch": ("coco", lambda d: person(d).update(num_keypoints=5)),
+    "num-keypoints-zero": ("coco", lambda d: person(d).update(num_keypoints=0)),
+    "visibility-zero-coordinates": ("coco", lambda d: hide(d, 12, 30)),
+    "keypoint-outside-image": ("coco", lambda d: (move(d, 10, 20), image(d).update(height=52))),
+    "keypoint-outside-box": ("coco", lambda d: move(d, 9.5, 20)),
+    "bbox-missing": ("coco", lambda d: person(d).pop("bbox")),
+    "bbox-size": ("coco", lambda d: person(d).update(bbox=[10, 20, -16, 32])),
+    "bbox-outside-image": ("coco", lambda d: person(d).update(bbox=[200, 20, 16, 32])),
+    "bbox-beyond-image": ("coco", lambda d: person(d).update(bbox=[-5, 20, 31, 32])),
+    "area-missing": ("coco", lambda d: person(d).pop("area")),
+    "area-value": ("coco", lambda d: person(d).update(area=0)),
+    "image-size": ("coco", lambda d: image(d).update(width=0)),
+    "crowd-index-missing": ("crowdpose", lambda d: image(d).pop("crowdIndex")),
+    "crowd-index-value": ("crowdpose", lambda d: image(d).update(crowdIndex=-0.1)),
+    "crowd-index-above-one": ("crowdpose", lambda d: image(d).update(crowdIndex=3.02)),
+}
+# What a fault implies besides itself: a box far away has its keypoints outside, too.
+IMPLIED = {
+    "bbox-outside-image": {"keypoint-outside-box"},
+    "bbox-size": {"keypoint-outside-box"},
+}
+
+
+@pytest.fixture
+def document(coco_document: Document) -> Document:
+    image(coco_document)["crowdIndex"] = 0.5
+    return copy.deepcopy(coco_document)
+
+
+@pytest.fixture
+def report(write_json: Callable[..., Any]) -> Callable[..., Report]:
+    """Read a document as the command line does, and validate it."""
+
+    def build(document: Document, profile: Any = "coco", **options: Any) -> Report:
+        scan = formats.scan(write_json(document))
+        return checks.validate(scan.dataset, profile=profile, findings=scan.findings, **options)
+
+    return build
+
+
+def rules(report: Report) -> set[str]:
+    return {finding.rule for finding in report.findings}
+
+
+def test_every_check_has_a_faulty_example() -> None:
+    assert set(FAULTS) == {check.code for check in checks.CHECKS}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_sound_data_have_no_finding(
+    document: Document, report: Callable[..., Report], profile: str
+) -> None:
+    assert report(document, profile).findings == ()
+
+
+@pytest.mark.parametrize("code", FAULTS)
+def test_a_check_finds_its_fault_and_nothing_else(
+    document: Document, report: Callable[..., Report], code: str
+) -> None:
+    profile, break_it = FAULTS[code]
+
+    break_it(document)
+    found = report(document, profile)
+
+    reader_tells_it_too = {"bbox-shape", "image-size-type", "section-type"}
+    assert rules(found) - IMPLIED.get(code, set()) - reader_tells_it_too == {code}
+
+
+@pytest.mark.parametrize("code", FAULTS)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_fault_has_the_severity_that_its_profile_says(
+    document: Document, report: Callable[..., Report], code: str, profile: str
+) -> None:
+    check = next(check for check in checks.CHECKS if check.code == code)
+
+    FAULTS[code][1](document)
+    found = report(document, profile)
+
+    severities = {f.severity for f in found.findings if f.rule == code}
+    expected = check.severity[profile]  # type: ignore[index]
+    assert severities == (set() if expected is None else {expected})
+
+
+@pytest.mark.parametrize(
+    ("break_it", "line"),
+    [
+        (
+            lambda d: person(d, 1).update(id=1),
+            "annotations[1] id=1 field 'id': annotations[0] has the same id; "
+            "ids are unique in a file",
+        ),
+        (
+            lambda d: person(d, 1).update(image_id=99),
+            "annotations[1] id=2 field 'image_id': no image has id 99; add the image or "
+            "correct the reference",
+        ),
+        (
+            lambda d: person(d, 1).update(category_id=3),
+            "annotations[1] id=2 field 'category_id': no category has id 3; the file has 1",
+        ),
+        (
+            lambda d: second_image(d, file_name="SEVEN.jpg"),
+            "images[1] id=8 field 'file_name': images[0] has 'seven.jpg', unlike only in "
+            "case; two records would share one file",
+        ),
+        (
+            lambda d: second_image(d, file_name="seven.jpg"),
+            "images[1] id=8 field 'file_name': images[0] has the same file_name; two "
+            "records would share one file",
+        ),
+        (
+            lambda d: second_category(d, id=1),
+            "categories[1] id=1 field 'id': 1 is also the id of categories[0]; each has its "
+            "own",
+        ),
+        (
+            lambda d: person(d).update(num_keypoints=5),
+            "annotations[0] id=1 field 'num_keypoints': 5, but 17 keypoints are labelled "
+            "(visibility above 0)",
+        ),
+        (
+            lambda d: hide(d, 12, 30),
+            "annotations[0] id=1 field 'keypoints': 1 keypoint with visibility 0 but "
+            "coordinates other than 0; tools that look at coordinates alone take them for "
+            "labels",
+        ),
+        (
+            lambda d: move(d, 100, 20),
+            "annotations[0] id=1 field 'keypoints': 1 labelled keypoint (nose) lies outside "
+            "the image of 100 x 80 px",
+        ),
+        (
+            lambda d: person(d).update(bbox=[10, 20, 0, 32]),
+            "annotations[0] id=1 field 'bbox': [10, 20, 0, 32]: width and height must be "
+            "above 0",
+        ),
+        (
+            lambda d: person(d).update(bbox=[100, 20, 16, 32]),
+            "annotations[0] id=1 field 'bbox': [100, 20, 16, 32] lies wholly outside the "
+            "image of 100 x 80 px",
+        ),
+        (
+            lambda d: person(d).update(area=-2.5),
+            "annotations[0] id=1 field 'area': -2.5; wanted a finite number above 0, in px²",
+        ),
+        (
+            one_sided,
+            "categories[0] id=1 field 'keypoints': 'left_ankle' without 'right_ankle'; a "
+            "mirrored image needs both sides of a pair",
+        ),
+        (
+            lambda d: image(d).update(file_name="C:\\x.jpg"),
+            "images[0] id=7 field 'file_name': 'C:\\\\x.jpg': it names a drive; wanted a "
+            "relative name inside the images folder",
+        ),
+    ],
+)
+def test_a_finding_names_record_field_and_fault(
+    document: Document,
+    report: Callable[..., Report],
+    break_it: Callable[[Document], object],
+    line: str,
+) -> None:
+    break_it(document)
+
+    lines = [f.line("annotations.json") for f in report(document).findings]
+
+    assert f"annotations.json: {line}" in lines
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "outside"),
+    [(0, 20, False), (99.5, 20, False), (100, 20, True), (-0.5, 20, True), (10, 80, True)],
+)
+def test_the_far_edge_of_an_image_is_outside(
+    document: Document, report: Callable[..., Report], x: float, y: float, outside: bool
+) -> None:
+    move(document, x, y)
+
+    assert ("keypoint-outside-image" in rules(report(document))) is outside
+
+
+@pytest.mark.parametrize(
+    ("x", "outside"), [(10, False), (26, False), (26.1, True), (9.9, True)]
+)
+def test_the_edges_of_a_box_are_inside(
+    document: Document, report: Callable[..., Report], x: float, outside: bool
+) -> None:
+    move(document, x, 20)
+
+    assert ("keypoint-outside-box" in rules(report(document))) is outside
+
+
+def test_indices_are_the_file_s_when_records_were_left_out(
+    document: Document, report: Callable[..., Report]
+) -> None:
+    # The reader leaves records of category 2 (one keypoint) out of the arrays.
+    second_category(document, keypoints=["dot"], skeleton=[])
+    dot = person(document) | {"id": 50, "category_id": 2, "keypoints": [1, 1, 2]}
+    document["annotations"].insert(0, dot)
+    person(document, 2)["area"] = 0
+
+    found = [f for f in report(document).findings if f.rule == "area-value"]
+
+    assert [(f.index, f.id) for f in found] == [(2, 2)]
+
+
+def test_a_fault_that_the_reader_told_is_not_told_again(
+    document: Document, report: Callable[..., Report]
+) -> None:
+    person(document)["bbox"] = [1, 2, 3]
+
+    found = [f for f in report(document).findings if f.field == "bbox"]
+
+    assert [f.rule for f in found] == ["bbox-shape"]
+
+
+def test_visibility_three_belongs_to_cropcoco_alone(
+    document: Document, report: Callable[..., Report]
+) -> None:
+    person(document)["keypoints"][2] = 3
+
+    assert rules(report(document, "coco")) == {"visibility-beyond"}
+    assert report(document, "cropcoco").findings == ()
+
+
+def test_the_limit_keeps_the_totals(document: Document, report: Callable[..., Report]) -> None:
+    document["annotations"] = [
+        person(document) | {"id": i, "num_keypoints": 5} for i in range(1, 11)
+    ]
+
+    whole, short = report(document), report(document, limit=3)
+
+    assert len(whole.findings) == 10
+    assert [f.count for f in short.findings] == [1, 1, 1, 7]
+    assert short.counts() == whole.counts() == {"error": 10, "warning": 0, "info": 0}
+    assert short.findings[3].message == (
+        "7 more; num_keypoints unlike the labelled keypoints: 10 annotations in all"
+    )
+
+
+def test_the_limit_holds_for_the_reader_s_findings(
+    document: Document, report: Callable[..., Report]
+) -> None:
+    document["annotations"] = [person(document) | {"id": i, "iscrowd": 2} for i in range(1, 11)]
+
+    short = report(document, limit=2)
+
+    assert [f.count for f in short.findings] == [1, 1, 8]
+    assert short.findings[2].message == "8 more of this kind"
+
+
+def test_a_fact_is_one_finding_with_its_number(
+    document: Document, report: Callable[..., Report]
+) -> None:
+    for index in (0, 1):
+        person(document, index)["keypoints"][:6] = [1, 1, 2, 2, 2, 1]
+
+    (fact,) = report(document).findings
+
+    assert fact.count == 2
+    assert fact.message == (
+        "labelled keypoints outside their box: 2 annotations (4 keypoints); first: "
+        "annotations[0] id=1"
+    )
+
+
+def test_an_unknown_profile_is_refused(make_dataset: Callable[..., Any]) -> None:
+    with pytest.raises(checks.UsageError, match="no profile 'coc'; known: coco, crowdpose"):
+        checks.validate(make_dataset(), profile="coc")  # type: ignore[arg-type]
+
+
+def test_a_data_set_without_a_file_is_checked_too(make_dataset: Callable[..., Any]) -> None:
+    report = checks.validate(make_dataset(), profile="extension")
+
+    # The tip of each of the two sticks is outside its box, and that is a fact.
+    assert report.ok
+    assert [(f.rule, f.count) for f in report.findings] == [("keypoint-outside-box", 2)]
+
+
+def test_infinite_areas_and_crowd_indices_are_found(make_dataset: Callable[..., Any]) -> None:
+    dataset = make_dataset()
+    dataset.annotations.area[0] = math.inf
+    dataset.images.crowd_index[0] = math.inf
+
+    report = checks.validate(dataset, profile="crowdpose")
+
+    assert [f.message for f in report.errors] == [
+        "inf; wanted a finite number above 0, in px²",
+        "inf; wanted a finite number of 0 or more",
+    ]
