@@ -1,0 +1,173 @@
+"""Paired test of two sets of predictions on the same ground truth.
+
+Both are scored on the same resamples of images or clips, so that what is hard for both
+cancels out. The interval is of the difference a - b; the p-value is two-sided: twice the
+share of resamples in which the difference falls on the rarer side of 0 (ties count on both
+sides, one resample is added to numerator and denominator).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.annotations import Predictions
+from toolkit.dataset import Dataset
+from toolkit.errors import UsageError
+from toolkit.metrics.bootstrap import LEVEL, By, interval
+from toolkit.metrics.evaluate import (
+    ap_values,
+    cell_metrics,
+    known,
+    resampled_values,
+    sorted_weights,
+)
+from toolkit.metrics.evaluation import Interval, plain
+from toolkit.metrics.profiles import CROWD_BANDS, default_profile
+from toolkit.metrics.scoring import Options, check_sides, overall_cell, score
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """One number of two models.
+
+    Attributes:
+        a: Value of the first, None where there is no ground truth.
+        b: Value of the second.
+        difference: a - b.
+        interval: 95 % interval of the difference.
+        p_value: Two-sided.
+    """
+
+    a: float | None
+    b: float | None
+    difference: float | None
+    interval: Interval | None
+    p_value: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The five fields."""
+        return {
+            "a": plain(self.a),
+            "b": plain(self.b),
+            "difference": plain(self.difference),
+            "interval": plain(self.interval),
+            "p_value": plain(self.p_value),
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Paired tests of every number that two evaluations share.
+
+    Attributes:
+        profile: Name of the profile.
+        metrics: Metric -> test.
+        strata: Stratum -> group -> metric -> test.
+        settings: Resamples, unit, seed, level.
+    """
+
+    profile: str
+    metrics: Mapping[str, PairedTest]
+    strata: Mapping[str, Mapping[str, Mapping[str, PairedTest]]]
+    settings: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON document of plain values."""
+        return {
+            "profile": self.profile,
+            "metrics": {name: test.to_json() for name, test in self.metrics.items()},
+            "strata": {
+                stratum: {
+                    group: {metric: test.to_json() for metric, test in tests.items()}
+                    for group, tests in groups.items()
+                }
+                for stratum, groups in self.strata.items()
+            },
+            "settings": dict(self.settings),
+        }
+
+
+def compare(
+    truth: Dataset,
+    a: Predictions,
+    b: Predictions,
+    profile: str | None = None,
+    *,
+    metrics: Iterable[str] | None = None,
+    bootstrap: int = 1000,
+    by: By = "image",
+    seed: int = 0,
+    bands: tuple[float, float] = CROWD_BANDS,
+    groups: Mapping[str, Sequence[str]] | None = None,
+) -> Comparison:
+    """Test the difference of two sets of predictions; arguments as `evaluate`.
+
+    Raises:
+        UsageError: Fewer than 1 resample, or what `evaluate` refuses.
+    """
+    if bootstrap < 1:
+        raise UsageError(f"compare needs bootstrap resamples; got {bootstrap}")
+    options = Options.make(profile or default_profile(truth), metrics, bands, groups)
+    weights = sorted_weights(truth, bootstrap, by, seed)
+    sides = [score(truth, check_sides(truth, side), options) for side in (a, b)]
+    first, second = (resampled_values(side, options, weights) for side in sides)
+    points = [ap_values(side, options) for side in sides]
+    tests = {
+        name: paired_test(points[0][name], points[1][name], first[0][name], second[0][name])
+        for name in points[0]
+    }
+    values = [side.cells.values() for side in sides]
+    cells = {
+        key: paired_test(
+            float(values[0][at]), float(values[1][at]), first[1][:, at], second[1][:, at]
+        )
+        for at, key in enumerate(sides[0].cells.keys)
+    }
+    tests |= {name: cells[overall_cell(name)] for name in cell_metrics(sides[0])}
+    strata: dict[str, dict[str, dict[str, PairedTest]]] = {}
+    for (stratum, group, metric), test in cells.items():
+        strata.setdefault(stratum, {}).setdefault(group, {})[metric] = test
+    return Comparison(
+        profile=options.profile.name,
+        metrics=tests,
+        strata=strata,
+        settings={
+            "resamples": bootstrap,
+            "by": by,
+            "seed": seed,
+            "level": LEVEL,
+            "difference": "a - b",
+            "test": "paired percentile bootstrap, two-sided",
+        },
+    )
+
+
+def paired_test(a: float, b: float, a_resampled: Floats, b_resampled: Floats) -> PairedTest:
+    """Test one number.
+
+    Args:
+        a: Value of the first model, NaN where there is no ground truth.
+        b: Value of the second.
+        a_resampled: (B,) its values in the resamples.
+        b_resampled: (B,) in the same resamples.
+    """
+    differences = a_resampled - b_resampled
+    differences = differences[~np.isnan(differences)]
+    p_value = None
+    if differences.size:
+        rarer = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+        p_value = min(1.0, 2 * (rarer + 1) / (differences.size + 1))
+    return PairedTest(
+        a=known(a),
+        b=known(b),
+        difference=known(a - b),
+        interval=interval(differences),
+        p_value=p_value,
+    )

@@ -1,0 +1,34 @@
+"""Errors in head sizes as an array, for tables and pictures that pool them their own way."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toolkit.annotations import Predictions
+from toolkit.dataset import Dataset
+from toolkit.metrics.pairing import pair_instances
+from toolkit.metrics.pckh import KeypointErrors, keypoint_errors
+from toolkit.metrics.scoring import check_sides
+
+
+def errors_in_heads(truth: Dataset, predictions: Predictions) -> KeypointErrors:
+    """Distance of each labelled keypoint from its prediction, in px and in head sizes.
+
+    Returns:
+        `px` and `heads`, (N, K): infinite where no prediction answers, NaN where the
+        keypoint is not labelled (or, for `heads`, the instance has no head size); and
+        `head`, the (N,) head sizes with the step that gave each.
+
+    Raises:
+        InvalidDataError: No ground truth, or results for unknown images.
+    """
+    predictions = check_sides(truth, predictions)
+    image_ids = np.sort(truth.images.ids)
+    pairing = pair_instances(
+        truth.annotations,
+        np.searchsorted(image_ids, truth.annotations.image_id),
+        predictions,
+        np.searchsorted(image_ids, predictions.image_id),
+        len(image_ids),
+    )
+    return keypoint_errors(truth.annotations, predictions, pairing)
