@@ -185,7 +185,7 @@ def _trunk(figure: Figure, build: Build, look: Look) -> list[Part]:
     chest = np.stack([front * 0.150 * pads, left * 0.200 * wide * pads, spine * 0.27 * size])
     belly = np.stack([front * 0.135 * pads, left * 0.165 * wide * pads, spine * 0.20 * size])
     seat = np.stack(
-        [hips[0] * 0.155 * pads, hips[1] * 0.185 * wide * pads, hips[2] * 0.155 * size]
+        [hips[0] * 0.135 * pads, hips[1] * 0.185 * wide * pads, hips[2] * 0.155 * size]
     )
     middle = 0.55 * j["pelvis"] + 0.45 * j["neck"]
     parts: list[Part] = [

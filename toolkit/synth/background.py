@@ -20,10 +20,11 @@ WALL_HEIGHT = 9.0
 
 @dataclass(frozen=True)
 class Wall:
-    """A standing wall: origin (on the ground, left end), direction, texture."""
+    """A standing wall: origin (on the ground), direction, its inner side, texture."""
 
     origin: F64
     along: F64
+    inward: F64
     texture: U8
 
 
@@ -66,13 +67,13 @@ def make_place(rng: np.random.Generator, kind: str) -> Place:
     turn = rng.uniform(-0.35, 0.35)
     along = np.array([np.cos(turn), np.sin(turn), 0.0])
     away = np.array([-along[1], along[0], 0.0])
-    distance = rng.uniform(3.5, 12.0) if kind != "lacrosse" else rng.uniform(7, 16)
+    distance = rng.uniform(6.5, 13.0) if kind != "lacrosse" else rng.uniform(8, 16)
     origin = away * distance - along * GROUND_SIZE[0] / 2
     texture = _wall(rng, kind)
-    walls = [Wall(origin, along, texture)]
+    walls = [Wall(origin, along, -away, texture)]
     if rng.random() < 0.4:
-        end = origin + along * GROUND_SIZE[0] * rng.uniform(0.62, 0.75)
-        walls.append(Wall(end, -away, texture))
+        end = origin + along * GROUND_SIZE[0] * rng.uniform(0.68, 0.80)
+        walls.append(Wall(end, -away, -along, texture))
     light = np.array([rng.uniform(-0.6, 0.6), rng.uniform(-0.7, 0.3), 1.0])
     if kind != "hockey" and rng.random() < 0.5:
         light = np.array([rng.uniform(-1.4, 1.4), rng.uniform(-1.0, 0.8), 1.0])
@@ -87,7 +88,7 @@ def make_place(rng: np.random.Generator, kind: str) -> Place:
 def _ice(rng: np.random.Generator, shape: tuple[int, int]) -> U8:
     import cv2  # lazy: OpenCV costs 0.1 s
 
-    tone = np.array([rng.uniform(222, 245), rng.uniform(218, 238), rng.uniform(208, 234)])
+    tone = rng.uniform(212, 240) + np.array([rng.uniform(0, 9), 0.0, rng.uniform(-8, 1)])
     base = np.ones((*shape, 3), np.float32) * tone.astype(np.float32)
     base += (_mottle(rng, shape, 120, 5) + _mottle(rng, shape, 14, 3))[..., None]
     image = np.clip(base, 0, 255).astype(np.uint8)
@@ -110,7 +111,7 @@ def _ice(rng: np.random.Generator, shape: tuple[int, int]) -> U8:
     if rng.random() < 0.3:  # a painted advertisement
         at = (int(rng.uniform(0.3, 0.6) * shape[1]), int(rng.uniform(0.3, 0.7) * shape[0]))
         colour = tuple(map(float, rng.uniform(30, 220, 3)))
-        cv2.putText(image, "HOCKEY", at, cv2.FONT_HERSHEY_DUPLEX, 5, colour, 16, cv2.LINE_AA)
+        cv2.putText(image, "HOCKEY", at, cv2.FONT_HERSHEY_DUPLEX, 3, colour, 9, cv2.LINE_AA)
     return image
 
 
@@ -255,6 +256,8 @@ def paint_place(place: Place, camera: Camera) -> U8:
 def _paint_wall(picture: U8, wall: Wall, camera: Camera) -> None:
     import cv2  # lazy: OpenCV costs 0.1 s
 
+    if (camera.position - wall.origin) @ wall.inward < 1.0:
+        return  # seen from outside, it would stand before the people
     steps = np.arange(0, GROUND_SIZE[0] + 0.5, 1.0)
     depth = camera.to_camera(wall.origin + steps[:, None] * wall.along)[:, 2]
     ahead = np.flatnonzero(depth > 2.0)

@@ -83,7 +83,7 @@ def render_clip(job: ClipJob, limit: int | None = None) -> list[Frame]:
     cv2.setNumThreads(1)
     rng = np.random.default_rng(np.random.SeedSequence([job.seed, job.index]))
     scene = sample_scene(rng, job.kind, job.index, job.options)
-    grain = rng.standard_normal((2 * HEIGHT + MARGIN, 2 * WIDTH + MARGIN), dtype=np.float32)
+    grain = rng.standard_normal((HEIGHT + MARGIN, WIDTH + MARGIN), dtype=np.float32)
     frames: list[Frame] = []
     left = limit
     for number in range(scene.frames):

@@ -53,7 +53,7 @@ def sample_build(rng: np.random.Generator, kind: str) -> Build:
     height = float(np.clip(rng.normal(1.80, 0.07), 1.6, 2.0))
     if kind == "crowd":
         height = float(np.clip(rng.normal(1.71, 0.10), 1.45, 1.98))
-    shaft = float(rng.uniform(1.25, 1.50) * height / 1.8)
+    shaft = float(rng.uniform(1.22, 1.45) * height / 1.8)
     if kind == "lacrosse":
         shaft = float(rng.uniform(0.75, 0.95) if rng.random() < 0.75 else rng.uniform(1.2, 1.4))
     return Build(
@@ -217,7 +217,7 @@ def _stick(
     shoulders = {"near": joints[f"{near_name}_shoulder"], "far": joints[f"{far_name}_shoulder"]}
     reach = 0.985 * sum(build.arm)
     flat = forward * np.cos(pose["azimuth"]) + across * np.sin(pose["azimuth"])
-    length = build.shaft - pose["overhang"] * 0.5
+    length = build.shaft + 0.19 - pose["overhang"]
     two = motion.stick_mode in TWO_HANDED
     grip = pose["grip"]
     for _ in range(12):

@@ -23,6 +23,7 @@ DEPTH_TOLERANCE = {
     "ankle": 0.11, "nose": 0.05, "eye": 0.05, "ear": 0.06, "head": 0.09, "neck": 0.13,
     "butt_end": 0.06, "stick_heel": 0.06, "stick_toe": 0.06,
 }  # fmt: skip
+WEAVE = 100_003  # length of the repeating cloth noise: a prime, so that rows differ
 
 
 @dataclass(frozen=True)
@@ -106,19 +107,23 @@ def _shade(layer: Layer, look: Look, light: F64, weave: F32) -> tuple[F32, F32, 
     import cv2  # lazy: OpenCV costs 0.1 s
 
     rows, cols = layer.depth.shape
-    cloth = weave[:rows, :cols]
-    nx, ny = layer.nx, layer.ny
+    at = np.flatnonzero(layer.material)
+    nx, ny = layer.nx.reshape(-1)[at], layer.ny.reshape(-1)[at]
+    cloth = weave.reshape(-1)[at % len(weave)]
     nz = np.sqrt(np.maximum(1 - nx * nx - ny * ny, 0))
     lambert = nx * np.float32(light[0]) + ny * np.float32(light[1]) - nz * np.float32(light[2])
     lambert = np.maximum(lambert + cloth, 0)
     shade = np.float32(0.34) + np.float32(0.62) * lambert + np.float32(0.16) * nz
     shade -= np.float32(0.08) * ny
-    cover = (layer.material > 0).astype(np.float32)
-    colours = np.take(look.palette, layer.material, axis=0)
-    wide = np.empty((rows, cols, 4), np.float32)
-    np.multiply(colours, (shade * cover)[..., None], out=wide[..., :3])
-    np.minimum(wide[..., :3], 255, out=wide[..., :3])
-    wide[..., 3] = cover
+    lit = np.empty((len(at), 4), np.float32)
+    np.multiply(
+        np.take(look.palette, layer.material.reshape(-1)[at], axis=0),
+        shade[:, None], out=lit[:, :3],
+    )  # fmt: skip
+    np.minimum(lit[:, :3], 255, out=lit[:, :3])
+    lit[:, 3] = 1
+    wide = np.zeros((rows, cols, 4), np.float32)
+    wide.reshape(-1, 4)[at] = lit
     size = (cols // SS, rows // SS)
     small = cv2.resize(wide, size, interpolation=cv2.INTER_AREA)
     body = cv2.resize(layer.body.astype(np.float32), size, interpolation=cv2.INTER_AREA)
@@ -162,16 +167,18 @@ class Picture:
         solid = colour[..., 3] > 0.5
         is_body = body > 0.25
         finite = np.isfinite(depth)
-        typical = np.float32(np.median(depth[finite])) if finite.any() else np.float32(1e3)
+        typical = np.float32(depth[finite].mean()) if finite.any() else np.float32(1e3)
         near = np.where(finite, depth, typical) <= self.depth[rows, cols]
         if move is not None:
             colour = np.asarray(
                 cv2.filter2D(colour, -1, move, borderType=cv2.BORDER_CONSTANT), np.float32
             )
-        shown = colour * near[..., None].astype(np.float32)
+        shown = cv2.split(colour * near[..., None])
+        rest = 1 - shown[3]
         view = self.colour[rows, cols]
-        view *= 1 - shown[..., 3:]
-        view += shown[..., :3]
+        for channel in range(3):
+            view[..., channel] *= rest
+            view[..., channel] += shown[channel]
         wins = solid & near
         np.copyto(self.depth[rows, cols], depth, where=wins)
         np.copyto(self.owner[rows, cols], np.int16(owner), where=wins)
@@ -219,7 +226,7 @@ def _shadows(place_light: F64, camera: Camera, people: list[list[Part]], dark: f
                 cv2.line(mask, ends[0], ends[1], 255, thick)
     soft = cv2.GaussianBlur(mask, (0, 0), 2.2)
     full = cv2.resize(soft, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
-    return 1 - np.asarray(full, np.float32) * np.float32(dark / 255)
+    return np.asarray(full, np.float32) * np.float32(-dark / 255) + 1
 
 
 def _displacement(scene: Scene, point: F64, velocity: F64, seconds: float) -> F64:
@@ -256,11 +263,13 @@ def render_frame(
     if pan is not None:
         background = np.asarray(cv2.filter2D(background, -1, pan), np.uint8)
     canvas = background.astype(np.float32)
-    canvas *= _shadows(scene.place.light, camera, list(solids.values()), scene.place.shadow)[..., None]
+    lit = _shadows(scene.place.light, camera, list(solids.values()), scene.place.shadow)
+    canvas *= cv2.merge([lit, lit, lit])
     picture = Picture(canvas)
     drawn = {i: _project(solids[i], camera) for i in cast}
     light = camera.rotation @ scene.place.light
     light = light / np.linalg.norm(light)
+    weave = grain.reshape(-1)[:WEAVE] * np.float32(0.035)
     whole: dict[int, int] = {}
     for i in sorted(cast, key=lambda i: -float(drawn[i].ends[0, 0, 2])):
         layer = _draw(drawn[i], camera)
@@ -269,9 +278,6 @@ def render_frame(
         person = scene.people[i]
         speed = np.array([*person.velocity, 0.0])
         move = blur_kernel(*_displacement(scene, figures[i].joints["chest"], speed, seconds))
-        weave = grain[: layer.height * SS, : layer.width * SS] * np.float32(0.035)
-        if weave.shape != layer.depth.shape:
-            weave = np.zeros_like(layer.depth)
         colour, depth, body = _shade(layer, person.look, light, weave)
         whole[i] = picture.add(layer, colour, depth, body, i, move)
     labels = [
@@ -307,7 +313,9 @@ def _expose(colour: F32, scene: Scene, grain: F32, offset: tuple[int, int]) -> U
     import cv2  # lazy: OpenCV costs 0.1 s
 
     soft = np.asarray(cv2.GaussianBlur(colour, (3, 3), scene.softness), np.float32)
-    soft *= (scene.gain * scene.cast).astype(np.float32)
     y, x = offset
-    soft += (grain[y : y + HEIGHT, x : x + WIDTH] * np.float32(scene.noise))[..., None]
-    return np.clip(soft, 0, 255).astype(np.uint8)
+    noise = grain[y : y + HEIGHT, x : x + WIDTH] * np.float32(scene.noise)
+    for channel in range(3):
+        soft[..., channel] *= np.float32(scene.gain * scene.cast[channel])
+        soft[..., channel] += noise
+    return np.asarray(cv2.convertScaleAbs(np.maximum(soft, 0, out=soft)), np.uint8)

@@ -14,11 +14,13 @@ Pose = dict[str, float]
 SPORTS = ("hockey", "lacrosse")
 STICK_MODES = {
     "hockey": {
-        "two_hands": 0.67, "one_hand": 0.17, "carried": 0.05, "wind_up": 0.07, "raised": 0.04,
+        "two_hands": 0.64, "one_hand": 0.16, "carried": 0.09, "wind_up": 0.07, "raised": 0.04,
     },
     "lacrosse": {"cradle": 0.46, "shot": 0.16, "low": 0.14, "one_hand": 0.16, "across": 0.08},
     "crowd": {"none": 1.0},
 }  # fmt: skip
+#: How often the shaft lies across the body in the modes with the blade on the ground.
+ACROSS = {"two_hands": 0.38, "one_hand": 0.62}
 POSTURES = {
     "hockey": {"stride": 0.38, "glide": 0.27, "upright": 0.15, "crouch": 0.12, "lunge": 0.08},
     "lacrosse": {"run": 0.5, "upright": 0.22, "crouch": 0.16, "lunge": 0.12},
@@ -169,16 +171,16 @@ def _stick(rng: np.random.Generator, mode: str) -> Pose:
 
     ranges: dict[str, tuple[tuple[float, float], ...]] = {
         # hand forward, side, up, azimuth, lift, grip, overhang
-        "two_hands": ((0.3, 0.95), (-0.6, 0.05), (-1.0, -0.55), (-0.2, 1.35), (0, 0),
-                      (0.28, 0.52), (0.07, 0.14)),
-        "one_hand": ((0.3, 1.3), (-0.3, 0.7), (-1.0, -0.45), (-0.6, 0.9), (0, 0),
+        "two_hands": ((0.3, 1.0), (-0.9, 0.0), (-1.0, -0.55), (-0.1, 1.5), (0, 0),
+                      (0.28, 0.52), (0.07, 0.16)),
+        "one_hand": ((0.1, 1.4), (-0.6, 0.6), (-1.0, -0.4), (-0.7, 1.0), (0, 0),
                      (0, 0), (0.08, 0.45)),
-        "carried": ((0.2, 0.8), (-0.5, 0.3), (-1.0, -0.5), (0.2, 2.2), (-0.4, 0.35),
-                    (0.3, 0.55), (0.08, 0.45)),
-        "wind_up": ((0.3, 0.8), (-0.3, 0.3), (-0.7, -0.2), (1.6, 2.7), (0.1, 1.0),
-                    (0.3, 0.5), (0.07, 0.14)),
-        "raised": ((0.1, 0.7), (-0.2, 0.6), (0.0, 0.7), (0.0, 2.0), (0.5, 1.4),
-                   (0, 0), (0.07, 0.4)),
+        "carried": ((0.1, 0.8), (-0.8, 0.2), (-1.0, -0.4), (0.2, 2.4), (-0.45, 0.4),
+                    (0.25, 0.45), (0.25, 0.7)),
+        "wind_up": ((0.4, 1.0), (-0.3, 0.3), (-0.7, -0.2), (1.6, 2.7), (0.1, 1.0),
+                    (0.3, 0.5), (0.10, 0.36)),
+        "raised": ((0.1, 0.7), (-0.6, 0.6), (-0.3, 0.5), (0.0, 2.2), (-0.3, 1.4),
+                   (0, 0), (0.15, 0.6)),
         "cradle": ((0.25, 0.75), (-0.2, 0.35), (-0.95, -0.6), (0.1, 1.6), (0.7, 1.35),
                    (0.3, 0.5), (0.07, 0.2)),
         "shot": ((0.5, 1.0), (-0.2, 0.3), (-0.5, -0.1), (1.4, 2.6), (0.3, 1.1),
@@ -189,8 +191,13 @@ def _stick(rng: np.random.Generator, mode: str) -> Pose:
                    (0.3, 0.55), (0.07, 0.25)),
         "none": ((0, 0),) * 7,
     }  # fmt: skip
-    if mode == "one_hand" and rng.random() < 0.35:
-        ranges["one_hand"] = (*ranges["one_hand"][:6], (0.08, 0.2))
+    if mode in ACROSS and rng.random() < ACROSS[mode]:
+        # The shaft lies across the body: the top hand well out on its own side, held
+        # lower on the shaft, so that the butt end sticks out beyond the glove.
+        ranges[mode] = (
+            (0.1, 0.8), (-1.7, -0.8), (-1.0, -0.55), (1.0, 1.9), (0, 0),
+            (0.22, 0.38) if mode == "two_hands" else (0, 0), (0.36, 0.68),
+        )  # fmt: skip
     keys = ("hand_forward", "hand_side", "hand_up", "azimuth", "lift", "grip", "overhang")
     pose = {k: u(*r) for k, r in zip(keys, ranges[mode], strict=True)}
     pose["roll"] = u(-0.5, 0.5)

@@ -127,7 +127,7 @@ def sample_scene(
 ) -> Scene:
     """Draws a clip; in crowds the clip's index decides how crowded it is."""
     crowd = kind == "crowd"
-    band = index % 3 if crowd else -1
+    band = (0, 1, 2, 1)[index % 4] if crowd else -1
     pixels = float(rng.uniform(115, 205))
     if crowd:
         pixels = float(rng.uniform(*((75, 130), (85, 180), (90, 200))[band]))
@@ -151,18 +151,18 @@ def sample_scene(
         people=tuple(people),
         place=place,
         frames=int(rng.integers(4, 11)),
-        interval=float(rng.uniform(0.08, 0.2)),
+        interval=float(rng.uniform(0.08, 0.16)),
         exposure=float(rng.uniform(0.003, 0.018)) * options.blur,
-        aim=np.array([rng.normal(0, 0.15), rng.normal(0, 0.15), 0.80]),
-        drift=tracked + np.array([*rng.normal(0, 0.25, 2), 0.0]),
+        aim=np.array([rng.normal(0, 0.15), rng.normal(0, 0.15), 0.74]),
+        drift=tracked + np.array([*rng.normal(0, 0.15, 2), 0.0]),
         yaw=float(rng.uniform(-0.5, 0.5)),
         yaw_rate=float(rng.normal(0, 0.01)),
         elevation=elevation,
         distance=distance,
         focal=focal,
         zoom=float(rng.normal(0, 0.03)),
-        gain=float(rng.uniform(0.78, 1.08)),
-        cast=rng.uniform(0.93, 1.07, 3),
+        gain=float(rng.uniform(0.88, 1.12)),
+        cast=rng.uniform(0.97, 1.03, 3),
         noise=float(rng.uniform(1.5, 6.5)),
         softness=float(rng.uniform(0.3, 0.75)),
     )
@@ -171,7 +171,7 @@ def sample_scene(
 def _person(
     rng: np.random.Generator, kind: str, spot: F64, common: F64, team: NDArray[np.float32]
 ) -> Person:
-    velocity = common + rng.normal(0, 0.25 if kind == "crowd" else 0.6, 2)
+    velocity = common + rng.normal(0, 0.25 if kind == "crowd" else 0.5, 2)
     speed = float(np.hypot(*velocity))
     heading = float(rng.uniform(-np.pi, np.pi))
     if speed > 1.2 and rng.random() < 0.75:
@@ -198,8 +198,8 @@ def _places(
     options: SynthOptions,
 ) -> list[F64]:
     per_metre = pixels / 1.75
-    half = 0.5 * WIDTH / per_metre * (0.86 if kind == "crowd" else 0.74)
-    deep = float(np.clip((178 - 0.5 * pixels) / (per_metre * np.sin(elevation)), 0.6, 4.0))
+    half = 0.5 * WIDTH / per_metre * (0.86 if kind == "crowd" else 0.62)
+    deep = float(np.clip((165 - 0.52 * pixels) / (per_metre * np.sin(elevation)), 0.6, 4.0))
     low, high = options.players or PEOPLE[kind]
     count = int(rng.integers(low, high + 1))
     if band == 0:  # spread out
@@ -228,5 +228,6 @@ def _places(
             other = places[int(rng.integers(len(places)))]
             step = rng.uniform(0.7, 1.7) * rng.choice([-1, 1])
             spot = other + np.array([rng.normal(0, 0.3), step])
+            spot = np.clip(spot, (-half, -deep), (half, deep))
         places.append(spot)
     return places
