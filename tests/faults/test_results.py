@@ -166,9 +166,7 @@ def test_49_truth_and_predictions_swapped_is_told(
 ) -> None:
     path = write_json(results, "predictions.json")
 
-    fault(
-        "evaluate", path, truth, exit_code=3, message="predictions.json: .*results file"
-    )
+    fault("evaluate", path, truth, exit_code=3, message="predictions.json: .*results file")
     fault("evaluate", truth, truth, exit_code=3, message="truth.json: .*(swap|ground.truth)")
 
 
