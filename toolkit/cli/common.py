@@ -6,6 +6,7 @@ go to standard error.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -53,7 +54,8 @@ def schema_option(function: _Function) -> _Function:
 
 def echo_json(document: object) -> None:
     """Print one JSON document; NaN is refused, never printed."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    escaped = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    click.echo(json.dumps(document, indent=2, ensure_ascii=escaped, allow_nan=False))
 
 
 def notice(message: str) -> None:
@@ -104,6 +106,7 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
 def run(command: click.Command, arguments: list[str] | None = None) -> None:
     """Run a command and leave with its exit code; an error is one line, no traceback."""
     argv = sys.argv[1:] if arguments is None else arguments
+    _escape_what_the_terminal_cannot_show()
     try:
         result = command.main(args=argv, prog_name="toolkit", standalone_mode=False)
     except click.exceptions.Abort:
@@ -122,6 +125,13 @@ def run(command: click.Command, arguments: list[str] | None = None) -> None:
     except MemoryError:
         _fail("out of memory", ResourceError.exit_code, debug="--debug" in argv)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _escape_what_the_terminal_cannot_show() -> None:
+    """A name in another alphabet must not end a command on a Latin-1 terminal."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(message: str, exit_code: int, *, debug: bool = False) -> None:
