@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from toolkit.schema import Schema
 
@@ -252,3 +253,32 @@ def test_50_people_without_a_head_size_are_left_out_and_counted(
     assert "Infinity" not in json.dumps(document)
     assert document["settings"]["head_size"]["used"]["none"] == 1
     assert "1 instances have no head size and are left out of PCKh" in notices
+
+
+@pytest.mark.parametrize(
+    ("sigma", "exit_code", "message"),
+    [
+        (None, 1, "has no OKS sigma for nose"),
+        ({"value": -0.1, "source": "x"}, 1, "keypoint 'nose' has sigma -0.1; expected a"),
+        ({"value": [0.1, 0.2], "source": "x"}, 1, "'nose': sigma value is list; expected a"),
+    ],
+    ids=["missing", "negative", "a list"],
+)
+def test_40_a_sigma_that_is_missing_or_wrong_stops_before_evaluation(
+    root: Path,
+    truth: Path,
+    results: list[Result],
+    write_json: Callable[..., Path],
+    fault: Callable[..., str],
+    sigma: object,
+    exit_code: int,
+    message: str,
+) -> None:
+    document = yaml.safe_load((root / "datasets" / "coco" / "schema.yaml").read_text("utf-8"))
+    document["name"] = "mine"
+    document["keypoints"][0]["sigma"] = sigma
+    schema = write_json(yaml.safe_dump(document), "schema.yaml")
+    predictions = write_json(results, "predictions.json")
+
+    words = ("evaluate", truth, predictions, "--schema", schema, "--metrics", "AP")
+    fault(*words, exit_code=exit_code, message=message)

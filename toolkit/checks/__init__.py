@@ -27,6 +27,7 @@ from toolkit.checks.base import (
     Subject,
     everywhere,
 )
+from toolkit.checks.files import missing_images
 from toolkit.checks.source import subject_of
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError, UsageError
@@ -39,6 +40,7 @@ __all__ = [
     "Check",
     "Profile",
     "Purpose",
+    "missing_images",
     "reader_severities",
     "require_valid",
     "validate",

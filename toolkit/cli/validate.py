@@ -93,7 +93,7 @@ def _missing_images(dataset: Dataset, images: Path | None) -> list[Finding]:
     """Findings for the image files that are not there; unsafe names are refused."""
     if images is None:
         return []
-    from toolkit.checks.files import missing_images
+    from toolkit.checks import missing_images
 
     return missing_images(dataset, images)
 
