@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
-from toolkit.errors import InvalidDataError
 from toolkit.metrics import auc, engines, ex_oks, pairing, pck
 from toolkit.metrics.ap import MAX_DETECTIONS, OKS_THRESHOLDS
 from toolkit.metrics.bootstrap import LEVEL, By, draw_weights, interval
 from toolkit.metrics.evaluation import Cell, Evaluation, Interval
+from toolkit.metrics.head_size import torso_ratio
 from toolkit.metrics.pckh import median_error
 from toolkit.metrics.profiles import (
     CROWD_BANDS,
@@ -24,7 +24,7 @@ from toolkit.metrics.profiles import (
     scored_detections,
 )
 from toolkit.metrics.scoring import Options, Scored, check_sides, overall_cell, score
-from toolkit.metrics.strata import MEAN, MEAN_RULE, STRATA
+from toolkit.metrics.strata import MEAN_RULE
 
 Floats = NDArray[np.float64]
 
@@ -261,7 +261,9 @@ def _settings(
             "max_detections": MAX_DETECTIONS,
             "detection_area_rule": scored.detection_area_rule,
             "area_ranges": dict(
-                zip(options.profile.by_area, map(list, options.profile.area_ranges), strict=True)
+                zip(
+                    options.profile.by_area, map(list, options.profile.area_ranges), strict=True
+                )
             ),
             "ignore_rule": "num_keypoints == 0 as stored in the file, or iscrowd",
         }
@@ -288,6 +290,7 @@ def _settings(
             "head_size": {
                 "rule": list(scored.errors.head.keys),
                 "used": scored.errors.head.counts(),
+                "torso_ratio": torso_ratio(truth.annotations),
             },
             "unmatched_rule": "an instance without a prediction counts as wrong everywhere, "
             "and as infinitely far in medians (null in JSON)",
@@ -386,6 +389,3 @@ def _versions(engine: str) -> dict[str, str]:
 
         versions[engine] = version(engine)
     return versions
-
-
-__all__ = ["STRATA", "MEAN", "evaluate", "InvalidDataError"]

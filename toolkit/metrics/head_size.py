@@ -70,3 +70,19 @@ def _length(truth: Annotations, rule: HeadSizeStep) -> NDArray[np.float64]:
     known = ~np.isnan(lengths)
     total = np.where(known, lengths, 0).sum(axis=1)
     return np.where(known.any(axis=1), total / np.maximum(known.sum(axis=1), 1), np.nan)
+
+
+def torso_ratio(truth: Annotations) -> float | None:
+    """The factor that would make the torso step agree with the head-box step.
+
+    Returns:
+        Median of (0.6 x head-box diagonal) / (mean shoulder-to-hip length) over the
+        instances that have both; None where none has, or the schema lacks a step.
+    """
+    rules = {rule.method: rule for rule in truth.schema.head_size}
+    if "head_box" not in rules or "torso" not in rules:
+        return None
+    head = _length(truth, rules["head_box"]) * rules["head_box"].factor
+    torso = _length(truth, rules["torso"])
+    both = np.isfinite(head) & np.isfinite(torso) & (torso > 0)
+    return float(np.median(head[both] / torso[both])) if both.any() else None
