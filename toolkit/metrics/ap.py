@@ -19,8 +19,8 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-OKS_THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
-RECALL_POINTS: Floats = np.linspace(0.0, 1.0, 101)
+OKS_THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10, dtype=np.float64)
+RECALL_POINTS: Floats = np.linspace(0.0, 1.0, 101, dtype=np.float64)
 MAX_DETECTIONS = 20
 _BLOCK = 64  # resamples at a time: the working set stays in the processor's cache
 
@@ -146,7 +146,7 @@ def precision_recall(table: SubsetTable) -> tuple[Floats, Floats]:
         true = np.cumsum(curve.is_true).astype(np.float64)
         counted = curve.position + 1 + np.cumsum(curve.correction)
         false = counted - true
-        envelope = np.zeros(len(true) + 1)
+        envelope: Floats = np.zeros(len(true) + 1)
         envelope[:-1] = true / (false + true + np.spacing(1))
         envelope = np.maximum.accumulate(envelope[::-1])[::-1]
         at = np.searchsorted(true / positives, RECALL_POINTS, side="left")

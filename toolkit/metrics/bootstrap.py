@@ -55,7 +55,9 @@ def _units(images: Images, by: By) -> NDArray[np.int64]:
         return np.arange(len(images))
     if by != "clip":
         raise UsageError(f"bootstrap by '{by}' is unknown; known: image, clip")
-    missing = [name for name, clip in zip(images.file_names, images.clips, strict=True) if not clip]
+    missing = [
+        name for name, clip in zip(images.file_names, images.clips, strict=True) if not clip
+    ]
     if missing:
         raise UsageError(
             f"bootstrap by clip: {len(missing)} of {len(images)} images have no 'clip', the "

@@ -36,7 +36,7 @@ class Cells:
 
     def numbers(self) -> NDArray[np.int64]:
         """(S,) how many values each cell holds."""
-        return np.rint(self.counts.sum(axis=0)).astype(np.int64)
+        return np.asarray(np.rint(self.counts.sum(axis=0)), dtype=np.int64)
 
     def resampled(self, weights: NDArray[np.int32]) -> Floats:
         """(B, S) means under (B, I) image weights, NaN where a resample has none."""
@@ -49,9 +49,7 @@ class Cells:
         return result
 
 
-def sum_by_image(
-    values: Floats, image_row: NDArray[np.int64], num_images: int
-) -> Floats:
+def sum_by_image(values: Floats, image_row: NDArray[np.int64], num_images: int) -> Floats:
     """(I, ...) sums of (N, ...) values over the rows of each image."""
     result = np.zeros((num_images, *values.shape[1:]))
     if len(values):
@@ -95,7 +93,9 @@ def keypoint_cells(
     for column, indices in enumerate(groups.values()):
         member[indices, column] = 1
     clean = np.where(valid, values, 0)
-    sums, counts, keys = [], [], []
+    sums: list[Floats] = []
+    counts: list[Floats] = []
+    keys: list[Cell] = []
     for stratum, mask in strata.items():
         counted = mask & valid
         sums.append(sum_by_image(clean * counted, image_row, num_images) @ member)

@@ -133,7 +133,13 @@ def _run(
     """(T, 101, categories, areas, 1) precision and (T, categories, areas, 1) recall."""
     areas = [list(pair) for pair in options.profile.area_ranges]
     ranges = {"areaRng": areas, "areaRngLbl": list(options.profile.by_area)}
-    shape = (len(OKS_THRESHOLDS), len(RECALL_POINTS), len(document["categories"]), len(areas), 1)
+    shape = (
+        len(OKS_THRESHOLDS),
+        len(RECALL_POINTS),
+        len(document["categories"]),
+        len(areas),
+        1,
+    )
     if not image_ids:
         return np.full(shape, -1.0), np.full((shape[0], *shape[2:]), -1.0)
     if not results:
@@ -166,7 +172,7 @@ def _run(
             setattr(evaluator.params, name, value)
         evaluator.evaluate()
         evaluator.accumulate()
-    found = evaluator.eval
+    found: dict[str, Any] = evaluator.eval or {}
     return np.asarray(found["precision"]), np.asarray(found["recall"])
 
 

@@ -86,7 +86,7 @@ class Evaluation:
         }
 
 
-def plain(value: object) -> Any:
+def plain(value: object) -> Any:  # noqa: ANN401 - JSON is any plain value
     """A value as JSON has it: tuples as lists, NaN and infinity as null."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}

@@ -13,6 +13,7 @@ this module works on rows and has no such trap.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +42,9 @@ def evaluation_order(
     """Rows by image, then falling score, then file order; at most so many an image."""
     order = np.lexsort((-scores, image_row))
     if max_per_image is None:
-        return order
+        return np.asarray(order, dtype=np.int64)
     images = image_row[order]
-    return order[_rank_in_run(images) < max_per_image]
+    return np.asarray(order[_rank_in_run(images) < max_per_image], dtype=np.int64)
 
 
 def image_pairs(
@@ -107,7 +108,7 @@ def greedy_match(
     free = np.ones((rules, len(truth_crowd)), dtype=bool)
     matched = np.full((rules, len(candidates)), -1, dtype=np.int32)
     first_of_step = np.searchsorted(step[compact], np.arange(step.max(initial=-1) + 2))
-    for start, stop in zip(first_of_step[:-1], first_of_step[1:], strict=True):
+    for start, stop in pairwise(first_of_step):
         rows = truth[start:stop]
         segments = np.flatnonzero(np.diff(compact[start:stop], prepend=-1))
         width = stop - start
@@ -148,7 +149,7 @@ def near_decisions(
     near[order[:-1][tied]] = True
     near[order[1:][tied]] = True
     near &= value < 1
-    return candidates[near]
+    return np.asarray(candidates[near])
 
 
 def _rank_in_run(keys: Indices) -> Indices:

@@ -44,7 +44,9 @@ class OksTruth:
     sigmas: Floats
 
 
-def pair_oks(truth: OksTruth, predicted: Floats, pair_truth: Indices, pair_pred: Indices) -> Floats:
+def pair_oks(
+    truth: OksTruth, predicted: Floats, pair_truth: Indices, pair_pred: Indices
+) -> Floats:
     """OKS of P pairs.
 
     Args:
@@ -82,7 +84,7 @@ def _labelled_oks(
             offset -= target.take(rows, axis=0)
             result[start : start + _CHUNK] = _sum_of_terms(offset, factor.take(rows, axis=0))
     counts = truth.labelled.sum(axis=1)
-    return result / counts[pair_truth]
+    return np.asarray(result / counts[pair_truth])
 
 
 def _boxed_oks(

@@ -92,13 +92,13 @@ def pair_instances(
 def prediction_boxes(predictions: Predictions) -> Floats:
     """(M, 4) xywh: each prediction's own box, else the extent of its keypoints."""
     boxes = predictions.bbox_xywh
-    missing = np.isnan(boxes).any(axis=1)
+    missing = np.isnan(boxes).any(axis=1, keepdims=True)
     if not missing.any():
         return boxes
     points = predictions.keypoints
     low, high = points.min(axis=1), points.max(axis=1)
     extent = np.concatenate([low, high - low], axis=1)
-    return np.where(missing[:, None], extent, boxes)
+    return np.where(missing, extent, boxes)
 
 
 def _rows_of(ids: Indices, wanted: Indices) -> tuple[Indices, NDArray[np.bool_]]:

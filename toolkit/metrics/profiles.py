@@ -180,7 +180,7 @@ def ignored(truth: Annotations) -> Bools:
     """(N,) ignored by AP: crowd, or num_keypoints 0 as stored (counted where not stored)."""
     stored = truth.num_keypoints
     counted = truth.labelled.sum(axis=1)
-    return truth.is_crowd | (np.where(stored < 0, counted, stored) == 0)
+    return np.asarray(truth.is_crowd | (np.where(stored < 0, counted, stored) == 0))
 
 
 def detection_areas(predictions: Predictions) -> tuple[Floats, str]:

@@ -152,13 +152,15 @@ def score(truth: Dataset, predictions: Predictions, options: Options) -> Scored:
     Raises:
         InvalidDataError: The profile needs an area that the file does not have.
     """
-    skipped = {}
+    skipped: dict[str, str] = {}
     if not truth.schema.has_sigmas:
         lacking = f"schema '{truth.schema.name}' has keypoints without an OKS sigma"
         skipped = {name: lacking for name in ("AP", "ExOKS") if name in options.families}
     families = options.families - set(skipped)
     if not families:
-        raise SchemaError(f"{'; '.join(skipped.values())}: pass --schema with a file that has them")
+        raise SchemaError(
+            f"{'; '.join(skipped.values())}: pass --schema with a file that has them"
+        )
     # rows by rising image id: COCO's order, which decides ties of score
     image_ids = np.sort(truth.images.ids)
     sorted_rows = np.argsort(truth.images.ids, kind="stable")
@@ -184,7 +186,9 @@ def score(truth: Dataset, predictions: Predictions, options: Options) -> Scored:
             truth.annotations, truth_image, predictions, image, len(image_ids)
         )
         errors = keypoint_errors(truth.annotations, predictions, pairing)
-        values = _values(truth.annotations, predictions, pairing, errors, area, families, options)
+        values = _values(
+            truth.annotations, predictions, pairing, errors, area, families, options
+        )
         cells = _all_cells(truth, values, strata, groups, truth_image, len(image_ids))
     return Scored(
         ap=table,

@@ -37,8 +37,8 @@ def strata_masks(truth: Annotations, size_wh: NDArray[np.int64]) -> dict[str, Bo
             keypoint counts as outside the image.
     """
     labelled = truth.labelled
-    boxed = np.isfinite(truth.bbox_xywh).all(axis=1)[:, None]
-    sized = (size_wh > 0).all(axis=1)[:, None]
+    boxed = np.isfinite(truth.bbox_xywh).all(axis=1, keepdims=True)
+    sized = (size_wh > 0).all(axis=1, keepdims=True)
     inside = inside_box(truth.keypoints, truth.bbox_xywh)
     return {
         ALL: labelled,
