@@ -154,7 +154,8 @@ def score(truth: Dataset, predictions: Predictions, options: Options) -> Scored:
     """
     skipped: dict[str, str] = {}
     if not truth.schema.has_sigmas:
-        lacking = f"schema '{truth.schema.name}' has keypoints without an OKS sigma"
+        unknown = ", ".join(k.name for k in truth.schema.keypoints if k.sigma is None)
+        lacking = f"schema '{truth.schema.name}' has no OKS sigma for {unknown}"
         skipped = {name: lacking for name in ("AP", "ExOKS") if name in options.families}
     families = options.families - set(skipped)
     if not families:
