@@ -1,0 +1,157 @@
+"""COCO keypoint files, and CrowdPose's, which are the same JSON with other fields.
+
+Read leniently: whatever does not fit into arrays becomes a finding, and stays in the
+document. CrowdPose's files have no `area`, a `crowdIndex` for each image, and COCO's
+17-point skeleton on 14 keypoints; all of that is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from msgspec import Raw
+
+from toolkit.dataset import Dataset
+from toolkit.formats.base import Format, Scan, collector_off
+from toolkit.formats.categories import choose_schema, decode_categories
+from toolkit.formats.coco_write import CocoSource, write_coco
+from toolkit.formats.decode import decode_annotations, decode_images
+from toolkit.formats.document import Document
+from toolkit.formats.lint import lint_record, lint_section
+from toolkit.formats.parse import Parsed, Section, parse, section_of
+from toolkit.formats.rules import Findings
+from toolkit.formats.text import BOM, Text, load_text
+from toolkit.schema import Schema
+
+SECTIONS = ("images", "annotations", "categories")
+_KIND = {b"{": "an object", b'"': "a string", b"t": "true", b"f": "false", b"n": "null"}
+_OBJECT = re.compile(rb"[ \t\r\n]*\{")
+_HEAD = 4096
+
+
+def scan_coco(path: Path, schema: Schema | None = None) -> Scan:
+    """Read a COCO keypoint file leniently.
+
+    Args:
+        path: The file.
+        schema: What the keypoints are; by default found from the file's categories.
+
+    Returns:
+        The data set, and a finding for everything that arrays cannot hold.
+
+    Raises:
+        ReadError: It cannot be read, is not JSON, or is a list (a results file).
+        ResourceError: It needs more memory than there is.
+    """
+    with collector_off():
+        text = load_text(path)
+        parsed = parse(text)
+        if parsed.items is not None:
+            text.fail(
+                f"the document is a list of {len(parsed.items)} entries; expected an "
+                "object with images, annotations and categories; is this a results file?"
+            )
+        return _scan(text, parsed, schema)
+
+
+def _scan(text: Text, parsed: Parsed, schema: Schema | None) -> Scan:
+    findings = Findings()
+    if text.prefix:
+        findings.add("json-bom", "begins with a UTF-8 byte order mark; it is kept")
+    sections: dict[str, Section] = {}
+    raws: dict[str, list[Raw]] = {}
+    for name in SECTIONS:
+        raws[name] = []
+        if name not in parsed.top:
+            findings.add("section-missing", f"'{name}' is missing", section=name)
+            continue
+        try:
+            sections[name], raws[name] = section_of(parsed.data, name, parsed.top[name])
+        except msgspec.ValidationError:
+            first = bytes(memoryview(parsed.top[name])[:1])
+            got = _KIND.get(first, "a number")
+            findings.add("section-type", f"got {got}; expected a list", section=name)
+    _lint(text, sections, findings)
+    categories = decode_categories(raws["categories"], findings)
+    choice = choose_schema(categories, raws["annotations"], schema, findings)
+    images, image_records = decode_images(raws.pop("images"), findings)
+    rows = decode_annotations(raws.pop("annotations"), choice.schema, choice.other, findings)
+    if rows.other:
+        findings.add(
+            "category-other",
+            f"{rows.other} annotations of {len(choice.other)} categories with other "
+            f"keypoints than schema '{choice.schema.name}' are left out of the arrays "
+            "and kept in the file",
+            section="annotations",
+            count=rows.other,
+        )
+    source = CocoSource(
+        document=Document(text.prefix, text.data, sections),
+        schema=choice.schema,
+        images=images,
+        image_records=image_records,
+        annotations=rows.annotations,
+        annotation_records=rows.records,
+        absent_with_coordinates=rows.absent_with_coordinates,
+        categories=categories,
+        format=("coco" if np.isnan(images.crowd_index).all() else "crowdpose"),
+    )
+    dataset = Dataset(
+        schema=choice.schema,
+        images=images,
+        annotations=rows.annotations,
+        path=text.path,
+        sha256=text.sha256,
+        source=source,
+    )
+    return Scan(dataset, findings.close())
+
+
+def _lint(text: Text, sections: dict[str, Section], findings: Findings) -> None:
+    """Look for what parsers keep quiet about: in the big lists fast, in the rest exactly."""
+    data = text.data
+    at, rest = 0, []
+    for name in ("images", "annotations"):
+        if name in sections:
+            lint_section(data, sections[name], findings)
+    for section in sorted(sections.values(), key=lambda s: s.begin):
+        if section.name != "categories":
+            rest.append(data[at : section.begin])
+            at = section.end
+    rest.append(data[at:])
+    lint_record(b"".join(rest), findings)
+
+
+def detect_coco(path: Path) -> bool:
+    """Whether a file begins like a COCO document: with an object."""
+    with path.open("rb") as stream:
+        return _OBJECT.match(stream.read(_HEAD).removeprefix(BOM)) is not None
+
+
+def detect_crowdpose(path: Path) -> bool:
+    """Whether a file begins like CrowdPose's: an object, with `crowdIndex` early on."""
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD).removeprefix(BOM)
+    return _OBJECT.match(head) is not None and b'"crowdIndex"' in head
+
+
+COCO = Format(
+    name="coco",
+    suffixes=(".json",),
+    description="COCO keypoint annotations (images, annotations, categories)",
+    detect=detect_coco,
+    scan=scan_coco,
+    write=write_coco,
+)
+CROWDPOSE = Format(
+    name="crowdpose",
+    suffixes=(".json",),
+    description="CrowdPose annotations: COCO's JSON with crowdIndex and without area",
+    detect=detect_crowdpose,
+    scan=scan_coco,
+    write=write_coco,
+    loses=("area", "segmentation"),
+)

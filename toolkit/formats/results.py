@@ -1,0 +1,369 @@
+"""COCO results: a list of detections with keypoints `[x, y, score, ...]`.
+
+Each record has `image_id`, `category_id`, `keypoints` and `score`; the toolkit also reads
+and writes `bbox`, `annotation_id`, `keypoint_scores` (K numbers) and `sigmas` (2K numbers,
+px). Detector boxes are the same list without keypoints.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+import numpy as np
+from msgspec import Raw, Struct
+from numpy.typing import NDArray
+
+from toolkit.annotations import Predictions
+from toolkit.errors import InvalidDataError
+from toolkit.files import write_bytes
+from toolkit.formats.base import collector_off
+from toolkit.formats.decode import CHUNK, wrong_length
+from toolkit.formats.document import Document
+from toolkit.formats.encode import list_lines, result_record
+from toolkit.formats.fields import (
+    Place,
+    box,
+    integer,
+    kind,
+    list_kind,
+    load_record,
+    number,
+    numbers,
+)
+from toolkit.formats.lint import lint_section
+from toolkit.formats.parse import parse, results_section
+from toolkit.formats.results_write import ResultsSource, results_edit
+from toolkit.formats.rules import Findings
+from toolkit.formats.text import BOM, Text, load_text
+from toolkit.report import Finding, Report
+from toolkit.schema import Schema
+
+_NAN_BOX = (math.nan, math.nan, math.nan, math.nan)
+_REFUSED = (msgspec.DecodeError, struct.error, TypeError, UnicodeDecodeError)
+_LIST = re.compile(rb"[ \t\r\n]*\[")
+_HEAD = 4096
+
+
+class _ResultRecord(Struct, gc=False):
+    image_id: int
+    score: float
+    category_id: int = 1
+    annotation_id: int = -1
+    keypoints: list[float] | None = None
+    bbox: tuple[float, float, float, float] = _NAN_BOX
+    keypoint_scores: list[float] | None = None
+    sigmas: list[float] | None = None
+
+
+_DECODE = msgspec.json.Decoder(_ResultRecord).decode
+
+
+def scan_predictions(
+    path: Path, schema: Schema | str, *, boxes: bool = False
+) -> tuple[Predictions, list[Finding]]:
+    """Read a results file leniently.
+
+    Args:
+        path: The file.
+        schema: What the keypoints are, or the name of a schema.
+        boxes: Whether a file without any keypoints (detector boxes) is welcome.
+
+    Returns:
+        The predictions, and a finding for everything that is wrong. Keypoints are NaN
+        where a record has none.
+
+    Raises:
+        ReadError: It cannot be read, is not JSON, or is not a list (a ground-truth file).
+        ResourceError: It needs more memory than there is.
+    """
+    known = schema if isinstance(schema, Schema) else Schema.load(schema)
+    findings = Findings()
+    with collector_off():
+        text = load_text(Path(path))
+        if text.prefix:
+            findings.add("json-bom", "begins with a UTF-8 byte order mark; it is kept")
+        parsed = parse(text)
+        if parsed.items is None:
+            _fail_object(text, list(parsed.top))
+        section = results_section(parsed)
+        lint_section(text.data, section, findings)
+        if not parsed.items:
+            findings.add(
+                "results-empty", "the list is empty: every ground truth counts as missed"
+            )
+        reader = _Reader(len(parsed.items), known, findings)
+        reader.read(parsed.items, boxes=boxes)
+    found = reader.predictions(text)
+    document = Document(text.prefix, text.data, {"results": section})
+    records = reader.records[: reader.count]
+    source = ResultsSource(document, found, records)
+    return replace(found, source=source), findings.close()
+
+
+def read_predictions(path: Path | str, schema: Schema | str) -> Predictions:
+    """Read a results file.
+
+    Raises:
+        InvalidDataError: It has errors; `report` lists them.
+        ReadError: It cannot be read, is not JSON, or is a ground-truth file.
+    """
+    found, findings = scan_predictions(Path(path), schema)
+    raise_errors(Path(path), found.schema, findings)
+    return found
+
+
+def raise_errors(path: Path, schema: Schema, findings: list[Finding]) -> None:
+    """Refuse a file with errors; the message is the first, the report has them all.
+
+    Raises:
+        InvalidDataError: There is at least one error.
+    """
+    report = Report(path.name, schema.name, "read", tuple(findings))
+    if report.ok:
+        return
+    first = report.errors[0].line(path.name)
+    more = report.counts()["error"] - report.errors[0].count
+    rest = f" (and {more:,} more errors; 'toolkit validate' lists them)" if more else ""
+    raise InvalidDataError(first + rest, report)
+
+
+def write_predictions(predictions: Predictions, path: Path | str, force: bool = False) -> None:
+    """Write predictions as COCO results, whole or not at all.
+
+    What was read and not changed is written byte for byte; of what was read, dropped
+    records go and changed records are written anew, keeping their unknown keys.
+
+    Raises:
+        OutputExistsError: The file exists and `force` was not given.
+        InvalidDataError: A number is NaN or infinite.
+        WriteError: The file cannot be written; what stood there before is intact.
+    """
+    source = predictions.source
+    if isinstance(source, ResultsSource):
+        edits = {"results": results_edit(predictions, source)}
+        source.document.write(Path(path), edits, force=force)
+        return
+    rows = range(len(predictions))
+    content = list_lines(result_record(predictions, row) for row in rows) + b"\n"
+    write_bytes(Path(path), content, force=force)
+
+
+def detect_results(path: Path) -> bool:
+    """Whether a file begins like a list."""
+    with path.open("rb") as stream:
+        return _LIST.match(stream.read(_HEAD).removeprefix(BOM)) is not None
+
+
+def _fail_object(text: Text, keys: list[str]) -> NoReturn:
+    shown = ", ".join(f"'{key}'" for key in keys[:6])
+    truth = {"annotations", "categories"} & set(keys)
+    hint = "; is this a ground-truth file?" if truth else ""
+    text.fail(f"the document is an object (keys {shown}); expected a list of results{hint}")
+
+
+class _Reader:
+    """Columns of results and the loop that fills them."""
+
+    def __init__(self, capacity: int, schema: Schema, findings: Findings) -> None:
+        self.schema, self.findings = schema, findings
+        width = schema.num_keypoints
+        self._packer = struct.Struct(f"=3q5d{3 * width}d")
+        self._buffer = bytearray(CHUNK * self._packer.size)
+        self._reals = np.frombuffer(self._buffer).reshape(CHUNK, -1)
+        self._whole = np.frombuffer(self._buffer, np.int64).reshape(CHUNK, -1)
+        self._unlabelled = [math.nan] * (3 * width)
+        self._without: list[int] = []
+        self.count = 0
+        self.ids = np.empty((capacity, 3), np.int64)
+        self.scores = np.empty(capacity)
+        self.bbox = np.empty((capacity, 4))
+        self.keypoints = np.empty((capacity, width, 2))
+        self.keypoint_scores = np.empty((capacity, width))
+        self.sigma: NDArray[np.float64] | None = None
+        self.records = np.empty(capacity, np.int64)
+
+    def read(self, raws: list[Raw], *, boxes: bool) -> None:
+        """Decode all records."""
+        for begin in range(0, len(raws), CHUNK):
+            self._read_chunk(raws, begin)
+        if not self._without:
+            return
+        if len(self._without) == self.count:
+            if not boxes:
+                self.findings.add(
+                    "results-without-keypoints",
+                    f"none of {self.count} results has keypoints; these are detector "
+                    "boxes, not poses",
+                    section="results",
+                )
+            return
+        for index in self._without:
+            self.findings.add(
+                "keypoints-missing",
+                f"'keypoints' is missing; schema '{self.schema.name}' needs "
+                f"{3 * self.schema.num_keypoints} numbers",
+                section="results",
+                index=index,
+                field="keypoints",
+            )
+
+    def _read_chunk(self, raws: list[Raw], begin: int) -> None:
+        pack, buffer, size = self._packer.pack_into, self._buffer, self._packer.size
+        records: list[int] = []
+        extras: list[tuple[int, _ResultRecord]] = []
+        offset = 0
+        for index, raw in enumerate(raws[begin : begin + CHUNK], begin):
+            try:
+                r = _DECODE(raw)
+                points = r.keypoints
+                if points is None:
+                    points = self._unlabelled
+                    self._without.append(index)
+                # fmt: off
+                pack(buffer, offset, r.image_id, r.category_id, r.annotation_id,
+                     r.score, *r.bbox, *points)
+                # fmt: on
+            except _REFUSED:
+                repaired = self._slow(raw, index)
+                if repaired is None:
+                    continue
+                r, points = repaired, repaired.keypoints or self._unlabelled
+                # fmt: off
+                pack(buffer, offset, r.image_id, r.category_id, r.annotation_id,
+                     r.score, *r.bbox, *points)
+                # fmt: on
+            if r.keypoint_scores is not None or r.sigmas is not None:
+                extras.append((len(records), r))
+            records.append(index)
+            offset += size
+        self._take(records, extras)
+
+    def _take(self, records: list[int], extras: list[tuple[int, _ResultRecord]]) -> None:
+        rows = slice(self.count, self.count + len(records))
+        reals = self._reals[: len(records)]
+        self.records[rows] = records
+        self.ids[rows] = self._whole[: len(records), :3]
+        self.scores[rows] = reals[:, 3]
+        self.bbox[rows] = reals[:, 4:8]
+        triples = reals[:, 8:].reshape(len(records), self.keypoints.shape[1], 3)
+        self.keypoints[rows] = triples[:, :, :2]
+        self.keypoint_scores[rows] = triples[:, :, 2]
+        for at, record in extras:
+            self._take_extra(self.count + at, records[at], record)
+        self.count = rows.stop
+
+    def _take_extra(self, row: int, index: int, record: _ResultRecord) -> None:
+        """keypoint_scores and sigmas of one record."""
+        width = self.schema.num_keypoints
+        if record.keypoint_scores is not None:
+            if len(record.keypoint_scores) == width:
+                self.keypoint_scores[row] = record.keypoint_scores
+            else:
+                self._wrong_extra(index, "keypoint_scores", len(record.keypoint_scores), width)
+        if record.sigmas is not None:
+            if len(record.sigmas) == 2 * width:
+                if self.sigma is None:
+                    self.sigma = np.full(self.keypoints.shape, np.nan)
+                self.sigma[row] = np.reshape(record.sigmas, (width, 2))
+            else:
+                self._wrong_extra(index, "sigmas", len(record.sigmas), 2 * width)
+
+    def _wrong_extra(self, index: int, field: str, got: int, wanted: int) -> None:
+        self.findings.add(
+            "sigmas-shape" if field == "sigmas" else "keypoint-scores-shape",
+            f"{got} numbers; schema '{self.schema.name}' needs {wanted}",
+            section="results",
+            index=index,
+            field=field,
+        )
+
+    def _slow(self, raw: Raw, index: int) -> _ResultRecord | None:
+        """What can be used of a record that does not decode, with findings."""
+        place = Place(self.findings, "results", index, None)
+        record = load_record(bytes(raw), place)
+        if record is None:
+            return None
+        record.setdefault("category_id", 1)
+        record.setdefault("annotation_id", -1)
+        return _ResultRecord(
+            image_id=integer(record, "image_id", place),
+            score=_score(record, place),
+            category_id=integer(record, "category_id", place),
+            annotation_id=integer(record, "annotation_id", place),
+            keypoints=self._slow_keypoints(record, index, place),
+            bbox=box(record, "bbox", place, "bbox-shape"),
+            keypoint_scores=_extra(record, "keypoint_scores", "keypoint-scores-shape", place),
+            sigmas=_extra(record, "sigmas", "sigmas-shape", place),
+        )
+
+    def _slow_keypoints(
+        self, record: dict[str, object], index: int, place: Place
+    ) -> list[float] | None:
+        value = record.get("keypoints")
+        if value is None:
+            if index not in self._without[-1:]:
+                self._without.append(index)
+            return None
+        found = numbers(value)
+        if found is None:
+            place.add(
+                "keypoints-type",
+                "keypoints",
+                f"got {list_kind(value)}; expected {3 * self.schema.num_keypoints} "
+                "finite numbers",
+            )
+        elif len(found) == 3 * self.schema.num_keypoints:
+            return found
+        else:
+            message = wrong_length(len(found), self.schema)
+            place.add("keypoints-length", "keypoints", message)
+        return None
+
+    def predictions(self, text: Text) -> Predictions:
+        """The columns as predictions."""
+        rows = slice(0, self.count)
+        ids = np.ascontiguousarray(self.ids[rows].T)
+        return Predictions(
+            schema=self.schema,
+            image_id=ids[0],
+            keypoints=self.keypoints[rows],
+            scores=self.scores[rows],
+            keypoint_scores=self.keypoint_scores[rows],
+            sigma=None if self.sigma is None else self.sigma[rows],
+            annotation_id=ids[2],
+            bbox_xywh=self.bbox[rows],
+            category_id=ids[1],
+            model=text.path.stem,
+            path=str(text.path),
+            sha256=text.sha256,
+        )
+
+
+def _score(record: dict[str, object], place: Place) -> float:
+    if "score" not in record:
+        place.add("score-missing", "score", "'score' is missing; a number is needed")
+        return math.nan
+    value = number(record["score"])
+    if value is None:
+        got = kind(record["score"])
+        place.add("score-value", "score", f"got {got}; expected a finite number")
+        return math.nan
+    return value
+
+
+def _extra(
+    record: dict[str, object], field: str, rule: str, place: Place
+) -> list[float] | None:
+    if record.get(field) is None:
+        return None
+    found = numbers(record[field])
+    if found is None:
+        got = list_kind(record[field])
+        place.add(rule, field, f"got {got}; expected a flat list of finite numbers")
+    return found

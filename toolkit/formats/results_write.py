@@ -1,0 +1,176 @@
+"""Writing results that were read: only what differs from the file is written anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.annotations import Predictions
+from toolkit.errors import InvalidDataError
+from toolkit.formats.document import (
+    Document,
+    Edit,
+    field_texts,
+    number_tokens,
+    patch_record,
+    with_tokens,
+)
+from toolkit.formats.encode import number_text, result_record
+
+_COLUMNS = (
+    "image_id",
+    "category_id",
+    "annotation_id",
+    "scores",
+    "keypoints",
+    "keypoint_scores",
+    "sigma",
+    "bbox_xywh",
+)
+
+
+@dataclass(frozen=True)
+class ResultsSource:
+    """What predictions remember of the file that they were read from.
+
+    Attributes:
+        document: The file's bytes and the offsets of its records.
+        predictions: The arrays as they were read.
+        records: (M,) index of each row's record in the file's list.
+    """
+
+    document: Document
+    predictions: Predictions
+    records: NDArray[np.int64]
+
+
+def results_edit(found: Predictions, source: ResultsSource) -> Edit:
+    """What has to change in the file so that it says what the arrays say.
+
+    Results have no ids of their own. A row stands for the first record, not yet taken,
+    that is equal in image, category, annotation and score; where nothing was added or
+    dropped, for the record in its place.
+    """
+    old = source.predictions
+    if all(getattr(found, name) is getattr(old, name) for name in _COLUMNS):
+        return Edit()
+    if found.schema.names != old.schema.names:
+        rows = range(len(found))
+        return Edit({}, [], tuple(result_record(found, row) for row in rows))
+    match = _match(found, old)
+    replaced, order = {}, []
+    appended = []
+    for row, old_row in enumerate(match.tolist()):
+        if old_row < 0:
+            appended.append(result_record(found, row))
+            continue
+        index = int(source.records[old_row])
+        order.append(index)
+        if _row_differs(found, row, old, old_row):
+            record = source.document.record("results", index)
+            changes = _changes(found, row, old, old_row, record)
+            replaced[index] = patch_record(record, changes)
+    total = len(source.document.sections["results"])
+    in_place = order == list(range(total))
+    return Edit(replaced, None if in_place else order, tuple(appended))
+
+
+def _match(found: Predictions, old: Predictions) -> NDArray[np.int64]:
+    if len(found) == len(old) and np.array_equal(found.image_id, old.image_id):
+        return np.arange(len(found))
+    waiting: dict[tuple[float, ...], list[int]] = {}
+    for row in reversed(range(len(old))):
+        waiting.setdefault(_key(old, row), []).append(row)
+    match = np.full(len(found), -1, np.int64)
+    for row in range(len(found)):
+        candidates = waiting.get(_key(found, row))
+        if candidates:
+            match[row] = candidates.pop()
+    return match
+
+
+def _key(found: Predictions, row: int) -> tuple[float, ...]:
+    return (
+        int(found.image_id[row]),
+        int(found.category_id[row]),
+        int(found.annotation_id[row]),
+        float(found.scores[row]),
+    )
+
+
+def _row_differs(found: Predictions, row: int, old: Predictions, old_row: int) -> bool:
+    return any(_column_differs(name, found, row, old, old_row) for name in _COLUMNS)
+
+
+def _column_differs(
+    name: str, found: Predictions, row: int, old: Predictions, old_row: int
+) -> bool:
+    new, was = getattr(found, name), getattr(old, name)
+    if new is None or was is None:
+        return (new is None) != (was is None)
+    return not np.array_equal(new[row], was[old_row], equal_nan=new.dtype.kind == "f")
+
+
+def _changes(
+    found: Predictions, row: int, old: Predictions, old_row: int, record: bytes
+) -> dict[str, str | None]:
+    """New text of each changed field; None removes it."""
+    texts = field_texts(record)
+    changed = {n for n in _COLUMNS if _column_differs(n, found, row, old, old_row)}
+    changes: dict[str, str | None] = {}
+    for name in ("image_id", "category_id", "annotation_id"):
+        if name in changed:
+            value = int(getattr(found, name)[row])
+            missing = name == "annotation_id" and value == -1
+            changes[name] = None if missing else str(value)
+    if "scores" in changed:
+        score = float(found.scores[row])
+        changes["score"] = number_text(score, texts.get("score", "0"))
+    if "bbox_xywh" in changed:
+        changes["bbox"] = _list(found.bbox_xywh[row], texts.get("bbox"))
+    if "keypoints" in changed or "keypoint_scores" in changed:
+        points, scores = found.keypoints[row], found.keypoint_scores[row]
+        triples = np.column_stack([points, scores]).ravel()
+        if np.isnan(points).all():
+            changes["keypoints"] = None
+        else:
+            changes["keypoints"] = _list(triples, texts.get("keypoints"))
+    if "keypoint_scores" in changed and "keypoint_scores" in texts:
+        scores = found.keypoint_scores[row]
+        changes["keypoint_scores"] = _list(scores, texts["keypoint_scores"])
+    if "sigma" in changed:
+        sigma = None if found.sigma is None else found.sigma[row].ravel()
+        changes["sigmas"] = None if sigma is None else _list(sigma, texts.get("sigmas"))
+    return changes
+
+
+def _list(values: NDArray[np.float64], text: str | None) -> str | None:
+    """A flat list; numbers that are equal to the old ones keep their spelling."""
+    if np.isnan(values).all():
+        return None
+    if np.isnan(values).any():
+        raise InvalidDataError(
+            "some numbers of a prediction are NaN and others are not; a result gives all "
+            "of them or none"
+        )
+    new: Sequence[float] = values.tolist()
+    tokens = number_tokens(text)
+    if len(tokens) != len(new):
+        return with_tokens(None, [number_text(value) for value in new])
+    return with_tokens(
+        text,
+        [
+            token if _same(token, value) else number_text(value, token)
+            for token, value in zip(tokens, new, strict=True)
+        ],
+    )
+
+
+def _same(token: str, value: float) -> bool:
+    try:
+        return float(token) == value
+    except ValueError:
+        return False
