@@ -1,0 +1,184 @@
+"""Checkpoints: weights in safetensors, and beside them one JSON file that says what they are.
+
+Only safetensors is ever read. A pickle (`.pt`, `.pth`, a torch zip, or one under a false
+name) can run code when it is opened, so it is refused unopened, and nothing falls back to it.
+
+`NAME.json` names the model, schema, recipe (all values), seed, images seen, SHA-256 of the
+training annotations, generator, code version, parameters, text encoder and metrics.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from baselines.config import TrainConfig, make_config
+from toolkit.errors import ReadError, UnsafeInputError, UsageError
+from toolkit.files import atomic_file, write_text
+from toolkit.schema import HeadSizeStep, Keypoint, Schema
+
+FORMAT = 1
+_PICKLE_SUFFIXES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
+_PICKLE_START = re.compile(rb"\APK\x03\x04|\A\x80[\x01-\x06]|\A\(*c[\w.]+\n|\A\([ldt]p?\d*\n")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file.
+
+    Raises:
+        UnsafeInputError: It is a pickle or a torch archive, whatever its name.
+        ReadError: It cannot be read, or its header lies.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(64)
+    except OSError as error:
+        raise ReadError(f"{path}: cannot read the checkpoint: {error.strerror}") from error
+    if _PICKLE_START.match(start) or (path.suffix in _PICKLE_SUFFIXES and start[8:9] != b"{"):
+        raise UnsafeInputError(
+            f"{path}: refused: not safetensors but a pickle or torch archive, which can run "
+            "code when it is opened; save the weights as safetensors"
+        )
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ReadError(
+            f"{path}: not a whole safetensors file: {error}; fetch or train it again"
+        ) from error
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], *, force: bool) -> None:
+    """Write a safetensors file, whole or not at all."""
+    with atomic_file(path, force=force) as temporary:
+        save_file({key: value.contiguous() for key, value in tensors.items()}, temporary)
+
+
+def save_checkpoint(
+    path: Path, network: nn.Module, facts: dict[str, object], *, force: bool = False
+) -> None:
+    """Write weights (parameters in half precision) and their facts.
+
+    Args:
+        path: `NAME.safetensors`; the facts go to `NAME.json`.
+        network: Its buffers (running means and variances) stay in full precision.
+        facts: JSON values.
+        force: Replace what is there.
+    """
+    parameters = {name for name, _ in network.named_parameters()}
+    tensors = {
+        key: value.detach().cpu().half() if key in parameters else value.detach().cpu()
+        for key, value in network.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+    write_tensors(path, tensors, force=force)
+    document = {"format": FORMAT, **facts}
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path.with_suffix(".json"), text + "\n", force=force)
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The JSON document beside a checkpoint.
+
+    Raises:
+        ReadError: It is missing, not JSON, or of another format.
+    """
+    beside = path.with_suffix(".json")
+    try:
+        facts = json.loads(beside.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ReadError(
+            f"{path}: the facts '{beside.name}' beside the checkpoint are missing; "
+            "a checkpoint is two files"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ReadError(f"{beside}: cannot read the checkpoint's facts: {error}") from error
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise ReadError(f"{beside}: not the facts of a checkpoint in format {FORMAT}")
+    return facts
+
+
+def facts_config(path: Path, facts: dict[str, Any]) -> TrainConfig:
+    """The recipe that a checkpoint was trained by."""
+    recipe = facts.get("recipe")
+    if not isinstance(recipe, dict):
+        raise ReadError(f"{path.with_suffix('.json')}: 'recipe' is missing")
+    return make_config(recipe, where=f"{path.with_suffix('.json')}: recipe")
+
+
+def load_weights(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Put tensors into a network; names and shapes must fit exactly.
+
+    Raises:
+        ReadError: A tensor is missing, left over, of the wrong shape or not finite; the
+            first of each is named.
+    """
+    wanted = {
+        key: value
+        for key, value in network.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+    missing, extra = sorted(wanted.keys() - tensors), sorted(tensors.keys() - wanted.keys())
+    if missing or extra:
+        named = [f"lacks tensor '{missing[0]}'"] if missing else []
+        named += [f"has unknown tensor '{extra[0]}'"] if extra else []
+        raise ReadError(
+            f"{path}: {' and '.join(named)} ({len(missing)} missing, {len(extra)} unknown); "
+            "the weights are not of the network that the facts describe"
+        )
+    for key, value in wanted.items():
+        if tensors[key].shape != value.shape:
+            raise ReadError(
+                f"{path}: tensor '{key}' has shape {tuple(tensors[key].shape)}; "
+                f"expected {tuple(value.shape)}"
+            )
+        if not torch.isfinite(tensors[key].float()).all():
+            raise ReadError(f"{path}: tensor '{key}' holds values that are not finite")
+    network.load_state_dict(
+        {k: tensors[k].to(v.dtype) for k, v in wanted.items()}, strict=False
+    )
+
+
+def schema_to_facts(schema: Schema) -> dict[str, object]:
+    """What a prediction needs of a schema, so that a user's own schema travels along."""
+    return {
+        "name": schema.name,
+        "title": schema.title,
+        "keypoints": [
+            {"name": k.name, "group": k.group, "flip": k.flip, "report_group": k.report_group}
+            for k in schema.keypoints
+        ],
+        "edges": [list(edge) for edge in schema.edges],
+    }
+
+
+def schema_from_facts(path: Path, facts: dict[str, Any]) -> Schema:
+    """The schema of a checkpoint: the built-in one where names agree, else as stored.
+
+    Raises:
+        ReadError: The facts do not describe a schema.
+    """
+    stored = facts.get("schema")
+    try:
+        names = tuple(k["name"] for k in stored["keypoints"])  # type: ignore[index]
+        if stored["name"] in Schema.builtin_names():  # type: ignore[index]
+            builtin = Schema.load(stored["name"])  # type: ignore[index]
+            if builtin.names == names:
+                return builtin
+        return Schema(
+            name=str(stored["name"]),  # type: ignore[index]
+            title=str(stored["title"]),  # type: ignore[index]
+            keypoints=tuple(Keypoint(**k) for k in stored["keypoints"]),  # type: ignore[index]
+            edges=tuple((a, b) for a, b in stored["edges"]),  # type: ignore[index]
+            head_size=(HeadSizeStep("head_box", 0.6),),
+        )
+    except (KeyError, TypeError, ValueError, UsageError) as error:
+        raise ReadError(
+            f"{path.with_suffix('.json')}: 'schema' does not describe a schema: {error!r}"
+        ) from error

@@ -1,0 +1,178 @@
+"""Recipes: one small TOML file a training run, read into one frozen dataclass.
+
+`load_recipe` accepts a path or the name of a file in `baselines/recipes` or
+`tokenclipose/recipes`. Unknown keys and wrong types are refused with the nearest valid
+names; there is no inheritance between recipes and no code in them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from toolkit.errors import InvalidDataError, ReadError, UsageError
+
+BoxPolicy = Literal["human", "enlarged", "oracle"]
+_CHOICES = {
+    "family": ("heatmap", "tokenclipose"),
+    "box": ("human", "enlarged", "oracle"),
+    "schedule": ("cosine", "step"),
+    "precision": ("auto", "float32", "bfloat16"),
+    "heatmap_loss": ("mse", "cross_entropy"),
+}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that a training run depends on, beside the data and the seed.
+
+    Attributes:
+        family: `heatmap` or `tokenclipose`.
+        size: HRNet size: `small`, `w32`, `w48`.
+        input_wh: Width and height of the crop in px, multiples of 32.
+        box: Whose box is cropped: the `human`'s, that box `enlarged` by `box_factor` (which
+            knows nothing of the stick), or the `oracle`'s round body and true stick.
+        box_factor: Only for `enlarged`.
+        box_padding: Factor on both sides after the box has the crop's aspect ratio.
+        images_seen: Training budget: crops shown, repeats included.
+        batch_size: Crops a step.
+        learning_rate: Peak.
+        weight_decay: Of AdamW.
+        warmup: Share of the budget with a linearly rising rate.
+        schedule: `cosine` to zero, or `step`: a tenth at 70 % and again at 90 %.
+        clip_norm: Largest gradient norm.
+        ema_decay: Of the running mean of the weights that is validated and kept.
+        precision: `auto` takes bfloat16 where the device computes in it, else float32.
+        scale: Random scale is uniform in [1 - scale, 1 + scale].
+        rotation: Random rotation, uniform within +- this many degrees.
+        shift: Random shift, uniform within +- this share of the crop.
+        flip: Probability of mirroring.
+        color: Random gain and offset of each channel, as a share.
+        validate_every: Crops between validations.
+        validation_instances: At most this many, the first ones.
+        heatmap_sigma: Of the target in cells (heatmap family).
+        heatmap_loss: `mse`, or `cross_entropy` of the softmax over the cells.
+        dim: Token width (this and the rest: tokenclipose family).
+        layers: Decoder layers.
+        heads: Attention heads.
+        registers: Register tokens.
+        attention: `cross` or `self`.
+        coarse: `vote` or `mlp`.
+        evidence: Location tokens carry the features behind their votes.
+        text: Text encoder, see `tokenclipose.text`: `learned`, `minilm`, `openclip:TAG`.
+        guide_weight: Weight of the guide for the votes.
+        error_weight: Weight of the plain absolute error.
+    """
+
+    family: str = "heatmap"
+    size: str = "small"
+    input_wh: tuple[int, int] = (96, 128)
+    box: str = "human"
+    box_factor: float = 1.0
+    box_padding: float = 1.25
+    images_seen: int = 100_000
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    warmup: float = 0.03
+    schedule: str = "cosine"
+    clip_norm: float = 5.0
+    ema_decay: float = 0.995
+    precision: str = "auto"
+    scale: float = 0.2
+    rotation: float = 15.0
+    shift: float = 0.05
+    flip: float = 0.5
+    color: float = 0.2
+    validate_every: int = 25_000
+    validation_instances: int = 1_000
+    heatmap_sigma: float = 1.5
+    heatmap_loss: str = "mse"
+    dim: int = 96
+    layers: int = 3
+    heads: int = 4
+    registers: int = 4
+    attention: str = "cross"
+    coarse: str = "vote"
+    evidence: bool = True
+    text: str = "learned"
+    guide_weight: float = 0.0
+    error_weight: float = 0.0
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def recipe_folders() -> tuple[Path, Path]:
+    """The folders of the recipes that ship with the project."""
+    root = Path(__file__).resolve().parent.parent
+    return root / "baselines" / "recipes", root / "tokenclipose" / "recipes"
+
+
+def load_recipe(name_or_path: str | Path, **overrides: object) -> TrainConfig:
+    """Read a recipe.
+
+    Args:
+        name_or_path: A file, or the name of a shipped recipe without `.toml`.
+        **overrides: Keys of `TrainConfig` that win over the file; None is ignored.
+
+    Raises:
+        UsageError: There is no such recipe.
+        ReadError: The file is not TOML.
+        InvalidDataError: A key is unknown or a value has the wrong type.
+    """
+    shipped = {p.stem: p for folder in recipe_folders() for p in folder.glob("*.toml")}
+    path = shipped.get(str(name_or_path), Path(name_or_path))
+    if not path.is_file():
+        raise UsageError(
+            f"no recipe '{name_or_path}': not a file; known: {', '.join(sorted(shipped))}"
+        )
+    try:
+        values: dict[str, object] = dict(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ReadError(f"{path}: cannot read the recipe: {error}") from error
+    values.update({key: value for key, value in overrides.items() if value is not None})
+    return make_config(values, where=str(path))
+
+
+def make_config(values: dict[str, object], *, where: str) -> TrainConfig:
+    """A configuration from plain values, every key and type checked.
+
+    Raises:
+        InvalidDataError: A key is unknown, or a value has the wrong type or is no choice.
+    """
+    defaults = TrainConfig()
+    known = [item.name for item in fields(TrainConfig)]
+    checked: dict[str, object] = {}
+    for key, value in values.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=3) or known
+            raise InvalidDataError(
+                f"{where}: unknown key '{key}'; nearest valid: {', '.join(close)}"
+            )
+        checked[key] = _checked(key, value, getattr(defaults, key), where)
+    return TrainConfig(**checked)  # type: ignore[arg-type]
+
+
+def _checked(key: str, value: object, default: object, where: str) -> object:
+    """The value in the type of its default, or an error that names both."""
+    wanted = type(default)
+    if isinstance(default, tuple):
+        whole = isinstance(value, list | tuple) and all(type(v) is int for v in value)
+        if isinstance(value, list | tuple) and whole and len(value) == len(default):
+            return tuple(value)
+    elif isinstance(default, float) and type(value) in (int, float):
+        return float(value)  # type: ignore[arg-type]
+    elif type(value) is wanted:
+        if key in _CHOICES and value not in _CHOICES[key]:
+            raise InvalidDataError(
+                f"{where}: '{key}' is '{value}'; expected one of {', '.join(_CHOICES[key])}"
+            )
+        return value
+    raise InvalidDataError(
+        f"{where}: '{key}' is {value!r}; expected {wanted.__name__} like {default!r}"
+    )

@@ -1,0 +1,243 @@
+"""Top-down crops: from annotated frames to what a network sees, and back.
+
+Each frame is decoded once, however many people it holds, and all its crops are cut from it.
+Training crops are cached as uint8 with a margin, so that random scale, rotation and shift
+are one small warp each and a step waits for the network only.
+
+Crop px have pixel centres at whole numbers (see `toolkit.geometry.box_to_crop_affine`).
+What lies outside the frame is black.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.config import TrainConfig
+from toolkit.dataset import Dataset
+from toolkit.errors import InvalidDataError, UsageError
+from toolkit.geometry import apply_affine, box_to_crop_affine, expand_to_aspect
+from toolkit.images import load_image, resolve_images
+
+Floats = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+MARGIN = 1.3  # cached crops reach this much further than the network's input
+_MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
+_STD = np.array([58.395, 57.12, 57.375], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class TrainingCrops:
+    """N cached crops with a margin round the network's input.
+
+    Attributes:
+        pixels: (N, H', W', 3) uint8 RGB.
+        points: (N, K, 2) in px of the cached crop, 0 where unlabelled.
+        labelled: (N, K) bool, visibility above 0; no other mask exists.
+        input_wh: Width and height of the network's input.
+    """
+
+    pixels: NDArray[np.uint8]
+    points: Floats
+    labelled: NDArray[np.bool_]
+    input_wh: tuple[int, int]
+
+
+def crop_boxes(dataset: Dataset, config: TrainConfig, boxes: Floats | None = None) -> Floats:
+    """The region of the image that becomes each instance's crop.
+
+    Args:
+        dataset: Its `bbox_xywh` are the humans' boxes; only the oracle reads keypoints.
+        config: Names the box policy.
+        boxes: (N, 4) boxes to use in place of the data set's, for example a detector's.
+
+    Returns:
+        (N, 4) xywh px of the crop's aspect ratio, padding included.
+
+    Raises:
+        InvalidDataError: A box is missing, not finite or empty.
+    """
+    people = dataset.annotations
+    human = people.bbox_xywh if boxes is None else boxes
+    bad = ~(np.isfinite(human).all(axis=1) & (human[:, 2:] > 0).all(axis=1))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise InvalidDataError(
+            f"{dataset.name}: {int(bad.sum())} boxes cannot be cropped, the first of "
+            f"annotation id={int(people.instance_id[row])}: bbox {human[row].tolist()}; "
+            "width and height must be positive. Run 'toolkit validate' for the list."
+        )
+    if config.box == "oracle":
+        human = _around_keypoints(human, people.keypoints)
+    padding = config.box_padding * (config.box_factor if config.box == "enlarged" else 1.0)
+    width, height = config.input_wh
+    return expand_to_aspect(human, width / height, padding)
+
+
+def _around_keypoints(boxes: Floats, keypoints: Floats) -> Floats:
+    """Boxes grown until they hold every labelled keypoint (NaN counts for nothing)."""
+    low = np.fmin(boxes[:, :2], np.fmin.reduce(keypoints, axis=1))
+    high = np.fmax(boxes[:, :2] + boxes[:, 2:], np.fmax.reduce(keypoints, axis=1))
+    return np.concatenate([low, high - low], axis=1)
+
+
+def cut_crops(
+    dataset: Dataset,
+    images_dir: Path,
+    regions: Floats,
+    crop_wh: tuple[int, int],
+    *,
+    progress: Progress | None = None,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
+    """Crops of all instances, frame by frame; each frame is decoded once.
+
+    Args:
+        dataset: N annotations.
+        images_dir: Folder of the frames.
+        regions: (N, 4) xywh px, of the crop's aspect ratio.
+        crop_wh: Width and height of a crop in px.
+        progress: Called with (frames done, frames in all).
+
+    Yields:
+        Rows of the instances of one frame, and their crops (n, H, W, 3) uint8.
+
+    Raises:
+        InvalidDataError: Frames are missing (all are listed) or damaged.
+        UnsafeInputError: A file name leaves the folder, or an image is absurdly large.
+    """
+    frame_of = dataset.image_row
+    frames = np.unique(frame_of)
+    names = [dataset.images.file_names[frame] for frame in frames]
+    paths = resolve_images(images_dir, names, dataset.images.ids[frames].tolist())
+    affines = box_to_crop_affine(regions, crop_wh)
+    order = np.argsort(frame_of, kind="stable")
+    starts = np.searchsorted(frame_of[order], frames)
+    ends = np.append(starts[1:], len(order))
+    for done, (path, start, end) in enumerate(zip(paths, starts, ends, strict=True)):
+        image = load_image(path)
+        rows = order[start:end]
+        yield rows, np.stack([_warp(image, affines[row], crop_wh) for row in rows])
+        if progress is not None:
+            progress(done + 1, len(paths))
+
+
+def _warp(
+    image: NDArray[np.uint8], affine: Floats, crop_wh: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """Cut a crop; where it shrinks the image, average over the px that merge."""
+    shrink = int(1 / max(affine[0, 0], 1e-6))
+    if shrink >= 2:
+        image, affine = _halved(image, affine, shrink)
+    return np.asarray(cv2.warpAffine(image, affine, crop_wh, flags=cv2.INTER_LINEAR))
+
+
+def _halved(
+    image: NDArray[np.uint8], affine: Floats, shrink: int
+) -> tuple[NDArray[np.uint8], Floats]:
+    """The image averaged in blocks of `shrink` px, and the map from it to the crop."""
+    height, width = (max(side // shrink, 1) for side in image.shape[:2])
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    ratio = np.array([image.shape[1] / width, image.shape[0] / height])
+    adjusted = affine.copy()
+    adjusted[:, :2] = affine[:, :2] * ratio
+    adjusted[:, 2] = affine[:, 2] + affine[:, :2] @ (0.5 * ratio - 0.5)
+    return np.asarray(small), adjusted
+
+
+def load_training_crops(
+    dataset: Dataset,
+    images_dir: Path,
+    config: TrainConfig,
+    *,
+    progress: Progress | None = None,
+) -> TrainingCrops:
+    """Cut and keep the crops of all instances, with a margin for augmentation.
+
+    Raises:
+        UsageError: There is nothing to train on.
+    """
+    if not len(dataset.annotations):
+        raise UsageError(f"{dataset.name}: no annotations to train on")
+    width, height = (round(side * MARGIN) for side in config.input_wh)
+    regions = crop_boxes(dataset, config)
+    center = regions[:, :2] + regions[:, 2:] / 2
+    size = regions[:, 2:] * np.array([width, height]) / np.array(config.input_wh)
+    regions = np.concatenate([center - size / 2, size], axis=1)
+    pixels = np.empty((len(regions), height, width, 3), dtype=np.uint8)
+    for rows, crops in cut_crops(
+        dataset, images_dir, regions, (width, height), progress=progress
+    ):
+        pixels[rows] = crops
+    people = dataset.annotations
+    affines = box_to_crop_affine(regions, (width, height))
+    points = np.nan_to_num(apply_affine(affines, people.keypoints))
+    return TrainingCrops(pixels, points, people.labelled, config.input_wh)
+
+
+def augmented_batch(
+    crops: TrainingCrops,
+    rows: NDArray[np.int64],
+    flip_index: NDArray[np.int64],
+    config: TrainConfig,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """Randomly scaled, turned, shifted, mirrored and tinted network inputs.
+
+    Args:
+        crops: The cache.
+        rows: (B,) which instances.
+        flip_index: (K,) from the schema.
+        config: Strengths.
+        rng: The only source of chance.
+
+    Returns:
+        Images (B, H, W, 3) normalised, points (B, K, 2) in crop px (unclamped, also outside),
+        and labelled (B, K).
+    """
+    count = len(rows)
+    width, height = crops.input_wh
+    images = np.empty((count, height, width, 3), dtype=np.uint8)
+    flips = rng.random(count) < config.flip
+    affines = _random_affines(crops, flips, config, rng)
+    for place, row in enumerate(rows):
+        images[place] = cv2.warpAffine(crops.pixels[row], affines[place], (width, height))
+    points = apply_affine(affines, crops.points[rows])
+    labelled = crops.labelled[rows]
+    points[flips] = points[flips][:, flip_index]
+    labelled = np.where(flips[:, None], labelled[:, flip_index], labelled)
+    gain = 1 + config.color * rng.uniform(-1, 1, (count, 1, 1, 3))
+    offset = 64 * config.color * rng.uniform(-1, 1, (count, 1, 1, 3))
+    tinted = images * gain.astype(np.float32) + offset.astype(np.float32)
+    return (tinted - _MEAN) / _STD, points.astype(np.float32), labelled
+
+
+def _random_affines(
+    crops: TrainingCrops,
+    flips: NDArray[np.bool_],
+    config: TrainConfig,
+    rng: np.random.Generator,
+) -> Floats:
+    """(B, 2, 3) maps from cached px to input px; a mirrored crop has a negative x axis."""
+    count = len(flips)
+    scale = 1 + config.scale * rng.uniform(-1, 1, count)
+    angle = np.deg2rad(config.rotation) * rng.uniform(-1, 1, count)
+    size = np.array(crops.input_wh, dtype=np.float64)
+    shift = config.shift * rng.uniform(-1, 1, (count, 2)) * size
+    mirror = np.where(flips, -1.0, 1.0)
+    cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
+    linear = np.stack([np.stack([cos, -sin], 1), np.stack([sin, cos], 1)], 1)
+    linear[:, 0] *= mirror[:, None]
+    cached = np.array(crops.pixels.shape[2:0:-1], dtype=np.float64)
+    source, target = (cached - 1) / 2, (size - 1) / 2 + shift
+    offset = target - np.einsum("nij,j->ni", linear, source)
+    return np.concatenate([linear, offset[:, :, None]], axis=2)
+
+
+def normalised(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Network input (B, H, W, 3) from uint8 crops: ImageNet's mean and deviation."""
+    return (crops.astype(np.float32) - _MEAN) / _STD

@@ -1,0 +1,45 @@
+"""TokenCLIPose: keypoints beyond the crop, from the image and from what language knows.
+
+`model` is the whole network in one file, `text` the text encoders, `family` what the common
+training loop needs. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from baselines.entries import network_entry
+
+if TYPE_CHECKING:
+    from baselines.family import Family
+
+CHECKPOINTS = Path(__file__).resolve().parent / "checkpoints"
+
+
+def _family() -> Family:
+    from tokenclipose.family import TOKENCLIPOSE  # lazy: torch costs seconds
+
+    return TOKENCLIPOSE
+
+
+TOKENCLIPOSE_SMALL = network_entry(
+    "tokenclipose-small",
+    "TokenCLIPose-small",
+    role="model",
+    recipe="tokenclipose_small",
+    note="The human's box only; keypoints outside the crop are regressed.",
+    family=_family,
+    checkpoints=CHECKPOINTS,
+)
+TOKENCLIPOSE_W48 = network_entry(
+    "tokenclipose-w48",
+    "TokenCLIPose-W48",
+    role="model",
+    recipe="tokenclipose_w48",
+    note="The paper's size; no trained weights ship with the project.",
+    family=_family,
+    checkpoints=CHECKPOINTS,
+)
+
+MODELS = (TOKENCLIPOSE_SMALL, TOKENCLIPOSE_W48)

@@ -1,0 +1,76 @@
+"""TokenCLIPose as a family that the common training loop and predictor can run."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from baselines.codecs import decode_coordinates, encode_coordinates
+from baselines.config import TrainConfig
+from baselines.family import Decoded, Family
+from tokenclipose.losses import TokenCLIPoseLoss
+from tokenclipose.model import STRIDE, Poses, TokenCLIPose
+from tokenclipose.text import keypoint_embeddings
+from toolkit.schema import Schema
+
+
+class _Loss(nn.Module):
+    """`TokenCLIPoseLoss` on keypoints in crop px."""
+
+    def __init__(self, schema: Schema, config: TrainConfig) -> None:
+        """Build the loss for a recipe."""
+        super().__init__()
+        width, height = config.input_wh
+        self.crop_wh = config.input_wh
+        self.loss = TokenCLIPoseLoss(
+            torch.from_numpy(schema.edge_index),
+            schema.num_keypoints,
+            map_hw=(height // STRIDE, width // STRIDE),
+            crop_wh=config.input_wh,
+            guide_weight=config.guide_weight,
+            error_weight=config.error_weight,
+        )
+
+    def forward(self, poses: Poses, points: Tensor, labelled: Tensor) -> Tensor:
+        loss: Tensor = self.loss(poses, encode_coordinates(points, self.crop_wh), labelled)
+        return loss
+
+
+def _build(schema: Schema, config: TrainConfig, stored: dict[str, Tensor] | None) -> nn.Module:
+    """A network; with stored weights its text tokens come from them, not from an encoder."""
+    if stored is not None and "text" in stored:
+        embeddings = torch.randn(stored["text"].shape, generator=torch.Generator())
+    else:
+        embeddings = keypoint_embeddings(schema, config.text, dim=config.dim)
+    return TokenCLIPose(
+        embeddings,
+        crop_wh=config.input_wh,
+        size=config.size,
+        dim=config.dim,
+        layers=config.layers,
+        heads=config.heads,
+        registers=config.registers,
+        attention=config.attention,
+        coarse=config.coarse,
+        evidence=config.evidence,
+        guided=config.guide_weight > 0,
+    )
+
+
+def _decode(poses: Poses, config: TrainConfig) -> Decoded:
+    """Places and scales in crop px; the score falls with the predicted scale."""
+    height = config.input_wh[1]
+    sigma = poses.sigma.float()
+    return Decoded(
+        points=decode_coordinates(poses.mu.float(), config.input_wh),
+        scores=(1 - sigma.mean(dim=2)).clamp(0, 1),
+        sigma=sigma * height,
+    )
+
+
+TOKENCLIPOSE = Family(
+    name="tokenclipose",
+    build=_build,
+    build_loss=_Loss,
+    decode=_decode,
+)

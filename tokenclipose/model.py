@@ -1,0 +1,326 @@
+"""TokenCLIPose, all of it: pose estimation that sees beyond the crop.
+
+Source: B. Balaji, J. Bright, Y. Chen, S. Rambhatla, J. S. Zelek, D. A. Clausi, "Seeing Beyond
+the Crop: Using Language Priors for Out-of-Bounding Box Keypoint Prediction", NeurIPS 2024
+(openreview LGus3wXPxc). The authors' code is not public; this was written from the paper's
+description at second hand, so treat every detail below as ours where the paper is silent.
+
+The crop holds the human only. Every keypoint, the stick's too, is regressed in coordinates
+that may leave the crop, and one outside is supervised like any other:
+
+    image ─ HRNet ─ feature map ─┬─ coarse head ─ mu_f, sigma_f ─ location tokens ─┐
+                                 └─ image tokens ─────────────────────────────────┤
+    prompts ─ text encoder ─ text tokens (learnable) ──── register tokens ─── decoder ─ mu_d
+
+    loss = RLE(mu_f, sigma_f) + RLE(mu_d, sigma_d), mu_d = mu_f + delta
+
+What differs from the paper, each a keyword argument and a recipe key:
+
+* `coarse="vote"` (small size). The paper's MLP on pooled features (`"mlp"`) is the slowest
+  learner at small budgets. In a vote head every cell x of the feature map proposes x + o for
+  every keypoint, and mu_f is the mean of the proposals under a softmax: it starts from where
+  things are seen, can still leave the crop, and its weights say what was looked at.
+* `evidence=True`: a location token carries, beside mu_f, the features that the votes for this
+  keypoint came from.
+* `guide_weight` (`tokenclipose.losses`): while training, those weights are told where to
+  look: at the keypoint if it is in the crop, else along the skeleton's edges that lead to it,
+  such as the part of the shaft that can be seen. It uses training labels only.
+
+Letters: B batch, K keypoints, P cells of the feature map, R registers, D width of a token.
+Coordinates are network units (see `baselines.codecs`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from baselines.codecs import cell_centers
+from baselines.hrnet import Backbone
+from toolkit.errors import UsageError
+
+STRIDE = 4  # crop px a cell of the feature map
+SHARPEN = 3.0  # a softmax trained on Gaussians of one cell keeps 0.6 of their width
+
+
+class Poses(NamedTuple):
+    """What the network says about B crops, in network units."""
+
+    mu: Tensor  # (B, K, 2) final places
+    sigma: Tensor  # (B, K, 2) their scales
+    mu_coarse: Tensor  # (B, K, 2)
+    sigma_coarse: Tensor  # (B, K, 2)
+    votes: Tensor | None  # (B, K, P, 2) places proposed by each cell
+    vote_logits: Tensor | None  # (B, K, P) their weights, before the softmax
+    beyond: Tensor | None  # (B, K) logit of lying outside the crop
+
+
+class TokenCLIPose(nn.Module):
+    """The network.
+
+    Args:
+        text_embeddings: (K, E) one embedding a keypoint (see `tokenclipose.text`); they
+            initialise learnable tokens and are saved with the weights.
+        crop_wh: Width and height of the crop in px, multiples of 32.
+        size: HRNet size, a key of `baselines.hrnet.SIZES`.
+        dim: D.
+        layers: Decoder layers.
+        heads: Attention heads.
+        registers: R; 0 for none.
+        attention: `cross` (keypoint tokens query image tokens) or `self` (all tokens attend
+            to all).
+        coarse: `vote` or `mlp`.
+        evidence: Whether location tokens carry the features behind their votes.
+        guided: Whether the weights of the votes are trained by the guide alone.
+    """
+
+    centers: Tensor
+    token_centers: Tensor
+
+    def __init__(
+        self,
+        text_embeddings: Tensor,
+        *,
+        crop_wh: tuple[int, int],
+        size: str = "small",
+        dim: int = 96,
+        layers: int = 3,
+        heads: int = 4,
+        registers: int = 4,
+        attention: str = "cross",
+        coarse: str = "vote",
+        evidence: bool = True,
+        guided: bool = False,
+    ) -> None:
+        """Build the network."""
+        super().__init__()
+        _require("attention", attention, ("cross", "self"))
+        _require("coarse", coarse, ("vote", "mlp"))
+        keypoints = len(text_embeddings)
+        self.attention, self.evidence = attention, evidence and coarse == "vote"
+        self.backbone = Backbone(size)
+        self.fuse = FusedMap(self.backbone.channels, dim)
+        map_hw = (crop_wh[1] // STRIDE, crop_wh[0] // STRIDE)
+        self.register_buffer("centers", cell_centers(map_hw, crop_wh), persistent=False)
+        token_hw = (map_hw[0] // 2, map_hw[1] // 2)
+        self.register_buffer("token_centers", cell_centers(token_hw, crop_wh), persistent=False)
+        self.to_tokens = nn.Conv2d(dim, dim, 3, stride=2, padding=1)
+        self.coarse: nn.Module = (
+            VoteHead(keypoints, dim, guided=guided)
+            if coarse == "vote"
+            else PooledHead(keypoints, dim)
+        )
+        self.image_position = nn.Linear(dim, dim)
+        self.location = nn.Linear(dim, dim)
+        self.location_evidence = nn.Linear(dim, dim) if self.evidence else None
+        self.text = nn.Parameter(_standardised(text_embeddings))  # (K, E)
+        self.text_projection = nn.Linear(text_embeddings.shape[1], dim)
+        self.registers = nn.Parameter(torch.randn(registers, dim) * 0.02)
+        self.decoder = nn.ModuleList(
+            DecoderLayer(dim, heads, cross=attention == "cross") for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(dim)
+        self.delta = nn.Linear(dim, 2)
+        self.scale = nn.Linear(dim, 2)
+        nn.init.normal_(self.delta.weight, std=0.01)
+        nn.init.zeros_(self.delta.bias)
+        nn.init.constant_(self.scale.bias, -1.5)
+
+    def forward(self, images: Tensor) -> Poses:
+        """Predict all keypoints of B crops.
+
+        Args:
+            images: (B, 3, H, W), normalised.
+
+        Returns:
+            Places and scales, coarse and final; unclamped.
+        """
+        features = self.fuse(self.backbone(images))  # (B, D, H/4, W/4)
+        coarse = self.coarse(features.flatten(2).transpose(1, 2), self.centers)
+
+        image = self.to_tokens(features).flatten(2).transpose(1, 2)  # (B, Q, D)
+        image = image + self.image_position(position_code(self.token_centers, image.shape[2]))
+        location = self.location(position_code(coarse.mu.detach(), image.shape[2]))
+        if self.location_evidence is not None:
+            location = location + self.location_evidence(coarse.evidence)
+        batch = len(images)
+        text = self.text_projection(self.text).expand(batch, -1, -1)  # (B, K, D)
+        registers = self.registers.expand(batch, -1, -1)  # (B, R, D)
+        tokens = torch.cat([text + location, text, location, registers], dim=1)
+        if self.attention == "self":
+            tokens = torch.cat([tokens, image], dim=1)  # (B, 3K + R + P, D)
+        for layer in self.decoder:
+            tokens = layer(tokens, image)
+        answers = self.norm(tokens[:, : len(self.text)]).float()  # (B, K, D)
+        return Poses(
+            mu=coarse.mu.detach() + self.delta(answers).float(),
+            sigma=_positive(self.scale(answers)),
+            mu_coarse=coarse.mu,
+            sigma_coarse=coarse.sigma,
+            votes=coarse.votes,
+            vote_logits=coarse.logits,
+            beyond=coarse.beyond,
+        )
+
+
+class FusedMap(nn.Module):
+    """HRNet's four maps (strides 4 to 32) as one of D channels at stride 4."""
+
+    def __init__(self, channels: tuple[int, ...], dim: int) -> None:
+        """One projection for each map."""
+        super().__init__()
+        self.project = nn.ModuleList(nn.Conv2d(c, dim, 1, bias=False) for c in channels)
+        self.norm = nn.BatchNorm2d(dim)
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """(B, D, H / 4, W / 4) from maps at strides 4, 8, 16 and 32."""
+        total = self.project[0](maps[0])
+        for level, (layer, features) in enumerate(zip(self.project, maps, strict=True)):
+            if level:
+                part = layer(features)
+                total = total + functional.interpolate(part, scale_factor=2**level)
+        return functional.relu(self.norm(total))
+
+
+class Coarse(NamedTuple):
+    """What a coarse head gives; the last four only from votes."""
+
+    mu: Tensor  # (B, K, 2)
+    sigma: Tensor  # (B, K, 2)
+    votes: Tensor | None = None  # (B, K, P, 2)
+    logits: Tensor | None = None  # (B, K, P)
+    beyond: Tensor | None = None  # (B, K) logit: is it outside the crop?
+    evidence: Tensor | None = None  # (B, K, D)
+
+
+class VoteHead(nn.Module):
+    """A softmax over the cells says where to look; what is seen there says where it is.
+
+    A keypoint in the crop is where its softmax peaks. For one beyond it, every cell proposes
+    its own place plus an offset, and the softmax weighs the proposals. A gate, predicted for
+    each keypoint, mixes the two.
+    """
+
+    def __init__(self, keypoints: int, dim: int, *, guided: bool) -> None:
+        """Four linear layers on the cells."""
+        super().__init__()
+        self.guided = guided
+        self.weigh = nn.Linear(dim, keypoints)
+        self.propose = nn.Linear(dim, 2 * keypoints)
+        self.gate = nn.Linear(dim, 1)
+        self.gate_bias = nn.Parameter(torch.full((keypoints,), -2.0))
+        self.scale = nn.Linear(dim, 2)
+        nn.init.normal_(self.propose.weight, std=0.01)
+        nn.init.zeros_(self.propose.bias)
+        nn.init.constant_(self.scale.bias, -1.5)
+
+    def forward(self, cells: Tensor, centers: Tensor) -> Coarse:
+        """Coarse places from (B, P, D) cells whose centres are (P, 2)."""
+        batch, places, _ = cells.shape
+        logits = self.weigh(cells).transpose(1, 2).float()  # (B, K, P)
+        # Guided weights learn where to look from the guide alone: through the means below
+        # RLE would pull on them with 1 / sigma, and drown it.
+        looked = logits.detach() if self.guided else logits
+        weights = looked.softmax(dim=2)
+        offsets = self.propose(cells).float().reshape(batch, places, -1, 2)
+        votes = centers + offsets.transpose(1, 2)  # (B, K, P, 2)
+        outside = (weights[..., None] * votes).sum(dim=2)  # (B, K, 2)
+        inside = (SHARPEN * looked).softmax(dim=2) @ centers  # picks one mode
+        evidence = weights.to(cells.dtype) @ cells  # (B, K, D)
+        beyond = self.gate(evidence)[..., 0].float() + self.gate_bias  # (B, K)
+        gate = beyond.sigmoid()[..., None]
+        mu = gate * outside + (1 - gate) * inside
+        return Coarse(mu, _positive(self.scale(evidence)), votes, logits, beyond, evidence)
+
+
+class PooledHead(nn.Module):
+    """The paper's coarse head: an MLP on the pooled feature map."""
+
+    def __init__(self, keypoints: int, dim: int) -> None:
+        """One hidden layer."""
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.ReLU())
+        self.out = nn.Linear(4 * dim, 4 * keypoints)
+        nn.init.normal_(self.out.weight, std=0.01)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, cells: Tensor, centers: Tensor) -> Coarse:
+        """Coarse places from (B, P, D) cells."""
+        raw = self.out(self.mlp(cells.mean(dim=1))).float()
+        mu, scale = raw.reshape(len(cells), -1, 2, 2).unbind(dim=2)
+        return Coarse(mu, _positive(scale - 1.5))
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention, cross-attention to the image tokens if asked for, and an MLP."""
+
+    def __init__(self, dim: int, heads: int, *, cross: bool) -> None:
+        """Attention, then an MLP."""
+        super().__init__()
+        self.among = Attention(dim, heads)
+        self.to_image = Attention(dim, heads) if cross else None
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim)
+        )
+        self.norm_among = nn.LayerNorm(dim)
+        self.norm_to_image = nn.LayerNorm(dim) if cross else None
+
+    def forward(self, tokens: Tensor, image: Tensor) -> Tensor:
+        """(B, T, D) tokens after looking at each other and at (B, P, D) image tokens."""
+        normed = self.norm_among(tokens)
+        tokens = tokens + self.among(normed, normed)
+        if self.to_image is not None and self.norm_to_image is not None:
+            tokens = tokens + self.to_image(self.norm_to_image(tokens), image)
+        return tokens + self.mlp(tokens)
+
+
+class Attention(nn.Module):
+    """Multi-head softmax attention of queries to a context."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        """Projections of queries, keys and values."""
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(dim, dim)
+        self.key_value = nn.Linear(dim, 2 * dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, queries: Tensor, context: Tensor) -> Tensor:
+        """(B, T, D) from queries (B, T, D) and context (B, S, D)."""
+        batch, count, dim = queries.shape
+        key, value = self.key_value(context).chunk(2, dim=2)
+        q, k, v = (
+            part.reshape(batch, -1, self.heads, dim // self.heads).transpose(1, 2)
+            for part in (self.query(queries), key, value)
+        )  # (B, heads, T or S, D / heads)
+        # Written out: the fused kernel's backward pass is 8 times slower on a CPU.
+        weights = (q @ k.transpose(2, 3) / math.sqrt(q.shape[3])).softmax(dim=3)
+        mixed = weights.to(v.dtype) @ v  # (B, heads, T, D / heads)
+        attended: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, count, dim))
+        return attended
+
+
+def position_code(points: Tensor, dim: int) -> Tensor:
+    """Sines and cosines of places, (..., dim) from (..., 2) network units, unclamped."""
+    octaves = torch.arange(dim // 4, device=points.device) * (6 / max(dim // 4 - 1, 1))
+    angles = points[..., None] * (2**octaves) * math.pi / 2  # (..., 2, dim / 4)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(-2)
+
+
+def _standardised(embeddings: Tensor) -> Tensor:
+    """Embeddings without what all keypoints share, at unit scale: prompts are much alike."""
+    centred = embeddings - embeddings.mean(dim=0, keepdim=True)
+    return centred / centred.std().clamp_min(1e-6)
+
+
+def _positive(raw: Tensor) -> Tensor:
+    return raw.float().sigmoid() + 1e-3
+
+
+def _require(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UsageError(f"{name} is '{value}'; known: {', '.join(known)}")

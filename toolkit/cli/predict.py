@@ -1,0 +1,154 @@
+"""`toolkit predict`: run a model over annotated images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from toolkit.cli.common import (
+    echo_json,
+    force_option,
+    json_option,
+    notice,
+    progress_bar,
+    schema_option,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from toolkit.dataset import Dataset
+    from toolkit.models import PoseModel
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command(
+    epilog="Example: toolkit predict tokenclipose-small "
+    "--data datasets/hockey/sample/annotations.json --images datasets/hockey/sample/images "
+    "--out predictions.json"
+)
+@click.argument("model")
+@click.option("--data", type=_PATH, required=True, help="Annotations whose boxes are used.")
+@click.option("--images", type=_PATH, required=True, help="Folder of the images.")
+@click.option("--out", type=_PATH, required=True, help="COCO results file to write.")
+@click.option(
+    "--boxes",
+    default="gt",
+    show_default=True,
+    metavar="gt|FILE",
+    help="Boxes of the annotations, or of a COCO results file.",
+)
+@click.option(
+    "--weights",
+    metavar="SCHEMA|FILE",
+    help="Which checkpoint of MODEL: the schema it was trained for, or a file.",
+)
+@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option("--device", help="Torch device; a GPU where there is one, else the CPU.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads to compute with.")
+@schema_option
+@json_option
+@force_option
+def predict(
+    model: str,
+    data: Path,
+    images: Path,
+    out: Path,
+    boxes: str,
+    weights: str | None,
+    batch_size: int,
+    device: str | None,
+    threads: int | None,
+    schema: str | None,
+    as_json: bool,
+    force: bool,
+) -> None:
+    """Predict keypoints with MODEL, a registered name or a checkpoint file.
+
+    Writes COCO results with `keypoint_scores`, `sigmas` (px) and `annotation_id`, in the
+    model's own keypoints. Without --weights the checkpoint of the data's schema is taken;
+    hockey's for lacrosse, which has none of its own.
+    """
+    from toolkit.files import check_output
+    from toolkit.formats import read, write_predictions
+    from toolkit.models import require_torch
+
+    check_output(out, force=force, inputs=(data,))
+    dataset = read(data, schema)
+    require_torch("toolkit predict")
+    from toolkit.cli.train import set_threads
+
+    set_threads(threads)
+    dataset, chosen = _with_boxes(dataset, boxes)
+    loaded = _load(model, weights or dataset.schema.name, device)
+    with progress_bar(f"predicting with {loaded.name}") as update:
+        predictions = loaded.predict(
+            dataset, images, boxes=chosen, batch_size=batch_size, progress=update
+        )
+    write_predictions(predictions, out, force)
+    summary = {
+        "model": loaded.name,
+        "schema": loaded.schema.name,
+        "predictions": len(predictions),
+        "out": str(out),
+    }
+    if as_json:
+        echo_json(summary)
+    else:
+        notice(f"{len(predictions)} people, schema '{loaded.schema.name}': {out}")
+
+
+def _load(model: str, weights: str, device: str | None) -> PoseModel:
+    """The model of a name with the weights of a schema, or the model in a file."""
+    from toolkit.models import find_models, get_model, load_checkpoint
+
+    chosen = _device(device)
+    if model not in find_models() and Path(model).suffix:
+        return load_checkpoint(Path(model), chosen)
+    entry = get_model(model)
+    return entry.load("hockey" if weights == "lacrosse" else weights, chosen)
+
+
+def _device(device: str | None) -> str:
+    import torch  # lazy: torch costs seconds
+
+    if device is not None:
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _with_boxes(dataset: Dataset, boxes: str) -> tuple[Dataset, NDArray[np.float64] | None]:
+    """The annotations to predict for, and the boxes to crop in place of their own.
+
+    Boxes of a file become people of their own: one prediction a box, no annotation ids.
+    """
+    if boxes == "gt":
+        return dataset, None
+    from toolkit.annotations import Annotations
+    from toolkit.dataset import Dataset as DatasetType
+    from toolkit.errors import InvalidDataError
+    from toolkit.formats import read_predictions
+
+    found = read_predictions(Path(boxes), dataset.schema)
+    image_id, boxes_xywh = found.image_id, found.bbox_xywh
+    known = np.isin(image_id, dataset.images.ids)
+    if not known.all():
+        first = int(image_id[~known][0])
+        raise InvalidDataError(
+            f"{boxes}: {int((~known).sum())} boxes name images that {dataset.name} does not "
+            f"have, the first image_id {first}"
+        )
+    count, keypoints = len(image_id), dataset.schema.num_keypoints
+    people = Annotations.from_arrays(
+        dataset.schema,
+        image_id,
+        np.full((count, keypoints, 2), np.nan),
+        np.zeros((count, keypoints), np.uint8),
+        boxes_xywh,
+        instance_id=np.full(count, -1, np.int64),
+    )
+    return DatasetType(dataset.schema, dataset.images, people, path=dataset.path), boxes_xywh

@@ -1,0 +1,187 @@
+"""Models, as the toolkit sees them: a record for each, found by entry point.
+
+The toolkit imports no model. A package that has some lists `ModelEntry` records under the
+entry-point group `toolkit.models`; loading a record imports no torch, calling its functions
+does. Ours are in `baselines` and `tokenclipose`; a stranger's appear in the tables as well.
+
+Adding a model: make a `ModelEntry`, name it in `[project.entry-points."toolkit.models"]`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.annotations import Predictions
+from toolkit.dataset import Dataset
+from toolkit.errors import MissingExtraError, ReadError, UsageError
+from toolkit.schema import Schema
+
+GROUP = "toolkit.models"
+Progress = Callable[[int, int], None]
+Role = Literal["model", "baseline", "control", "oracle"]
+Box = Literal["human", "enlarged", "oracle", "none"]
+
+
+class PoseModel(Protocol):
+    """Something that predicts keypoints for boxes.
+
+    Attributes:
+        name: Of the model.
+        schema: Whose keypoints it predicts.
+        num_parameters: Of what runs at prediction.
+        facts: JSON values: `images_seen`, `seed`, `generator`, `data_sha256`,
+            `checkpoint_sha256`, `text_encoder`, `box`, `recipe`, and so on; None or absent
+            where a model has no such thing.
+    """
+
+    name: str
+    schema: Schema
+    num_parameters: int
+    facts: dict[str, object]
+
+    def predict(
+        self,
+        dataset: Dataset,
+        images_dir: Path,
+        *,
+        boxes: NDArray[np.float64] | None = None,
+        batch_size: int = 64,
+        progress: Progress | None = None,
+    ) -> Predictions:
+        """Predict one pose for each annotation.
+
+        Args:
+            dataset: N annotations; its schema may be another one than the model's.
+            images_dir: Folder of the images.
+            boxes: (N, 4) xywh px in place of the data set's `bbox_xywh`.
+            batch_size: Crops at a time.
+            progress: Called with (instances done, instances in all).
+
+        Returns:
+            N predictions in the model's own schema, in the order of the annotations, with
+            `annotation_id` filled.
+        """
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What `toolkit train` asks for.
+
+    Attributes:
+        data: Annotation file to train on.
+        images: Folder of its images.
+        out: Folder to write to.
+        recipe: File or name; None for the model's own.
+        device: Torch device; None chooses a GPU where there is one.
+        seed: Of all chance.
+        val_data: Annotation file to choose the best checkpoint on.
+        val_images: Folder of its images.
+        images_seen: Budget in place of the recipe's.
+        resume: Go on with the run in `out`.
+        schema: Name or file, where the annotations do not say.
+        progress: Called with (images seen, images in all).
+    """
+
+    data: Path
+    images: Path
+    out: Path
+    recipe: str | Path | None = None
+    device: str | None = None
+    seed: int = 0
+    val_data: Path | None = None
+    val_images: Path | None = None
+    images_seen: int | None = None
+    resume: bool = False
+    schema: str | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model that can be trained and run.
+
+    Attributes:
+        name: As on the command line.
+        title: As in a table.
+        role: What it stands for in a comparison.
+        load: (schema name or checkpoint path, device) → the model. A schema name stands for
+            the checkpoint that ships with the project; `UsageError` where none does.
+        train: Trains it and gives the path of the checkpoint.
+        box: What its crop is drawn round.
+        note: What a reader of a table must know.
+    """
+
+    name: str
+    title: str
+    role: Role
+    load: Callable[[str | Path, str], PoseModel]
+    train: Callable[[TrainRequest], Path]
+    box: Box = "human"
+    note: str = ""
+
+
+def find_models() -> dict[str, ModelEntry]:
+    """All models of all installed packages, by name, sorted."""
+    found = {point.name: point.load() for point in entry_points(group=GROUP)}
+    return {name: found[name] for name in sorted(found)}
+
+
+def get_model(name: str) -> ModelEntry:
+    """One model by name.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    models = find_models()
+    if name not in models:
+        close = difflib.get_close_matches(name, models, n=1)
+        hint = f"did you mean '{close[0]}'? " if close else ""
+        raise UsageError(f"no model '{name}'; {hint}known: {', '.join(models)}")
+    return models[name]
+
+
+def require_torch(command: str) -> None:
+    """Refuse early where the model libraries are not installed.
+
+    Raises:
+        MissingExtraError: torch is missing; the message has the install line.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None or find_spec("timm") is None:
+        raise MissingExtraError(
+            f"'{command}' needs torch and timm, which are not installed; install them with: "
+            "pip install 'extension-keypoints[models]'"
+        )
+
+
+def load_checkpoint(path: Path, device: str) -> PoseModel:
+    """The model in a checkpoint file; the JSON beside it says which model that is.
+
+    Raises:
+        UnsafeInputError: The file is a pickle.
+        ReadError: It cannot be read, or the JSON is missing or names no known model.
+    """
+    models = find_models()
+    if not path.is_file():
+        raise UsageError(f"no model '{path}': neither a file nor one of {', '.join(models)}")
+    name = None
+    beside = path.with_suffix(".json")
+    if beside.is_file():
+        try:
+            name = json.loads(beside.read_text(encoding="utf-8")).get("model")
+        except (OSError, ValueError, AttributeError) as error:
+            raise ReadError(f"{beside}: not the facts of a checkpoint: {error}") from error
+    if name is not None and name not in models:
+        raise ReadError(f"{beside}: names model '{name}'; known: {', '.join(models)}")
+    # Without facts any loader will do: it refuses a pickle, and says what is missing.
+    return models[name or next(iter(models))].load(path, device)
