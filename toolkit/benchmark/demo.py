@@ -17,6 +17,7 @@ VALIDATION_SEEDS = {"hockey": 302, "crowdpose": 312}
 TEST_SEEDS = {"hockey": 303, "lacrosse": 323, "crowdpose": 313}
 TEST_PEOPLE = 2000  # fewer, and the intervals are too wide to say anything
 
+GROUP = "outside group"  # the keypoints of the headline, as a group of the evaluation
 MEDIAN = "median error (heads) outside box"
 MEDIAN_NOTE = "median error of the same keypoints, in head sizes; lower is better"
 
@@ -127,6 +128,6 @@ CROWDPOSE = Suite(
     ),
     outside=(),
 )
-SUITES = {suite.name: suite for suite in (HOCKEY, LACROSSE, CROWDPOSE)}
+SUITES: dict[str, Suite] = {suite.name: suite for suite in (HOCKEY, LACROSSE, CROWDPOSE)}
 DEMO = (HOCKEY, LACROSSE, CROWDPOSE)
 SUITE_NAMES = ("demo", *SUITES)

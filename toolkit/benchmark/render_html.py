@@ -127,7 +127,8 @@ def _row(table: Table, row: Row) -> str:
         interval = column.show_interval(row.intervals.get(column.key))
         small = f"<small>{escape(_dash(interval))}</small>" if interval else ""
         cells.append(f"<td{style}>{escape(text)}{small}</td>")
-    tag = f"<em>{escape(row.kind)}</em>" if row.kind in ("oracle", "control") else ""
+    why = "given the truth" if row.given_truth else row.kind
+    tag = f"<em>{escape(why)}</em>" if row.kind in ("oracle", "control") else ""
     return (
         f'<tr class="{escape(row.kind)}"><th title="{escape(row.note)}">'
         f"{escape(row.model)}{tag}</th>{''.join(cells)}</tr>"

@@ -72,8 +72,7 @@ def _environment(table: Table) -> str:
 
 
 def _measured(table: Table, row: Row) -> str:
-    name = f"{row.model} (oracle)" if row.kind == "oracle" else row.model
-    return _row([escape(name), *(_cell(table, row, column) for column in table.columns)])
+    return _row([escape(row.label), *(_cell(table, row, column) for column in table.columns)])
 
 
 def _cell(table: Table, row: Row, column: Column) -> str:

@@ -26,7 +26,7 @@ def _section(table: Table) -> str:
     lines.append(_row([":--", *(["--:"] * len(table.columns))]))
     for row in (*table.measured, *table.improvements):
         cells = [_cell(table, row, column) for column in table.columns]
-        lines.append(_row([escape(_label(row)), *cells]))
+        lines.append(_row([escape(row.label), *cells]))
     lines += ["", "Best in bold, second in italics; 95 % intervals in brackets.", ""]
     lines += [f"* {escape(line)}" for line in below(table)]
     if table.published:
@@ -69,10 +69,6 @@ def _cell(table: Table, row: Row, column: Column) -> str:
         text = f"**{text}**" if place == 1 else f"*{text}*"
     shown = column.show_interval(interval)
     return f"{text} {escape(f'[{shown}]')}" if shown else text
-
-
-def _label(row: Row) -> str:
-    return f"{row.model} (oracle)" if row.kind == "oracle" else row.model
 
 
 def _row(cells: list[str]) -> str:

@@ -34,7 +34,7 @@ def render_table(table: Table, width: int = 100) -> str:
 
 def _blocks(table: Table, width: int) -> list[tuple[Column, ...]]:
     """Columns split into groups that fit beside the labels."""
-    label = max((len(_label(row)) for row in table.rows), default=0)
+    label = max((len(row.label) for row in table.rows), default=0)
     groups: list[list[Column]] = [[]]
     used = label
     for column in table.columns:
@@ -50,7 +50,7 @@ def _blocks(table: Table, width: int) -> list[tuple[Column, ...]]:
 def _block(table: Table, columns: tuple[Column, ...]) -> list[str]:
     rows = (*table.measured, *table.improvements)
     widths = [_width(table, column) for column in columns]
-    label = max([len(_label(row)) for row in rows] + [len("model")])
+    label = max([len(row.label) for row in rows] + [len("model")])
     headings = [_heading(column) for column in columns]
     height = max(len(heading) for heading in headings)
     padded = [[""] * (height - len(heading)) + heading for heading in headings]
@@ -67,7 +67,7 @@ def _block(table: Table, columns: tuple[Column, ...]) -> list[str]:
             if not any(values):
                 continue
             out.append(ruler)
-        out.append(_line(_label(row), values, widths, label))
+        out.append(_line(row.label, values, widths, label))
         intervals = [column[index][1] for column in cells]
         if any(intervals):
             out.append(_line("", intervals, widths, label))
@@ -121,7 +121,7 @@ def below(table: Table) -> list[str]:
     """The lines under a table: rivals, tests, seeds, notes, rules; shared by renderers."""
     lines = []
     for row in table.improvements:
-        lines.append(f"{row.model}: against {_rivals(row)}")
+        lines.append(f"{row.model}: {row.note or 'against the best rival'}: {_rivals(row)}")
     lines += table.tests
     for item in table.seeds:
         column = next(c for c in table.columns if c.key == item.column)
@@ -151,10 +151,6 @@ def _rivals(row: Row) -> str:
 def _below(table: Table) -> list[str]:
     marks = "** best, * second; oracles are not ranked; 95 % intervals beneath the values"
     return [marks, *below(table)]
-
-
-def _label(row: Row) -> str:
-    return f"{row.model} (oracle)" if row.kind == "oracle" else row.model
 
 
 def _line(label: str, texts: list[str], widths: list[int], label_width: int) -> str:

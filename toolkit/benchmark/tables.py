@@ -81,6 +81,7 @@ class Row:
         source: `measured` here, or `published` elsewhere.
         citation: Where a published number is from; None for measured rows.
         note: What a reader must know, such as "sees the answer".
+        given_truth: Whether it is handed a part of the answer; then it is not ranked.
         rivals: For the improvement row: whom each column compares with.
         p_values: For the improvement row: of the paired test, by column key.
     """
@@ -92,13 +93,22 @@ class Row:
     source: Literal["measured", "published"] = "measured"
     citation: str | None = None
     note: str = ""
+    given_truth: bool = False
     rivals: Mapping[str, str] = field(default_factory=dict)
     p_values: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def ranked(self) -> bool:
         """Whether the row competes for best and second."""
-        return self.source == "measured" and self.kind in ("model", "control")
+        competes = self.kind in ("model", "control") and not self.given_truth
+        return self.source == "measured" and competes
+
+    @property
+    def label(self) -> str:
+        """The model's name, and in brackets why it is not ranked."""
+        if self.kind == "oracle":
+            return f"{self.model} (oracle)"
+        return f"{self.model} (given truth)" if self.given_truth else self.model
 
 
 @dataclass(frozen=True)
@@ -194,6 +204,7 @@ class Table:
         document: dict[str, object] = {
             "model": row.model,
             "kind": row.kind,
+            "ranked": row.ranked,
             "values": {key: _finite(row.values.get(key)) for key in keys},
             "intervals": {key: _pair(row.intervals.get(key)) for key in keys},
             "source": row.source,

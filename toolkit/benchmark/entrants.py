@@ -1,0 +1,186 @@
+"""Who takes part: registered models with a checkpoint, and predictions from files."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.annotations import Predictions
+from toolkit.benchmark.demo import GIVEN_TRUE_BODY, SPORT_MODELS, Suite
+from toolkit.benchmark.demo_data import make_cache
+from toolkit.benchmark.measure import Entrant
+from toolkit.benchmark.prediction_cache import cache_key, cached, code_hash
+from toolkit.benchmark.tables import RowKind, Value
+from toolkit.dataset import Dataset
+from toolkit.errors import UsageError
+from toolkit.files import sha256_file
+
+if TYPE_CHECKING:
+    from toolkit.models import ModelEntry, PoseModel
+
+Watch = Callable[[str], Callable[[int, int], None]]
+
+
+def load_models(
+    suite: Suite, names: Sequence[str] | None, device: str
+) -> tuple[list[tuple[ModelEntry, PoseModel]], list[str]]:
+    """Models of a suite, loaded, and the suite's own that have no checkpoint.
+
+    Args:
+        suite: Says which, and in what order, where `names` does not; models of other
+            packages follow.
+        names: Names as on the command line, or None.
+        device: Torch device.
+
+    Raises:
+        UsageError: A model that was named does not exist or has no checkpoint.
+        MissingExtraError: torch is not installed.
+    """
+    from toolkit.models import find_models, get_model, require_torch
+
+    known = find_models()
+    require_torch("toolkit benchmark")
+    if names is not None:
+        entries = [get_model(name) for name in names]
+        return [(entry, entry.load(suite.trained_on, device)) for entry in entries], []
+    others = [name for name in known if name not in SPORT_MODELS]
+    loaded, absent = [], []
+    for name in (*suite.models, *others):
+        try:
+            model = known[name].load(suite.trained_on, device)
+        except (KeyError, UsageError):  # not registered, or no checkpoint for this schema
+            if name in suite.models:
+                absent.append(name)
+        else:
+            loaded.append((known[name], model))
+    return loaded, absent
+
+
+def model_entrant(
+    suite: Suite,
+    entry: ModelEntry,
+    model: PoseModel,
+    truth: Dataset,
+    images_dir: Path,
+    progress: Callable[[int, int], None],
+) -> Entrant:
+    """A model's row: predictions from the cache or computed now.
+
+    Args:
+        suite: Whose table it stands in.
+        entry: Its registration.
+        model: The same, loaded.
+        truth: Whose boxes it is given; only oracles and controls read more.
+        images_dir: Images of the ground truth.
+        progress: Called with (people done, people in all) while it runs.
+    """
+
+    def compute() -> tuple[Predictions, float]:
+        start = time.perf_counter()
+        predictions = model.predict(truth, images_dir, progress=progress)
+        return predictions, time.perf_counter() - start
+
+    key = cache_key(
+        entry.name,
+        model.facts.get("checkpoint_sha256"),
+        model.facts.get("recipe"),
+        _code_of(entry),
+        truth.sha256,
+        images_dir.resolve(),
+    )
+    path = make_cache("predictions") / f"{entry.name}_{suite.name}_{key}.npz"
+    predictions, seconds = cached(path, model.schema, compute)
+    kinds: dict[str, RowKind] = {"control": "control", "oracle": "oracle"}
+    return Entrant(
+        label=entry.name,
+        predictions=predictions,
+        kind=kinds.get(entry.role, "model"),
+        given_truth=entry.name in GIVEN_TRUE_BODY,
+        note=entry.note.rstrip("."),
+        costs=_costs(entry, model, seconds / max(1, len(truth.annotations))),
+        seeds=_training_seeds(model.facts, suite.name),
+        is_ours=entry.role == "model",
+    )
+
+
+def file_entrant(label: str, path: Path, truth: Dataset) -> Entrant:
+    """A row from a COCO results file.
+
+    Raises:
+        InvalidDataError: The file has errors, or its keypoints are not the ground truth's.
+        ReadError: It cannot be read.
+    """
+    from toolkit import formats
+
+    predictions = formats.read_predictions(path, truth.schema)
+    return Entrant(label=label, predictions=predictions, note=f"predictions from {path.name}")
+
+
+def parse_named_files(texts: Sequence[str]) -> dict[str, Path]:
+    """`NAME=FILE` arguments.
+
+    Raises:
+        UsageError: One has no `=`, no name or no file, or a name comes twice.
+    """
+    found: dict[str, Path] = {}
+    for text in texts:
+        name, equals, file = text.partition("=")
+        if not (equals and name.strip() and file):
+            raise UsageError(
+                f"option --predictions: got {text!r}; wanted NAME=FILE, such as "
+                "mine=predictions.json"
+            )
+        if name.strip() in found:
+            raise UsageError(
+                f"option --predictions: the name {name.strip()!r} comes twice; give each file "
+                "a name of its own"
+            )
+        found[name.strip()] = Path(file)
+    return found
+
+
+def _costs(entry: ModelEntry, model: PoseModel, seconds: float) -> dict[str, Value]:
+    return {
+        "s/person": seconds,
+        "params": model.num_parameters,
+        "images seen": _number(model.facts.get("images_seen")),
+        "text": _text(model.facts.get("text_encoder")),
+        "box": entry.box,
+    }
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _training_seeds(facts: Mapping[str, object], table: str) -> dict[str, dict[int, float]]:
+    """Column -> seed -> value from the facts `training_seeds[table][seed][column]`."""
+    tables = facts.get("training_seeds")
+    seeds = tables.get(table) if isinstance(tables, dict) else None
+    found: dict[str, dict[int, float]] = {}
+    if not isinstance(seeds, dict):
+        return found
+    for seed, columns in seeds.items():
+        if not isinstance(columns, dict) or not str(seed).isdigit():
+            continue
+        for column, value in columns.items():
+            if isinstance(value, int | float):
+                found.setdefault(str(column), {})[int(seed)] = float(value)
+    return found
+
+
+def _code_of(entry: ModelEntry) -> str:
+    """Hash of the package that the model's loader comes from, as far as it is files."""
+    module = sys.modules.get(entry.load.__module__.partition(".")[0])
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return ""
+    path = Path(file)
+    return code_hash(path.parent) if path.name == "__init__.py" else sha256_file(path)

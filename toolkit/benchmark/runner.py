@@ -1,0 +1,255 @@
+"""One benchmark run: data, entrants, tables, and the report folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.benchmark.demo import DEMO, SUITES, Suite
+from toolkit.benchmark.demo_data import demo_set
+from toolkit.benchmark.entrants import file_entrant, load_models, model_entrant
+from toolkit.benchmark.environment import environment
+from toolkit.benchmark.exhibits import choose_instances, make_gallery
+from toolkit.benchmark.measure import (
+    Entrant,
+    Resampling,
+    check_ground_truth,
+    instance_errors,
+    make_table,
+)
+from toolkit.benchmark.render_html import Gallery, render_html
+from toolkit.benchmark.render_latex import render_latex
+from toolkit.benchmark.render_markdown import render_markdown
+from toolkit.benchmark.tables import Table
+from toolkit.dataset import Dataset
+from toolkit.errors import UsageError
+from toolkit.files import atomic_directory
+
+if TYPE_CHECKING:
+    from toolkit.models import ModelEntry, PoseModel
+
+Progress = Callable[[int, int], None]
+Bar = Callable[[str], AbstractContextManager[Progress]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to run.
+
+    Attributes:
+        suite: `demo`, `hockey`, `lacrosse` or `crowdpose`.
+        data: Annotation file in place of the rendered test set; not for `demo`.
+        images: Folder of its images; without one only files of predictions take part.
+        schema: Of that file, where it is not the suite's.
+        models: Names; None for all with a checkpoint.
+        predictions: Name -> COCO results file; in the demo a name may be `TABLE:NAME`.
+        bootstrap: Resamples; 0 for no intervals and no tests.
+        device: Torch device.
+        exhibits: Whether to draw instances for the report.
+    """
+
+    suite: str = "demo"
+    data: Path | None = None
+    images: Path | None = None
+    schema: str | None = None
+    models: tuple[str, ...] | None = None
+    predictions: Mapping[str, Path] = field(default_factory=dict)
+    bootstrap: int = 1000
+    device: str = "cpu"
+    exhibits: bool = False
+
+
+@dataclass(frozen=True)
+class Results:
+    """What came out; `to_json` is the command's JSON document."""
+
+    suite: str
+    tables: tuple[Table, ...]
+    galleries: tuple[Gallery, ...]
+    environment: Mapping[str, str | int | None]
+    notices: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Suite, tables, environment."""
+        return {
+            "suite": self.suite,
+            "tables": [table.to_json() for table in self.tables],
+            "environment": dict(self.environment),
+        }
+
+
+def _silent(label: str) -> AbstractContextManager[Progress]:
+    def update(done: int, total: int) -> None:
+        return None
+
+    return nullcontext(update)
+
+
+def run(request: Request, bar: Bar = _silent) -> Results:
+    """Run a suite.
+
+    Args:
+        request: What to run.
+        bar: Makes a progress bar from a label.
+
+    Raises:
+        UsageError: The request makes no sense.
+        InvalidDataError: No ground truth, images missing, or predictions that do not fit.
+        MissingExtraError: Models are needed and torch is not installed.
+    """
+    suites = DEMO if request.suite == "demo" else (SUITES[request.suite],)
+    _check(request)
+    files = _assign(request.predictions, suites)
+    tables, galleries, notices = [], [], []
+    for suite in suites:
+        given = _given_truth(request, suite)
+        loaded, absent = _models(request, suite)
+        truth, images_dir = given or _rendered_truth(suite, bar)
+        named = [file_entrant(label, path, truth) for label, path in files[suite.name].items()]
+        entrants = []
+        for entry, model in loaded if images_dir is not None else ():
+            with bar(f"{suite.name}: {entry.name}") as progress:
+                entrants.append(model_entrant(suite, entry, model, truth, images_dir, progress))
+        if absent:
+            notices.append(f"{suite.name}: no checkpoint ships for {', '.join(absent)}")
+        entrants += named
+        if not entrants:
+            raise UsageError(
+                f"suite '{suite.name}': nobody takes part: no model has a checkpoint for "
+                f"schema '{suite.trained_on}'; give --predictions NAME=FILE, or train a model"
+            )
+        _unique([entrant.label for entrant in entrants])
+        resampling = Resampling.choose(truth, request.bootstrap)
+        with bar(f"{suite.name}: evaluating") as progress:
+            tables.append(
+                make_table(
+                    suite,
+                    truth,
+                    entrants,
+                    resampling,
+                    synthetic=request.data is None,
+                    progress=progress,
+                )
+            )
+        if request.exhibits and images_dir is not None:
+            galleries.append(_gallery(suite, truth, images_dir, entrants))
+    return Results(
+        request.suite, tuple(tables), tuple(galleries), environment(), tuple(notices)
+    )
+
+
+def write_report(results: Results, out: Path, *, force: bool = False) -> None:
+    """Write `report.md`, `tables.tex`, `results.json` and `index.html`, all or none.
+
+    Raises:
+        OutputExistsError: `out` exists and `force` was not given.
+    """
+    title = f"Benchmark: {results.suite}"
+    tables = list(results.tables)
+    document = json.dumps(results.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
+    pages = {
+        "report.md": render_markdown(tables, title),
+        "tables.tex": render_latex(tables),
+        "results.json": document + "\n",
+        "index.html": render_html(tables, list(results.galleries), results.environment, title),
+    }
+    with atomic_directory(out, force=force) as folder:
+        for name, text in pages.items():
+            (folder / name).write_text(text, encoding="utf-8")
+
+
+def _check(request: Request) -> None:
+    if request.suite == "demo" and request.data is not None:
+        raise UsageError(
+            "option --data: the demo suite brings its own data; name the table with --suite "
+            f"({', '.join(SUITES)})"
+        )
+    if request.images is not None and request.data is None:
+        raise UsageError("option --images: without --data there is no file it belongs to")
+    if request.data is not None and request.images is None:
+        if request.models is not None:
+            raise UsageError("option --models: models need images; add --images DIR")
+        if not request.predictions:
+            raise UsageError(
+                "option --data: nobody takes part; add --images DIR to run models, or "
+                "--predictions NAME=FILE"
+            )
+
+
+def _given_truth(request: Request, suite: Suite) -> tuple[Dataset, Path | None] | None:
+    """The user's own file, checked before any model is loaded."""
+    from toolkit.metrics.files import read_sides
+    from toolkit.schema import Schema
+
+    if request.data is None:
+        return None
+    schema = Schema.load(request.schema or suite.schema)
+    truth = read_sides(request.data, [], schema, suite.profile).truth
+    check_ground_truth(truth)
+    return truth, request.images
+
+
+def _rendered_truth(suite: Suite, bar: Bar) -> tuple[Dataset, Path]:
+    from toolkit import formats
+
+    with bar(f"{suite.name}: rendering the test set") as progress:
+        folder = demo_set(suite, progress=progress)
+    return formats.read(folder / "annotations.json", suite.schema), folder / "images"
+
+
+def _models(
+    request: Request, suite: Suite
+) -> tuple[list[tuple[ModelEntry, PoseModel]], list[str]]:
+    """The models that take part; none where there is no image to show them."""
+    if request.data is not None and request.images is None:
+        return [], []
+    return load_models(suite, request.models, request.device)
+
+
+def _assign(
+    predictions: Mapping[str, Path], suites: Sequence[Suite]
+) -> dict[str, dict[str, Path]]:
+    """Which file belongs to which table."""
+    files: dict[str, dict[str, Path]] = {suite.name: {} for suite in suites}
+    for name, path in predictions.items():
+        table, colon, label = name.partition(":")
+        if colon and table in files:
+            files[table][label] = path
+        elif len(suites) == 1:
+            files[suites[0].name][name] = path
+        else:
+            raise UsageError(
+                f"option --predictions: {name!r} does not say which table of the demo it is "
+                f"for; write TABLE:NAME=FILE with TABLE one of {', '.join(files)}, or choose "
+                "one table with --suite"
+            )
+    return files
+
+
+def _unique(labels: list[str]) -> None:
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise UsageError(
+            f"option --predictions: {', '.join(map(repr, twice))} is the name of another row; "
+            "choose another name"
+        )
+
+
+def _gallery(
+    suite: Suite, truth: Dataset, images_dir: Path, entrants: Sequence[Entrant]
+) -> Gallery:
+    rows = choose_instances(truth, suite.exhibits)
+    predictions, errors, unit = {}, {}, ""
+    for entrant in entrants:
+        mapped = entrant.predictions
+        if mapped.schema is not truth.schema:
+            mapped = mapped.to_schema(truth.schema)
+        predictions[entrant.label] = mapped
+        errors[entrant.label], unit = instance_errors(suite, truth, mapped)
+    heading = suite.title.partition(":")[0]
+    title = f"{heading}: {len(rows)} instances"
+    return make_gallery(title, truth, images_dir, predictions, rows, errors, unit)

@@ -1,0 +1,107 @@
+"""`toolkit benchmark`: the paper's tables, measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from toolkit.cli.common import echo_json, force_option, json_option, notice, progress_bar
+
+SUITES = ("demo", "hockey", "lacrosse", "crowdpose")
+_PATH = click.Path(path_type=Path)
+
+
+@click.command(epilog="Example: toolkit benchmark --out report")
+@click.option(
+    "--suite",
+    type=click.Choice(SUITES),
+    default="demo",
+    show_default=True,
+    help="Which tables; 'ablations' is not there yet.",
+)
+@click.option("--data", type=_PATH, help="Annotation file in place of the rendered test set.")
+@click.option("--images", type=_PATH, help="Folder of its images; needed to run models.")
+@click.option("--models", metavar="A,B", help="Only these models (default: all with weights).")
+@click.option(
+    "--predictions",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="A row from a COCO results file; repeatable. In the demo: TABLE:NAME=FILE.",
+)
+@click.option("--out", type=_PATH, help="Folder for Markdown, LaTeX, JSON and an HTML page.")
+@click.option(
+    "--bootstrap",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    help="Resamples for intervals and paired tests; 0 for none.",
+)
+@click.option("--schema", metavar="NAME|FILE", help="Schema of --data (default: the suite's).")
+@click.option("--device", default="cpu", show_default=True, help="Torch device.")
+@json_option
+@force_option
+def benchmark(
+    *,
+    suite: str,
+    data: Path | None,
+    images: Path | None,
+    models: str | None,
+    predictions: tuple[str, ...],
+    out: Path | None,
+    bootstrap: int,
+    schema: str | None,
+    device: str,
+    as_json: bool,
+    force: bool,
+) -> None:
+    """Fill the paper's tables, with 95 % intervals, and say by which rules.
+
+    Without options: hockey, lacrosse (zero-shot) and CrowdPose on practice data that is
+    rendered on first use (everything is synthetic), with the models that ship. With --data
+    and --predictions: your systems on your annotations; no image is needed for that.
+    """
+    from toolkit.benchmark.entrants import parse_named_files
+    from toolkit.benchmark.render_text import render_text
+    from toolkit.benchmark.runner import Request, run, write_report
+    from toolkit.files import check_output
+
+    if out is not None:
+        check_output(out, force=force)
+    request = Request(
+        suite=suite,
+        data=data,
+        images=images,
+        schema=schema,
+        models=None if models is None else _names(models),
+        predictions=parse_named_files(predictions),
+        bootstrap=bootstrap,
+        device=device,
+        exhibits=out is not None,
+    )
+    results = run(request, progress_bar)
+    for line in results.notices:
+        notice(line)
+    if out is not None:
+        write_report(results, out, force=force)
+        notice(f"{out}: report.md, tables.tex, results.json, index.html")
+    if as_json:
+        echo_json(results.to_json())
+    else:
+        click.echo(render_text(list(results.tables), _width()), nl=False)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    from toolkit.errors import UsageError
+
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise UsageError("option --models: got no name; wanted names such as hrnet-small")
+    return names
+
+
+def _width() -> int:
+    """Of the terminal; 100 where the output goes elsewhere."""
+    import shutil
+
+    return max(80, shutil.get_terminal_size((100, 24)).columns)
