@@ -89,7 +89,7 @@ def _sport_columns(outside: str, *groups: str) -> tuple[Column, ...]:
 
 HOCKEY = Suite(
     name="hockey",
-    title="Table 1, ice hockey: PCKh@0.5 on rendered players, human box only",
+    title="Table 1, ice hockey: PCKh@0.5 in per cent, from the human box",
     schema="hockey",
     trained_on="hockey",
     profile="extension",
@@ -101,7 +101,7 @@ HOCKEY = Suite(
 )
 LACROSSE = Suite(
     name="lacrosse",
-    title="Table 2, lacrosse: PCKh@0.5, zero-shot from the hockey models",
+    title="Table 2, lacrosse: PCKh@0.5 in per cent, zero-shot from the hockey models",
     schema="lacrosse",
     trained_on="hockey",
     profile="extension",
@@ -112,7 +112,7 @@ LACROSSE = Suite(
 )
 CROWDPOSE = Suite(
     name="crowdpose",
-    title="Table 3, CrowdPose: AP on crowded scenes",
+    title="Table 3, CrowdPose: AP in per cent, crowded scenes",
     schema="crowdpose",
     trained_on="crowdpose",
     profile="crowdpose",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,28 +25,42 @@ if TYPE_CHECKING:
 Watch = Callable[[str], Callable[[int, int], None]]
 
 
+@dataclass(frozen=True)
+class Contender:
+    """A loaded model with its registration.
+
+    Attributes:
+        label: Of its row.
+        entry: Its registration.
+        model: The same, loaded.
+    """
+
+    label: str
+    entry: ModelEntry
+    model: PoseModel
+
+
 def load_models(
     suite: Suite, names: Sequence[str] | None, device: str
-) -> tuple[list[tuple[ModelEntry, PoseModel]], list[str]]:
+) -> tuple[list[Contender], list[str]]:
     """Models of a suite, loaded, and the suite's own that have no checkpoint.
 
     Args:
         suite: Says which, and in what order, where `names` does not; models of other
             packages follow.
-        names: Names as on the command line, or None.
+        names: Names as on the command line, or `LABEL=FILE` for a checkpoint; or None.
         device: Torch device.
 
     Raises:
         UsageError: A model that was named does not exist or has no checkpoint.
         MissingExtraError: torch is not installed.
     """
-    from toolkit.models import find_models, get_model, require_torch
+    from toolkit.models import find_models, require_torch
 
     known = find_models()
     require_torch("toolkit benchmark")
     if names is not None:
-        entries = [get_model(name) for name in names]
-        return [(entry, entry.load(suite.trained_on, device)) for entry in entries], []
+        return [_named(suite, name, device) for name in names], []
     others = [name for name in known if name not in SPORT_MODELS]
     loaded, absent = [], []
     for name in (*suite.models, *others):
@@ -55,14 +70,25 @@ def load_models(
             if name in suite.models:
                 absent.append(name)
         else:
-            loaded.append((known[name], model))
+            loaded.append(Contender(name, known[name], model))
     return loaded, absent
+
+
+def _named(suite: Suite, name: str, device: str) -> Contender:
+    """A registered name, or `LABEL=FILE`."""
+    from toolkit.models import get_model, load_checkpoint
+
+    label, equals, file = name.partition("=")
+    if not equals:
+        entry = get_model(name)
+        return Contender(name, entry, entry.load(suite.trained_on, device))
+    model = load_checkpoint(Path(file), device)
+    return Contender(label, get_model(model.name), model)
 
 
 def model_entrant(
     suite: Suite,
-    entry: ModelEntry,
-    model: PoseModel,
+    contender: Contender,
     truth: Dataset,
     images_dir: Path,
     progress: Callable[[int, int], None],
@@ -71,12 +97,12 @@ def model_entrant(
 
     Args:
         suite: Whose table it stands in.
-        entry: Its registration.
-        model: The same, loaded.
+        contender: Who.
         truth: Whose boxes it is given; only oracles and controls read more.
         images_dir: Images of the ground truth.
         progress: Called with (people done, people in all) while it runs.
     """
+    entry, model = contender.entry, contender.model
 
     def compute() -> tuple[Predictions, float]:
         start = time.perf_counter()
@@ -95,7 +121,7 @@ def model_entrant(
     predictions, seconds = cached(path, model.schema, compute)
     kinds: dict[str, RowKind] = {"control": "control", "oracle": "oracle"}
     return Entrant(
-        label=entry.name,
+        label=contender.label,
         predictions=predictions,
         kind=kinds.get(entry.role, "model"),
         given_truth=entry.name in GIVEN_TRUE_BODY,

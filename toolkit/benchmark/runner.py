@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from toolkit.benchmark.demo import DEMO, SUITES, Suite
 from toolkit.benchmark.demo_data import demo_set
-from toolkit.benchmark.entrants import file_entrant, load_models, model_entrant
+from toolkit.benchmark.entrants import Contender, file_entrant, load_models, model_entrant
 from toolkit.benchmark.environment import environment
 from toolkit.benchmark.exhibits import choose_instances, make_gallery
 from toolkit.benchmark.measure import (
@@ -29,9 +28,6 @@ from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.files import atomic_directory
 
-if TYPE_CHECKING:
-    from toolkit.models import ModelEntry, PoseModel
-
 Progress = Callable[[int, int], None]
 Bar = Callable[[str], AbstractContextManager[Progress]]
 
@@ -45,7 +41,7 @@ class Request:
         data: Annotation file in place of the rendered test set; not for `demo`.
         images: Folder of its images; without one only files of predictions take part.
         schema: Of that file, where it is not the suite's.
-        models: Names; None for all with a checkpoint.
+        models: Names, or `LABEL=FILE` for a checkpoint; None for all that ship.
         predictions: Name -> COCO results file; in the demo a name may be `TABLE:NAME`.
         bootstrap: Resamples; 0 for no intervals and no tests.
         device: Torch device.
@@ -104,42 +100,53 @@ def run(request: Request, bar: Bar = _silent) -> Results:
     suites = DEMO if request.suite == "demo" else (SUITES[request.suite],)
     _check(request)
     files = _assign(request.predictions, suites)
-    tables, galleries, notices = [], [], []
-    for suite in suites:
-        given = _given_truth(request, suite)
-        loaded, absent = _models(request, suite)
-        truth, images_dir = given or _rendered_truth(suite, bar)
-        named = [file_entrant(label, path, truth) for label, path in files[suite.name].items()]
-        entrants = []
-        for entry, model in loaded if images_dir is not None else ():
-            with bar(f"{suite.name}: {entry.name}") as progress:
-                entrants.append(model_entrant(suite, entry, model, truth, images_dir, progress))
-        if absent:
-            notices.append(f"{suite.name}: no checkpoint ships for {', '.join(absent)}")
-        entrants += named
-        if not entrants:
-            raise UsageError(
-                f"suite '{suite.name}': nobody takes part: no model has a checkpoint for "
-                f"schema '{suite.trained_on}'; give --predictions NAME=FILE, or train a model"
-            )
-        _unique([entrant.label for entrant in entrants])
-        resampling = Resampling.choose(truth, request.bootstrap)
-        with bar(f"{suite.name}: evaluating") as progress:
-            tables.append(
-                make_table(
-                    suite,
-                    truth,
-                    entrants,
-                    resampling,
-                    synthetic=request.data is None,
-                    progress=progress,
-                )
-            )
-        if request.exhibits and images_dir is not None:
-            galleries.append(_gallery(suite, truth, images_dir, entrants))
+    parts = [_run_suite(request, suite, files[suite.name], bar) for suite in suites]
     return Results(
-        request.suite, tuple(tables), tuple(galleries), environment(), tuple(notices)
+        suite=request.suite,
+        tables=tuple(part.table for part in parts),
+        galleries=tuple(part.gallery for part in parts if part.gallery is not None),
+        environment=environment(),
+        notices=tuple(notice for part in parts for notice in part.notices),
     )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one suite gave."""
+
+    table: Table
+    gallery: Gallery | None
+    notices: tuple[str, ...]
+
+
+def _run_suite(request: Request, suite: Suite, files: Mapping[str, Path], bar: Bar) -> _Part:
+    given = _given_truth(request, suite)
+    loaded, absent = _models(request, suite)
+    truth, images_dir = given or _rendered_truth(suite, bar)
+    named = [file_entrant(label, path, truth) for label, path in files.items()]
+    entrants = []
+    for contender in loaded:
+        assert images_dir is not None  # no image, no model: see `_models`
+        with bar(f"{suite.name}: {contender.label}") as progress:
+            entrants.append(model_entrant(suite, contender, truth, images_dir, progress))
+    entrants += named
+    if not entrants:
+        raise UsageError(
+            f"suite '{suite.name}': nobody takes part: no model has a checkpoint for "
+            f"schema '{suite.trained_on}'; give --predictions NAME=FILE, or train a model"
+        )
+    _unique([entrant.label for entrant in entrants])
+    resampling = Resampling.choose(truth, request.bootstrap)
+    synthetic = request.data is None
+    with bar(f"{suite.name}: evaluating") as progress:
+        table = make_table(
+            suite, truth, entrants, resampling, synthetic=synthetic, progress=progress
+        )
+    gallery = None
+    if request.exhibits and images_dir is not None:
+        gallery = _gallery(suite, truth, images_dir, entrants)
+    notices = (f"{suite.name}: no checkpoint ships for {', '.join(absent)}",) if absent else ()
+    return _Part(table, gallery, notices)
 
 
 def write_report(results: Results, out: Path, *, force: bool = False) -> None:
@@ -201,9 +208,7 @@ def _rendered_truth(suite: Suite, bar: Bar) -> tuple[Dataset, Path]:
     return formats.read(folder / "annotations.json", suite.schema), folder / "images"
 
 
-def _models(
-    request: Request, suite: Suite
-) -> tuple[list[tuple[ModelEntry, PoseModel]], list[str]]:
+def _models(request: Request, suite: Suite) -> tuple[list[Contender], list[str]]:
     """The models that take part; none where there is no image to show them."""
     if request.data is not None and request.images is None:
         return [], []

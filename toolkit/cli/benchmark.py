@@ -22,7 +22,11 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--data", type=_PATH, help="Annotation file in place of the rendered test set.")
 @click.option("--images", type=_PATH, help="Folder of its images; needed to run models.")
-@click.option("--models", metavar="A,B", help="Only these models (default: all with weights).")
+@click.option(
+    "--models",
+    metavar="A,B",
+    help="Only these: registered names, or LABEL=CHECKPOINT (default: all that ship).",
+)
 @click.option(
     "--predictions",
     multiple=True,
