@@ -12,12 +12,14 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
+from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.formats.base import Format, Scan
-from toolkit.formats.coco import COCO, CROWDPOSE
+from toolkit.formats.coco import COCO, CROWDPOSE, scan_coco
 from toolkit.formats.coco_write import CocoSource, write_coco
 from toolkit.formats.results import (
+    RESULTS,
     raise_errors,
     read_predictions,
     scan_predictions,
@@ -43,7 +45,10 @@ __all__ = [
     "write_predictions",
 ]
 
-FORMATS = (COCO, CROWDPOSE)
+FORMATS: tuple[Format[Dataset] | Format[Predictions], ...] = (COCO, CROWDPOSE, RESULTS)
+# Not errors of the arrays: CrowdPose is published with COCO's skeleton, CropCOCO with
+# visibility 3. Whether they are faults is for a profile to say.
+_NOT_IN_ARRAYS = frozenset({"skeleton-index", "visibility-beyond"})
 
 
 def scan(
@@ -63,7 +68,9 @@ def scan(
         ReadError: The file cannot be read or is not JSON.
     """
     known = Schema.load(schema) if isinstance(schema, str) else schema
-    return format_named(format or COCO.name).scan(Path(path), known)
+    if format_named(format or COCO.name) is RESULTS:
+        raise UsageError("results are no annotations; read them with read_predictions")
+    return scan_coco(Path(path), known)
 
 
 def read(
@@ -72,11 +79,12 @@ def read(
     """Read an annotation file.
 
     Raises:
-        InvalidDataError: It has errors; `report` lists them.
+        InvalidDataError: It has errors that the arrays depend on; `report` lists them.
         ReadError: It cannot be read or is not JSON.
     """
     found = scan(path, schema, format)
-    raise_errors(Path(path), found.dataset.schema, found.findings)
+    needed = [finding for finding in found.findings if finding.rule not in _NOT_IN_ARRAYS]
+    raise_errors(Path(path), found.dataset.schema, needed)
     return found.dataset
 
 
@@ -85,7 +93,7 @@ def write(dataset: Dataset, path: Path | str, force: bool = False) -> None:
     write_coco(dataset, Path(path), force)
 
 
-def format_named(name: str) -> Format:
+def format_named(name: str) -> Format[Dataset] | Format[Predictions]:
     """A format by its name.
 
     Raises:

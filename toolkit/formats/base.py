@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
+from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.report import Finding, Severity
 from toolkit.schema import Schema
+
+Content = TypeVar("Content", Dataset, Predictions)
 
 
 @dataclass(frozen=True)
@@ -32,25 +36,25 @@ class Scan:
 
 
 @dataclass(frozen=True)
-class Format:
-    """A file format of annotated people.
+class Format(Generic[Content]):
+    """A file format of annotated or predicted people.
 
     Attributes:
         name: What `--from` and `--to` take.
         suffixes: File name endings, lower case, with the dot.
         description: One line for people.
-        detect: Whether a file's first bytes and name look like this format.
-        scan: Reads a file leniently.
-        write: Writes a data set; the third argument is `force`.
-        loses: What this format has no place for, in words for people.
+        detect: Whether a file's first bytes look like this format.
+        scan: Reads a file leniently: what it holds, and the findings.
+        write: Writes it; the third argument is `force`.
+        loses: What this format has no place for: field names of COCO's records.
     """
 
     name: str
     suffixes: tuple[str, ...]
     description: str
     detect: Callable[[Path], bool]
-    scan: Callable[[Path, Schema | None], Scan]
-    write: Callable[[Dataset, Path, bool], None]
+    scan: Callable[[Path, Schema | None], tuple[Content, list[Finding]]]
+    write: Callable[[Content, Path, bool], None]
     loses: tuple[str, ...] = ()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import msgspec
@@ -192,7 +192,27 @@ class _Keypoints(msgspec.Struct):
 
 
 def _unnamed(categories: tuple[Category, ...], raws: list[Raw], findings: Findings) -> Choice:
-    """A schema of numbered keypoints, as many as the first instance has."""
+    """A schema of numbered keypoints for a file in which no category names any."""
+    schema = numbered_schema(raws)
+    if categories:
+        findings.add(
+            "category-without-keypoints",
+            f"no category names its keypoints; {schema.num_keypoints} are counted in the "
+            "first instance and get numbers for names; add names, or pass --schema",
+            section="categories",
+        )
+        first = categories[0]
+        schema = replace(
+            schema,
+            name=first.name or schema.name,
+            category_id=first.id,
+            category_name=first.name or schema.category_name,
+        )
+    return Choice(schema, frozenset())
+
+
+def numbered_schema(raws: list[Raw]) -> Schema:
+    """A schema of as many keypoints as the first record that has any, with numbers."""
     count = 0
     for raw in raws:
         try:
@@ -202,20 +222,8 @@ def _unnamed(categories: tuple[Category, ...], raws: list[Raw], findings: Findin
         if length and length % 3 == 0:
             count = length // 3
             break
-    names = tuple(f"keypoint_{index + 1}" for index in range(count))
-    if categories:
-        findings.add(
-            "category-without-keypoints",
-            f"no category names its keypoints; {count} are counted in the first instance "
-            "and get numbers for names; add names, or pass --schema",
-            section="categories",
-        )
-    first = categories[0] if categories else None
-    schema = Schema(
-        name=first.name if first and first.name else "unnamed",
+    return Schema(
+        name="unnamed",
         title="Keypoints without names",
-        keypoints=tuple(Keypoint(name) for name in names),
-        category_id=first.id if first else 1,
-        category_name=first.name if first else "person",
+        keypoints=tuple(Keypoint(f"keypoint_{index + 1}") for index in range(count)),
     )
-    return Choice(schema, frozenset())

@@ -24,6 +24,7 @@ from toolkit.formats.lint import lint_record, lint_section
 from toolkit.formats.parse import Parsed, Section, parse, section_of
 from toolkit.formats.rules import Findings
 from toolkit.formats.text import BOM, Text, load_text
+from toolkit.report import Finding
 from toolkit.schema import Schema
 
 SECTIONS = ("images", "annotations", "categories")
@@ -138,12 +139,17 @@ def detect_crowdpose(path: Path) -> bool:
     return _OBJECT.match(head) is not None and b'"crowdIndex"' in head
 
 
+def _scan_pair(path: Path, schema: Schema | None) -> tuple[Dataset, list[Finding]]:
+    scan = scan_coco(path, schema)
+    return scan.dataset, scan.findings
+
+
 COCO = Format(
     name="coco",
     suffixes=(".json",),
     description="COCO keypoint annotations (images, annotations, categories)",
     detect=detect_coco,
-    scan=scan_coco,
+    scan=_scan_pair,
     write=write_coco,
 )
 CROWDPOSE = Format(
@@ -151,7 +157,7 @@ CROWDPOSE = Format(
     suffixes=(".json",),
     description="CrowdPose annotations: COCO's JSON with crowdIndex and without area",
     detect=detect_crowdpose,
-    scan=scan_coco,
+    scan=_scan_pair,
     write=write_coco,
     loses=("area", "segmentation"),
 )

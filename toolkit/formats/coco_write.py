@@ -303,7 +303,7 @@ def _differs(new: NDArray[np.generic], old: NDArray[np.generic]) -> NDArray[np.b
     """(N,) whether anything in a row differs; NaN equals NaN."""
     unequal = new != old
     if np.issubdtype(new.dtype, np.floating):
-        unequal &= ~(np.isnan(new) & np.isnan(old))  # type: ignore[call-overload]
+        unequal &= ~(np.isnan(new) & np.isnan(old))
     return np.asarray(unequal.reshape(len(unequal), -1).any(axis=1))
 
 

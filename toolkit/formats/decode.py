@@ -152,14 +152,14 @@ class _Columns:
         self._reals = np.frombuffer(self.buffer, np.float64).reshape(CHUNK, self._width)
         self._whole = np.frombuffer(self.buffer, np.int64).reshape(CHUNK, self._width)
         self.count = 0
-        self.integers = np.empty((capacity, 5), np.int64)
-        self.area = np.empty(capacity)
-        self.bbox = np.empty((capacity, 4))
-        self.head_box = np.empty((capacity, 4))
-        self.keypoints = np.empty((capacity, num_keypoints, 2))
-        self.visibility = np.empty((capacity, num_keypoints), np.uint8)
-        self.records = np.empty(capacity, np.int64)
-        self.stray = np.empty(capacity, np.int64)
+        self.integers: NDArray[np.int64] = np.empty((capacity, 5), np.int64)
+        self.area: NDArray[np.float64] = np.empty(capacity)
+        self.bbox: NDArray[np.float64] = np.empty((capacity, 4))
+        self.head_box: NDArray[np.float64] = np.empty((capacity, 4))
+        self.keypoints: NDArray[np.float64] = np.empty((capacity, num_keypoints, 2))
+        self.visibility: NDArray[np.uint8] = np.empty((capacity, num_keypoints), np.uint8)
+        self.records: NDArray[np.int64] = np.empty(capacity, np.int64)
+        self.stray: NDArray[np.int64] = np.empty(capacity, np.int64)
         self.odd_flags: list[tuple[int, int, float]] = []  # record, keypoint, value
 
     def take(self, records: list[int]) -> None:

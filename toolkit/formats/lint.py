@@ -58,7 +58,7 @@ def _suspects(chunk: bytes, starts: NDArray[np.int64]) -> NDArray[np.int64]:
     text = np.zeros(len(chunk) + _PAD, dtype=np.uint8)
     text[: len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
     quotes = np.flatnonzero(text == _QUOTE)
-    backslashes = np.zeros(0, dtype=np.int64)
+    backslashes: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
     if b"\\" in chunk:
         backslashes = np.flatnonzero(text == _BACKSLASH)
         quotes = quotes[~_escaped(text, quotes)]
@@ -126,7 +126,7 @@ def _hash_keys(
     text: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64]
 ) -> NDArray[np.uint64]:
     """A hash of each key's bytes: its length, its first 8 and its last 8 bytes."""
-    words = np.ndarray((len(text) - 7,), "<u8", buffer=text, strides=(1,))
+    words: NDArray[np.uint64] = np.ndarray((len(text) - 7,), "<u8", buffer=text, strides=(1,))
     length = (ends - begins).astype(np.uint64)
     short = np.minimum(length, 8)
     drop = (np.uint64(8) - short) * np.uint64(8)
@@ -156,7 +156,6 @@ def lint_record(
     *,
     section: str | None = None,
     index: int | None = None,
-    shown_id: object = None,
 ) -> None:
     """Parse one record, or a whole small document, exactly; add what is wrong with it."""
     repeated: list[str] = []
@@ -180,8 +179,7 @@ def lint_record(
             index=index,
         )
         return
-    if isinstance(value, dict):
-        shown_id = value.get("id")
+    shown_id = value.get("id") if isinstance(value, dict) else None
     for key in dict.fromkeys(repeated):
         findings.add(
             "json-duplicate-key",

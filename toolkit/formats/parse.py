@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NoReturn
 
 import msgspec
 import numpy as np
@@ -59,13 +60,11 @@ class Parsed:
 
     Attributes:
         data: The bytes to decode; the file's, with lone surrogates replaced.
-        surrogates: Offsets of the lone surrogates that were replaced.
         top: Top-level values by key; empty where the document is a list.
         items: The undecoded entries where the document is a list, else None.
     """
 
     data: bytes
-    surrogates: tuple[int, ...]
     top: dict[str, Raw]
     items: list[Raw] | None
 
@@ -77,30 +76,30 @@ def parse(text: Text) -> Parsed:
         ReadError: It is not JSON (with the byte), is nested too deeply, or is neither an
             object nor a list.
     """
-    data, surrogates = text.data, ()
+    data = text.data
     try:
-        return _parse(data, surrogates)
+        return _parse(data)
     except RecursionError:
         text.fail("nested too deeply; an annotation file needs about 6 levels")
     except msgspec.DecodeError as error:
-        patched, surrogates = _without_surrogates(data)
-        if surrogates:
+        patched = _without_surrogates(data)
+        if patched is not data:
             try:
-                return _parse(patched, surrogates)
+                return _parse(patched)
             except (msgspec.DecodeError, RecursionError):
                 pass
         _fail(text, error)
 
 
-def _parse(data: bytes, surrogates: tuple[int, ...]) -> Parsed:
+def _parse(data: bytes) -> Parsed:
     opened = _SPACE.match(data)
     at = opened.end() if opened else 0
     if data[at : at + 1] == b"{":
-        return Parsed(data, surrogates, _TOP.decode(data), None)
-    return Parsed(data, surrogates, {}, _LIST.decode(data))
+        return Parsed(data, _TOP.decode(data), None)
+    return Parsed(data, {}, _LIST.decode(data))
 
 
-def _fail(text: Text, error: msgspec.DecodeError) -> None:
+def _fail(text: Text, error: msgspec.DecodeError) -> NoReturn:
     message = str(error)
     if isinstance(error, msgspec.ValidationError):
         kind = message.rsplit("`", 2)[-2] if "`" in message else "another value"
@@ -129,7 +128,7 @@ def _fail(text: Text, error: msgspec.DecodeError) -> None:
 def place_of(text: Text, offset: int) -> str:
     """The record and field that a byte belongs to, or nothing where that is unclear."""
     try:
-        parsed = _parse(text.data, ())
+        parsed = _parse(text.data)
     except (msgspec.DecodeError, RecursionError):
         return ""
     if parsed.items is not None:
@@ -234,11 +233,12 @@ def _same_gaps(
     )
 
 
-def _without_surrogates(data: bytes) -> tuple[bytes, tuple[int, ...]]:
-    offsets = tuple(m.start() for m in _ESCAPE.finditer(data) if m["lone"])
+def _without_surrogates(data: bytes) -> bytes:
+    """The text with halves of surrogate pairs replaced; itself where there are none."""
+    offsets = list(m.start() for m in _ESCAPE.finditer(data) if m["lone"])
     if not offsets:
-        return data, ()
+        return data
     patched = bytearray(data)
     for offset in offsets:
         patched[offset : offset + len(_REPLACEMENT)] = _REPLACEMENT
-    return bytes(patched), offsets
+    return bytes(patched)

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from toolkit.annotations import Predictions
 from toolkit.errors import InvalidDataError
 from toolkit.files import write_bytes
-from toolkit.formats.base import collector_off
+from toolkit.formats.base import Format, collector_off
+from toolkit.formats.categories import numbered_schema
 from toolkit.formats.decode import CHUNK, wrong_length
 from toolkit.formats.document import Document
 from toolkit.formats.encode import list_lines, result_record
@@ -65,13 +66,14 @@ _DECODE = msgspec.json.Decoder(_ResultRecord).decode
 
 
 def scan_predictions(
-    path: Path, schema: Schema | str, *, boxes: bool = False
+    path: Path, schema: Schema | str | None, *, boxes: bool = False
 ) -> tuple[Predictions, list[Finding]]:
     """Read a results file leniently.
 
     Args:
         path: The file.
-        schema: What the keypoints are, or the name of a schema.
+        schema: What the keypoints are, or the name of a schema; None numbers as many
+            as the first result has.
         boxes: Whether a file without any keypoints (detector boxes) is welcome.
 
     Returns:
@@ -82,7 +84,7 @@ def scan_predictions(
         ReadError: It cannot be read, is not JSON, or is not a list (a ground-truth file).
         ResourceError: It needs more memory than there is.
     """
-    known = schema if isinstance(schema, Schema) else Schema.load(schema)
+    known = Schema.load(schema) if isinstance(schema, str) else schema
     findings = Findings()
     with collector_off():
         text = load_text(Path(path))
@@ -97,6 +99,8 @@ def scan_predictions(
             findings.add(
                 "results-empty", "the list is empty: every ground truth counts as missed"
             )
+        if known is None:
+            known = numbered_schema(parsed.items)
         reader = _Reader(len(parsed.items), known, findings)
         reader.read(parsed.items, boxes=boxes)
     found = reader.predictions(text)
@@ -106,14 +110,22 @@ def scan_predictions(
     return replace(found, source=source), findings.close()
 
 
-def read_predictions(path: Path | str, schema: Schema | str) -> Predictions:
+def read_predictions(
+    path: Path | str, schema: Schema | str | None, *, boxes: bool = False
+) -> Predictions:
     """Read a results file.
+
+    Args:
+        path: The file.
+        schema: What the keypoints are, or the name of a schema; None numbers as many
+            as the first result has.
+        boxes: Whether a file without any keypoints (detector boxes) is welcome.
 
     Raises:
         InvalidDataError: It has errors; `report` lists them.
         ReadError: It cannot be read, is not JSON, or is a ground-truth file.
     """
-    found, findings = scan_predictions(Path(path), schema)
+    found, findings = scan_predictions(Path(path), schema, boxes=boxes)
     raise_errors(Path(path), found.schema, findings)
     return found
 
@@ -367,3 +379,30 @@ def _extra(
         got = list_kind(record[field])
         place.add(rule, field, f"got {got}; expected a flat list of finite numbers")
     return found
+
+
+def _scan_any(path: Path, schema: Schema | None) -> tuple[Predictions, list[Finding]]:
+    return scan_predictions(path, schema, boxes=True)
+
+
+RESULTS = Format(
+    name="results",
+    suffixes=(".json",),
+    description="COCO results: a list of predictions, or of detector boxes",
+    detect=detect_results,
+    scan=_scan_any,
+    write=write_predictions,
+    loses=(
+        "images",
+        "categories",
+        "info",
+        "licenses",
+        "area",
+        "iscrowd",
+        "num_keypoints",
+        "segmentation",
+        "visibility",
+        "head_box_xywh",
+        "fields of your own",
+    ),
+)

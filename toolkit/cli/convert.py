@@ -1,0 +1,95 @@
+"""`toolkit convert`: from one format to another, losing nothing in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.cli.common import echo_json, force_option, json_option, notice, schema_option
+
+if TYPE_CHECKING:
+    from toolkit.formats.convert import Conversion
+
+FORMATS = ("coco", "crowdpose", "results")
+_format = click.Choice(FORMATS)
+
+
+@click.command(epilog="Example: toolkit convert crowdpose.json coco.json --to coco")
+@click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
+@click.argument("target", metavar="DST", type=click.Path(path_type=Path))
+@click.option("--from", "source_format", type=_format, help="Format of SRC; found by default.")
+@click.option(
+    "--to", "target_format", type=_format, help="Format of DST; by default that of SRC."
+)
+@schema_option
+@click.option(
+    "--to-schema",
+    metavar="NAME|FILE",
+    help="Keypoints of DST, matched by name; those of SRC by default.",
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="End with 1 and write nothing if DST cannot hold all that SRC has.",
+)
+@force_option
+@json_option
+def convert(
+    *,
+    source: Path,
+    target: Path,
+    source_format: str | None,
+    target_format: str | None,
+    schema: str | None,
+    to_schema: str | None,
+    strict: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Convert SRC to DST and say what changes and what is lost.
+
+    A file converted to its own format is copied byte for byte.
+    """
+    from toolkit.formats.convert import convert as convert_file
+    from toolkit.schema import Schema
+
+    done = convert_file(
+        source,
+        target,
+        source_format=source_format,
+        target_format=target_format,
+        schema=None if schema is None else Schema.load(schema),
+        target_schema=None if to_schema is None else Schema.load(to_schema),
+        strict=strict,
+        force=force,
+    )
+    if as_json:
+        echo_json(_document(done, source, target))
+        return
+    for name, count in done.lost.items():
+        notice(f"lost: {name} ({count:,} records); format '{done.target_format}' has no place")
+    for line in done.changed:
+        notice(f"changed: {line}")
+    if done.errors:
+        notice(f"{source.name}: {done.errors:,} errors, kept; see: toolkit validate {source}")
+    click.echo(
+        f"{target}: {done.source_format} to {done.target_format}, {done.images:,} images, "
+        f"{done.instances:,} instances"
+        + ("" if done.lost or done.changed else ", nothing changed")
+    )
+
+
+def _document(done: Conversion, source: Path, target: Path) -> dict[str, object]:
+    return {
+        "source": str(source),
+        "target": str(target),
+        "from": done.source_format,
+        "to": done.target_format,
+        "images": done.images,
+        "instances": done.instances,
+        "lost": done.lost,
+        "changed": list(done.changed),
+        "errors": done.errors,
+    }
