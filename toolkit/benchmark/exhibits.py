@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from toolkit.annotations import Predictions
 from toolkit.benchmark.render_html import Exhibit, Gallery, Panel
 from toolkit.dataset import Dataset
-from toolkit.draw import draw_image, encode_jpeg, instance_view, legend
+from toolkit.draw import draw_image, encode_jpeg, fit_within, instance_view, legend
 from toolkit.geometry import inside_box
 from toolkit.images import load_image, resolve_image
 
-PANEL_SIDE = 300  # px
+PANEL_SIDE = 420  # px; drawn at twice that and averaged
 MIN_BOX = 40.0  # px; smaller people show little
 
 
@@ -84,24 +84,25 @@ def make_gallery(
         truth = dataset.annotations[np.array([row])]
         found = {label: _of_instance(p, dataset, int(row)) for label, p in predictions.items()}
         view = instance_view(truth.bbox_xywh[0], truth.keypoints[0], margin=0.15)
-        panels = [_panel(draw_image(image, truth, view_xywh=view, long_side=PANEL_SIDE).pixels)]
+        drawn = draw_image(image, truth, view_xywh=view, long_side=2 * PANEL_SIDE)
+        panels = [Panel("ground truth", "human box, crop, labels", _picture(drawn.pixels))]
         for label, prediction in found.items():
             shown = (
                 None if prediction is None else replace(prediction, bbox_xywh=truth.bbox_xywh)
             )
             canvas = draw_image(
-                image, None, shown, view_xywh=view, long_side=PANEL_SIDE, crops=False
+                image, None, shown, view_xywh=view, long_side=2 * PANEL_SIDE, crops=False
             )
             caption = _caption(errors.get(label), int(row), unit, prediction)
-            panels.append(Panel(label, caption, encode_jpeg(canvas.pixels, 80)))
+            panels.append(Panel(label, caption, _picture(canvas.pixels)))
         instance = int(truth.instance_id[0])
         exhibits.append(Exhibit(f"{name}, annotation {instance}", tuple(panels)))
     strip = encode_jpeg(legend(dataset.schema, 880, predicted=True), 92)
     return Gallery(title, strip, tuple(exhibits))
 
 
-def _panel(pixels: NDArray[np.uint8]) -> Panel:
-    return Panel("ground truth", "box, crop and labels", encode_jpeg(pixels, 80))
+def _picture(pixels: NDArray[np.uint8]) -> bytes:
+    return encode_jpeg(fit_within(pixels, PANEL_SIDE), 80)
 
 
 def _caption(

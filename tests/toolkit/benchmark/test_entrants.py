@@ -1,0 +1,158 @@
+"""A model's row: predicted once, remembered, and described by its facts."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toolkit.annotations import Predictions
+from toolkit.benchmark.demo import DEMO, HOCKEY, TEST_SEEDS, TRAIN_SEEDS, VALIDATION_SEEDS
+from toolkit.benchmark.demo_data import demo_set
+from toolkit.benchmark.entrants import Contender, model_entrant, parse_named_files
+from toolkit.benchmark.prediction_cache import cache_key, cached
+from toolkit.dataset import Dataset
+from toolkit.errors import UsageError, WriteError
+from toolkit.formats import read
+from toolkit.models import ModelEntry, TrainRequest
+from toolkit.schema import Schema
+
+
+class Still:
+    """A model that puts every keypoint in the box's corner, and counts its calls."""
+
+    name = "still"
+    num_parameters = 7
+
+    def __init__(self, facts: dict[str, object]) -> None:
+        self.schema = Schema.load("hockey")
+        self.facts = facts
+        self.calls = 0
+
+    def predict(
+        self,
+        dataset: Dataset,
+        images_dir: Path,
+        *,
+        boxes: object = None,
+        batch_size: int = 64,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Predictions:
+        self.calls += 1
+        people = dataset.annotations
+        points = np.repeat(people.bbox_xywh[:, None, :2], 20, axis=1)
+        return Predictions.from_arrays(
+            self.schema, people.image_id, points, annotation_id=people.instance_id
+        )
+
+
+def contender(**facts: object) -> Contender:
+    def load(schema: str | Path, device: str) -> Still:
+        return Still(facts)
+
+    def train(request: TrainRequest) -> Path:
+        return request.out
+
+    entry = ModelEntry("still", "Still", "baseline", load, train, note="It stands still.")
+    return Contender("still", entry, load("hockey", "cpu"))
+
+
+def nothing(done: int, total: int) -> None:
+    return None
+
+
+def test_a_model_predicts_once_and_again_when_its_checkpoint_changes(
+    players: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+    one, same, other = (contender(checkpoint_sha256=key) for key in ("a", "a", "b"))
+
+    rows = [model_entrant(HOCKEY, c, players, tmp_path, nothing) for c in (one, same, other)]
+
+    assert [c.model.calls for c in (one, same, other)] == [1, 0, 1]
+    np.testing.assert_array_equal(rows[0].predictions.keypoints, rows[1].predictions.keypoints)
+    assert rows[0].costs["s/person"] == rows[1].costs["s/person"]
+
+
+def test_facts_become_costs_notes_and_training_seeds(
+    players: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+    seeds = {"hockey": {"1": {"Body": 0.5}, "2": {"Body": 0.6}, "x": {"Body": 1}}}
+
+    row = model_entrant(
+        HOCKEY,
+        contender(images_seen=10, text_encoder="minilm", training_seeds=seeds),
+        players,
+        tmp_path,
+        nothing,
+    )
+
+    assert row.costs["params"] == 7
+    assert row.costs["images seen"] == 10
+    assert row.costs["text"] == "minilm"
+    assert row.note == "It stands still"
+    assert row.seeds == {"Body": {1: 0.5, 2: 0.6}}
+    assert row.is_ours is row.given_truth is False
+
+
+def test_a_broken_cache_file_is_made_again(players: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / f"{cache_key('a', 1)}.npz"
+    path.write_bytes(b"broken")
+    model = contender().model
+
+    def compute() -> tuple[Predictions, float]:
+        return model.predict(players, tmp_path), 2.0
+
+    first = cached(path, model.schema, compute)
+    second = cached(path, model.schema, compute)
+
+    assert model.calls == 1
+    assert first[1] == second[1] == 2.0
+    assert cache_key("a", 1) != cache_key("a", 2)
+
+
+def test_names_of_prediction_files_are_parsed_or_refused() -> None:
+    assert parse_named_files(["a=x.json", "b=y=z.json"]) == {
+        "a": Path("x.json"),
+        "b": Path("y=z.json"),
+    }
+    for bad in ("a", "=x", "a="):
+        with pytest.raises(UsageError, match="wanted NAME=FILE"):
+            parse_named_files([bad])
+
+
+def test_a_demo_set_is_rendered_once_from_its_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+
+    folder = demo_set(HOCKEY, people=6)
+    stamp = (folder / "annotations.json").stat().st_mtime_ns
+    again = demo_set(HOCKEY, people=6)
+
+    truth = read(folder / "annotations.json")
+    assert truth.schema.name == "hockey"
+    assert len(truth.annotations) == 6
+    assert again == folder
+    assert (again / "annotations.json").stat().st_mtime_ns == stamp
+    assert "seed303" in folder.parent.name
+
+
+def test_a_cache_that_cannot_be_made_says_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "file" / "cache"))
+
+    with pytest.raises(WriteError, match="TOOLKIT_CACHE"):
+        demo_set(HOCKEY, people=6)
+
+
+def test_no_test_seed_was_trained_or_chosen_on() -> None:
+    used = {*TRAIN_SEEDS.values(), *VALIDATION_SEEDS.values()}
+
+    assert used.isdisjoint(TEST_SEEDS.values())
+    assert [suite.seed for suite in DEMO] == [303, 323, 313]
+    assert replace(HOCKEY, seed=1).schema == HOCKEY.trained_on
