@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -196,9 +197,7 @@ def _trunk(figure: Figure, build: Build, look: Look) -> list[Part]:
     ]
     for name in ("left", "right"):
         inner = j["neck"] - spine * 0.06 * size
-        parts.append(
-            Capsule(inner, j[f"{name}_shoulder"], 0.085 * pads, 0.082 * pads, SHIRT)
-        )
+        parts.append(Capsule(inner, j[f"{name}_shoulder"], 0.085 * pads, 0.082 * pads, SHIRT))
     return parts
 
 
@@ -211,7 +210,9 @@ def _head(figure: Figure, build: Build, look: Look) -> list[Part]:
     if look.kind == "crowd":
         hair = np.stack([gaze * 0.108, side * 0.088, top * 0.124]) * size
         parts.append(
-            Ellipsoid(centre + (top * 0.01 - gaze * 0.012) * size, hair, HAIR, _hair_painter(look))
+            Ellipsoid(
+                centre + (top * 0.01 - gaze * 0.012) * size, hair, HAIR, _hair_painter(look)
+            )
         )
         return parts
     big = 1.0 if look.kind == "hockey" else 1.07
@@ -247,7 +248,10 @@ def _limbs(figure: Figure, build: Build, look: Look, name: str) -> list[Part]:
     thigh = ((0.72, 1.01, SKIN),) if shorts else ()
     if look.kind == "hockey":
         thigh = ((0.86, 1.01, SOCK),)
-    shin_bands: tuple[tuple[float, float, int], ...] = ((0.35, 0.5, SOCK_TRIM), (0.6, 0.72, SOCK_TRIM))
+    shin_bands: tuple[tuple[float, float, int], ...] = (
+        (0.35, 0.5, SOCK_TRIM),
+        (0.6, 0.72, SOCK_TRIM),
+    )
     if look.kind != "hockey":
         shin_bands = ((-1, 0.5, SKIN),) if shorts else ()
     shin = SOCK if look.kind != "crowd" or shorts else TROUSERS
@@ -276,15 +280,27 @@ def _stick(figure: Figure, look: Look) -> list[Part]:
             Capsule(heel + tall * 0.025, toe + tall * 0.025, 0.016, 0.014, BLADE, body=False),
             Capsule(heel + tall * 0.05, toe + tall * 0.045, 0.015, 0.013, BLADE, body=False),
         ]
-    parts: list[Part] = [Capsule(butt, heel, 0.016, 0.016, SHAFT, ((-1, 0.05, TAPE),), body=False)]
+    parts: list[Part] = [
+        Capsule(butt, heel, 0.016, 0.016, SHAFT, ((-1, 0.05, TAPE),), body=False)
+    ]
     axis = heel - butt
     axis = axis / np.linalg.norm(axis)
     wide = np.cross(axis, tall)
     wide = wide / max(float(np.linalg.norm(wide)), 1e-6)
-    rim = [heel + axis * a * 0.26 + wide * w * 0.085 for a, w in
-           ((0, 0), (0.45, 0.75), (0.9, 1.0), (1.0, 0.0), (0.9, -1.0), (0.45, -0.75), (0, 0))]
-    for a, b in zip(rim, rim[1:], strict=False):
+    rim = [
+        heel + axis * a * 0.26 + wide * w * 0.085
+        for a, w in (
+            (0, 0),
+            (0.45, 0.75),
+            (0.9, 1.0),
+            (1.0, 0.0),
+            (0.9, -1.0),
+            (0.45, -0.75),
+            (0, 0),
+        )
+    ]
+    for a, b in pairwise(rim):
         parts.append(Capsule(a, b, 0.012, 0.012, BLADE, body=False))
-    for a, b in ((1, 5), (2, 4), (1, 4), (5, 2), (3, 0)):  # the net's strings
-        parts.append(Capsule(rim[a], rim[b], 0.006, 0.006, TAPE, body=False))
+    for i, k in ((1, 5), (2, 4), (1, 4), (5, 2), (3, 0)):  # the net's strings
+        parts.append(Capsule(rim[i], rim[k], 0.006, 0.006, TAPE, body=False))
     return parts

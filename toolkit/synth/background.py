@@ -93,10 +93,10 @@ def _ice(rng: np.random.Generator, shape: tuple[int, int]) -> U8:
     base += (_mottle(rng, shape, 120, 5) + _mottle(rng, shape, 14, 3))[..., None]
     image = np.clip(base, 0, 255).astype(np.uint8)
     for _ in range(240):  # skate marks
-        x, y = rng.integers(0, shape[1]), rng.integers(0, shape[0])
+        x, y = int(rng.integers(0, shape[1])), int(rng.integers(0, shape[0]))
         dx, dy = rng.normal(0, 50, 2)
         shade = tuple(map(float, tone - rng.uniform(4, 16)))
-        cv2.line(image, (int(x), int(y)), (int(x + dx), int(y + dy)), shade, 1, cv2.LINE_AA)
+        cv2.line(image, (x, y), (int(x + dx), int(y + dy)), shade, 1, cv2.LINE_AA)
     red, blue = (50.0, 40.0, 200.0), (190.0, 80.0, 30.0)
     m = GROUND_SCALE
     for _ in range(int(rng.integers(1, 3))):  # lines across the rink
@@ -104,14 +104,17 @@ def _ice(rng: np.random.Generator, shape: tuple[int, int]) -> U8:
         colour = red if rng.random() < 0.5 else blue
         cv2.line(image, (x, 0), (x, shape[0]), colour, int(0.3 * m), cv2.LINE_AA)
     for _ in range(int(rng.integers(1, 4))):  # circles and dots
-        centre = (int(rng.uniform(0.25, 0.75) * shape[1]), int(rng.uniform(0.1, 0.7) * shape[0]))
+        centre = (
+            int(rng.uniform(0.25, 0.75) * shape[1]),
+            int(rng.uniform(0.1, 0.7) * shape[0]),
+        )
         colour = red if rng.random() < 0.7 else blue
         cv2.circle(image, centre, int(4.5 * m), colour, max(2, int(0.06 * m)), cv2.LINE_AA)
         cv2.circle(image, centre, int(0.3 * m), colour, -1, cv2.LINE_AA)
     if rng.random() < 0.3:  # a painted advertisement
         at = (int(rng.uniform(0.3, 0.6) * shape[1]), int(rng.uniform(0.3, 0.7) * shape[0]))
-        colour = tuple(map(float, rng.uniform(30, 220, 3)))
-        cv2.putText(image, "HOCKEY", at, cv2.FONT_HERSHEY_DUPLEX, 3, colour, 9, cv2.LINE_AA)
+        paint = tuple(map(float, rng.uniform(30, 220, 3)))
+        cv2.putText(image, "HOCKEY", at, cv2.FONT_HERSHEY_DUPLEX, 3, paint, 9, cv2.LINE_AA)
     return image
 
 
@@ -198,9 +201,7 @@ def _wall(rng: np.random.Generator, kind: str) -> U8:
     return image
 
 
-def _adverts(
-    rng: np.random.Generator, image: U8, top: int, bottom: int, share: float
-) -> None:
+def _adverts(rng: np.random.Generator, image: U8, top: int, bottom: int, share: float) -> None:
     import cv2  # lazy: OpenCV costs 0.1 s
 
     x = 0
@@ -224,7 +225,10 @@ def _facade(rng: np.random.Generator, width: int, height: int) -> U8:
     base = np.ones((height, width, 3), np.float32) * rng.uniform(70, 190, 3).astype(np.float32)
     base += _mottle(rng, (height, width), 30, 6)[..., None]
     image = np.clip(base, 0, 255).astype(np.uint8)
-    step, glass = int(rng.uniform(1.6, 3.5) * WALL_SCALE), tuple(map(float, rng.uniform(20, 120, 3)))
+    step, glass = (
+        int(rng.uniform(1.6, 3.5) * WALL_SCALE),
+        tuple(map(float, rng.uniform(20, 120, 3))),
+    )
     tall = int(rng.uniform(1.2, 2.2) * WALL_SCALE)
     for y in range(int(0.4 * WALL_SCALE), height - tall // 2, int(3.0 * WALL_SCALE)):
         for x in range(int(rng.integers(0, 20)), width, step):
@@ -238,7 +242,9 @@ def paint_place(place: Place, camera: Camera) -> U8:
 
     picture = np.empty((HEIGHT, WIDTH, 3), np.uint8)
     picture[:] = place.sky.astype(np.uint8)
-    view = camera.plane_homography(place.ground_origin, place.ground_axes[0], place.ground_axes[1])
+    view = camera.plane_homography(
+        place.ground_origin, place.ground_axes[0], place.ground_axes[1]
+    )
     top = int(np.clip(np.ceil(camera.horizon()) + 1, 0, HEIGHT))
     if top < HEIGHT:
         matrix = np.diag([1.0, 1.0, 1.0])
@@ -267,7 +273,7 @@ def _paint_wall(picture: U8, wall: Wall, camera: Camera) -> None:
     origin = wall.origin + wall.along * first + np.array([0, 0, WALL_HEIGHT])
     view = camera.plane_homography(origin, wall.along, np.array([0.0, 0.0, -1.0]))
     piece = wall.texture[:, int(first * WALL_SCALE) : int(last * WALL_SCALE)]
+    matrix = view @ np.diag([1 / WALL_SCALE, 1 / WALL_SCALE, 1])
     cv2.warpPerspective(
-        piece, view @ np.diag([1 / WALL_SCALE, 1 / WALL_SCALE, 1]), (WIDTH, HEIGHT), dst=picture,
-        borderMode=cv2.BORDER_TRANSPARENT,
-    )  # fmt: skip
+        piece, matrix, (WIDTH, HEIGHT), dst=picture, borderMode=cv2.BORDER_TRANSPARENT
+    )

@@ -75,4 +75,4 @@ class Camera:
         """Returns the row of the horizon in pixels (the camera has no roll)."""
         forward = self.rotation[2]
         slope = -forward[2] / max(float(np.hypot(forward[0], forward[1])), 1e-6)
-        return HEIGHT / 2 - self.focal * slope
+        return float(HEIGHT / 2 - self.focal * slope)

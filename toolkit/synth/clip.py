@@ -161,7 +161,11 @@ def crowd_index(points: list[F64], boxes: list[F64]) -> float:
     ratios = []
     for i, (x, y, w, h) in enumerate(boxes):
         counts = [
-            int(np.sum((p[:, 0] >= x) & (p[:, 0] <= x + w) & (p[:, 1] >= y) & (p[:, 1] <= y + h)))
+            int(
+                np.sum(
+                    (p[:, 0] >= x) & (p[:, 0] <= x + w) & (p[:, 1] >= y) & (p[:, 1] <= y + h)
+                )
+            )
             for p in points
         ]
         ratios.append((sum(counts) - counts[i]) / max(counts[i], 1))

@@ -8,6 +8,7 @@ really on the shaft.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -165,9 +166,7 @@ def _legs(
     return np.stack([forward, left, UP])
 
 
-def _torso(
-    joints: dict[str, F64], build: Build, pose: Pose, forward: F64, left: F64
-) -> F64:
+def _torso(joints: dict[str, F64], build: Build, pose: Pose, forward: F64, left: F64) -> F64:
     spine = unit(
         UP * np.cos(pose["lean"])
         + forward * np.sin(pose["lean"])
@@ -198,8 +197,12 @@ def _head(
     joints["skull"] = centre
     joints["nose"] = centre + (gaze * 0.106 - top * 0.025) * size
     for name, sign in (("left", 1.0), ("right", -1.0)):
-        joints[f"{name}_eye"] = centre + (gaze * 0.088 + side * sign * 0.033 + top * 0.012) * size
-        joints[f"{name}_ear"] = centre + (-gaze * 0.012 + side * sign * 0.078 - top * 0.012) * size
+        joints[f"{name}_eye"] = (
+            centre + (gaze * 0.088 + side * sign * 0.033 + top * 0.012) * size
+        )
+        joints[f"{name}_ear"] = (
+            centre + (-gaze * 0.012 + side * sign * 0.078 - top * 0.012) * size
+        )
     joints["head"] = centre + top * 0.125 * size
     return np.stack([gaze, side, top])
 
@@ -253,24 +256,28 @@ def _direction(motion: Motion, pose: Pose, hand: F64, flat: F64, length: float) 
     """From the anchor hand to the far end; on the ground by the height of the hand."""
     if motion.stick_mode in ON_GROUND and motion.start["lift"] == 0.0:
         drop = min(float(hand[2]) - 0.025, 0.97 * length) / length
-        return flat * np.sqrt(1 - drop**2) - UP * drop
+        return flat * math.sqrt(1 - drop**2) - UP * drop
     lift = pose["lift"]
     if float(hand[2]) + np.sin(lift) * length < 0.03:
         lift = float(np.arcsin(np.clip((0.03 - hand[2]) / length, -1, 1)))
-    return flat * np.cos(lift) + UP * np.sin(lift)
+    return flat * float(np.cos(lift)) + UP * float(np.sin(lift))
 
 
 def _blade(motion: Motion, pose: Pose, direction: F64, flat: F64) -> tuple[F64, F64]:
     """Returns where the toe lies from the heel, and the blade's tall side (units)."""
     side = np.cross(UP, flat)
     if motion.stick_mode in ON_GROUND and motion.start["lift"] == 0.0:
-        toe = unit(flat * np.cos(pose["roll"]) + side * np.sin(pose["roll"]))
+        toe = unit(
+            np.asarray(flat * np.cos(pose["roll"]) + side * np.sin(pose["roll"]), np.float64)
+        )
         return toe, UP
     bend = unit(np.cross(side, direction))
     turn = pose["roll"] * 2.5
-    bend = bend * np.cos(turn) + np.cross(direction, bend) * np.sin(turn)
-    toe = unit(direction * np.cos(0.8) + bend * np.sin(0.8))
-    return toe, unit(bend * np.cos(0.8) - direction * np.sin(0.8))
+    turned = bend * np.cos(turn) + np.cross(direction, bend) * np.sin(turn)
+    bend = np.asarray(turned, np.float64)
+    toe = np.asarray(direction * np.cos(0.8) + bend * np.sin(0.8), np.float64)
+    toe = unit(toe)
+    return toe, unit(np.asarray(bend * np.cos(0.8) - direction * np.sin(0.8), np.float64))
 
 
 def _arms(

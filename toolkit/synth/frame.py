@@ -128,7 +128,9 @@ def _shade(layer: Layer, look: Look, light: F64, weave: F32) -> tuple[F32, F32, 
     small = cv2.resize(wide, size, interpolation=cv2.INTER_AREA)
     body = cv2.resize(layer.body.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     d = layer.depth
-    depth = np.minimum(np.minimum(d[::2, ::2], d[1::2, ::2]), np.minimum(d[::2, 1::2], d[1::2, 1::2]))
+    depth = np.minimum(
+        np.minimum(d[::2, ::2], d[1::2, ::2]), np.minimum(d[::2, 1::2], d[1::2, 1::2])
+    )
     return np.asarray(small, np.float32), depth, np.asarray(body, np.float32)
 
 
@@ -143,7 +145,7 @@ def blur_kernel(dx: float, dy: float) -> F32 | None:
     along, across = xs * ux + ys * uy, xs * uy - ys * ux
     kernel = np.clip(min(length, 24) / 2 + 0.5 - np.abs(along), 0, 1)
     kernel *= np.clip(1 - np.abs(across), 0, 1)
-    return (kernel / kernel.sum()).astype(np.float32)
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 class Picture:
@@ -173,7 +175,7 @@ class Picture:
             colour = np.asarray(
                 cv2.filter2D(colour, -1, move, borderType=cv2.BORDER_CONSTANT), np.float32
             )
-        shown = cv2.split(colour * near[..., None])
+        shown = [np.asarray(c, np.float32) for c in cv2.split(colour * near[..., None])]
         rest = 1 - shown[3]
         view = self.colour[rows, cols]
         for channel in range(3):
@@ -257,14 +259,16 @@ def render_frame(
     camera = scene.camera(seconds)
     figures = scene.figures(frame)
     cast = [i for i in range(len(figures)) if keep is None or i in keep]
-    solids = {i: build_parts(figures[i], scene.people[i].build, scene.people[i].look) for i in cast}
+    solids = {
+        i: build_parts(figures[i], scene.people[i].build, scene.people[i].look) for i in cast
+    }
     background = paint_place(scene.place, camera)
     pan = blur_kernel(*_displacement(scene, np.zeros(3) + scene.aim, np.zeros(3), seconds))
     if pan is not None:
         background = np.asarray(cv2.filter2D(background, -1, pan), np.uint8)
     canvas = background.astype(np.float32)
     lit = _shadows(scene.place.light, camera, list(solids.values()), scene.place.shadow)
-    canvas *= cv2.merge([lit, lit, lit])
+    canvas *= np.asarray(cv2.merge([lit, lit, lit]), np.float32)
     picture = Picture(canvas)
     drawn = {i: _project(solids[i], camera) for i in cast}
     light = camera.rotation @ scene.place.light

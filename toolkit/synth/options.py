@@ -14,6 +14,18 @@ Occlusion = Literal["low", "normal", "high"]
 OCCLUSIONS: tuple[Occlusion, ...] = ("low", "normal", "high")
 
 
+def parse_occlusion(text: str) -> Occlusion:
+    """Returns the level that `text` names.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    for level in OCCLUSIONS:
+        if text == level:
+            return level
+    raise UsageError(f"option 'occlusion': got '{text}', wanted one of {', '.join(OCCLUSIONS)}")
+
+
 @dataclass(frozen=True)
 class SynthOptions:
     """Knobs of a practice data set.
@@ -41,15 +53,9 @@ class SynthOptions:
                     f"option 'players': got '{low}-{high}', wanted MIN-MAX with "
                     "1 <= MIN <= MAX <= 20; for example 3-6"
                 )
-        if self.occlusion not in OCCLUSIONS:
-            raise UsageError(
-                f"option 'occlusion': got '{self.occlusion}', wanted one of "
-                f"{', '.join(OCCLUSIONS)}"
-            )
+        parse_occlusion(self.occlusion)
         if not 0 <= self.blur <= 4:
-            raise UsageError(
-                f"option 'blur': got {self.blur}, wanted a number from 0 to 4"
-            )
+            raise UsageError(f"option 'blur': got {self.blur}, wanted a number from 0 to 4")
         if not 0 <= self.box_padding <= 1:
             raise UsageError(
                 f"option 'box_padding': got {self.box_padding}, wanted a share of the "

@@ -73,8 +73,10 @@ def _add_stride(pose: Pose, motion: Motion, phase: float) -> None:
         else:
             reach = 0.44 if motion.posture == "run" else 0.27
             pose[f"{name}_forward"] += size * reach * np.cos(swing)
-            pose[f"{name}_up"] += size * (0.24 if motion.posture == "run" else 0.09) * max(
-                0.0, -float(np.sin(swing))
+            pose[f"{name}_up"] += (
+                size
+                * (0.24 if motion.posture == "run" else 0.09)
+                * max(0.0, -float(np.sin(swing)))
             )
             pose[f"{name}_swing"] += size * 0.5 * -np.cos(swing)
     pose["twist"] += 0.12 * motion.amplitude * np.cos(phase)

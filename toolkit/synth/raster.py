@@ -161,13 +161,11 @@ class Layer:
             for low, high, other in part.bands:
                 material[(t >= low) & (t < high)] = other
         inverse = 1 / radius
-        self._write(
-            rows, cols, inside, depth, ex * inverse, ey * inverse, material, part.body
-        )
+        nx = np.asarray(ex * inverse, np.float32)
+        ny = np.asarray(ey * inverse, np.float32)
+        self._write(rows, cols, inside, depth, nx, ny, material, part.body)
 
-    def ellipsoid(
-        self, part: Ellipsoid, centre: F64, axes: F64, focal: float
-    ) -> None:
+    def ellipsoid(self, part: Ellipsoid, centre: F64, axes: F64, focal: float) -> None:
         """Draws an ellipsoid: centre (px, px, m), semi-axes in camera axes (rows)."""
         scale = SS * focal / centre[2]
         cx, cy = (centre[0] - self.x0) * SS, (centre[1] - self.y0) * SS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -150,7 +151,7 @@ def _ordered(
         while True:
             yield render_clip(ClipJob(schema, kind, seed, index, options))
             index += 1
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=_leave_interrupts) as pool:
         ahead: deque[Future[list[Frame]]] = deque()
         index = 0
         try:
@@ -163,6 +164,11 @@ def _ordered(
         finally:
             for future in ahead:
                 future.cancel()
+
+
+def _leave_interrupts() -> None:
+    """Leaves Ctrl-C to the parent, which removes what was half written."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _empty_document(
@@ -196,7 +202,9 @@ def _append(document: dict[str, Any], frame: Frame) -> None:
 
 
 def _card(summary: SynthSummary, seed: int, options: SynthOptions) -> str:
-    players = "the scene's own" if options.players is None else "-".join(map(str, options.players))
+    players = (
+        "the scene's own" if options.players is None else "-".join(map(str, options.players))
+    )
     return f"""---
 name: practice-{summary.schema}-s{seed}
 schema: {summary.schema}
@@ -228,5 +236,6 @@ conditions, not how well they do on real games.
   shows, 1 where something hides it or it lies outside the picture. 0 never occurs.
 * People of whom less than 15 % of the body shows, or whose box lies more than 40 % outside the
   picture, are drawn but not annotated.
-* `clip` and `frame` say which short sequence a picture belongs to: split by clip.
+* `clip` and `frame` say which short sequence a picture belongs to: split by clip. `person`
+  numbers a clip's people, so the same number is the same person from frame to frame.
 """

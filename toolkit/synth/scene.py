@@ -118,7 +118,9 @@ def _apart(spots: F64, gap: float) -> F64:
         offset = spots[:, None] - spots[None]
         distance = np.linalg.norm(offset, axis=-1) + np.eye(len(spots)) * 9
         push = np.clip(gap - distance, 0, None) * 0.5
-        spots += np.sum(offset / np.maximum(distance, 1e-3)[..., None] * push[..., None], axis=1)
+        spots += np.sum(
+            offset / np.maximum(distance, 1e-3)[..., None] * push[..., None], axis=1
+        )
     return spots
 
 
