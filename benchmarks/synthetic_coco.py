@@ -93,7 +93,7 @@ def _detections(
     quality = np.concatenate([1 / (1 + noise), np.full(far_count, 0.15)])
     scores = np.clip(quality + rng.normal(0, 0.12, len(quality)), 0.001, 0.999)
     confidence = np.round(rng.uniform(0, 1, keypoints.shape[:2]), 3)
-    triples = np.concatenate([np.round(keypoints, 3), confidence[..., None]], axis=2)
+    triples = np.concatenate([np.round(keypoints, 2), confidence[..., None]], axis=2)
     order = rng.permutation(len(scores))
     return [
         {

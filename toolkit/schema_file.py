@@ -11,6 +11,8 @@ import yaml
 from toolkit.errors import ReadError, SchemaError
 from toolkit.schema import Group, HeadSizeMethod, HeadSizeStep, Keypoint, Region, Schema
 
+# libyaml, where PyYAML was built with it, reads a schema ten times as fast.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TOP = {"name", "title", "category", "keypoints", "edges", "head_size", "notes"}
 _KEYPOINT = {"name", "group", "flip", "sigma", "report_group", "region", "prompts"}
 _SIGMA = {"value", "source", "published"}
@@ -24,7 +26,7 @@ def parse_schema(path: Path) -> Schema:
         SchemaError: A field is missing, unknown or of the wrong kind.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
     except (OSError, UnicodeDecodeError) as error:
         raise ReadError(f"{path}: cannot read the schema: {error}") from error
     except yaml.YAMLError as error:

@@ -47,6 +47,7 @@ from toolkit.schema import Schema
 
 _NAN_BOX = (math.nan, math.nan, math.nan, math.nan)
 _REFUSED = (msgspec.DecodeError, struct.error, TypeError, UnicodeDecodeError)
+_ABSENT = -(1 << 62)  # stands for a category_id that the file does not have
 _LIST = re.compile(rb"[ \t\r\n]*\[")
 _HEAD = 4096
 
@@ -54,7 +55,7 @@ _HEAD = 4096
 class _ResultRecord(Struct, gc=False):
     image_id: int
     score: float
-    category_id: int = 1
+    category_id: int = _ABSENT
     annotation_id: int = -1
     keypoints: list[float] | None = None
     bbox: tuple[float, float, float, float] = _NAN_BOX
@@ -94,7 +95,6 @@ def scan_predictions(
         if parsed.items is None:
             _fail_object(text, list(parsed.top))
         section = results_section(parsed)
-        lint_section(text.data, section, findings)
         if not parsed.items:
             findings.add(
                 "results-empty", "the list is empty: every ground truth counts as missed"
@@ -103,6 +103,8 @@ def scan_predictions(
             known = numbered_schema(parsed.items)
         reader = _Reader(len(parsed.items), known, findings)
         reader.read(parsed.items, boxes=boxes)
+        if not reader.accounts_for(text.data):
+            lint_section(text.data, section, findings)
     found = reader.predictions(text)
     document = Document(text.prefix, text.data, {"results": section})
     records = reader.records[: reader.count]
@@ -191,6 +193,9 @@ class _Reader:
         self._whole = np.frombuffer(self._buffer, np.int64).reshape(CHUNK, -1)
         self._unlabelled = [math.nan] * (3 * width)
         self._without: list[int] = []
+        self._repaired = False
+        self._absent_categories = 0
+        self._extra_keys = np.zeros(2, np.int64)  # keypoint_scores and sigmas
         self.count = 0
         self.ids = np.empty((capacity, 3), np.int64)
         self.scores = np.empty(capacity)
@@ -225,6 +230,34 @@ class _Reader:
                 field="keypoints",
             )
 
+    def accounts_for(self, data: bytes) -> bool:
+        """Whether the columns hold all there is in the text, which then has no hidden fault.
+
+        Every record was decoded by type. If the text has exactly as many colons as fields
+        were found, there is no unknown and no repeated key; if it has no backslash and no
+        letter e beyond those of the keys, there is no escape and no exponent.
+        """
+        if self._repaired or b"\\" in data:
+            return False
+        rows = slice(0, self.count)
+        absent = self._absent_categories
+        fields = {
+            "image_id": self.count,
+            "score": self.count,
+            "category_id": self.count - absent,
+            "annotation_id": int((self.ids[rows, 2] != -1).sum()),
+            "keypoints": self.count - len(self._without),
+            "bbox": int((~np.isnan(self.bbox[rows, 0])).sum()),
+            "keypoint_scores": int(self._extra_keys[0]),
+            "sigmas": int(self._extra_keys[1]),
+        }
+        letters = sum(name.count("e") * count for name, count in fields.items())
+        return (
+            data.count(b":") == sum(fields.values())
+            and data.count(b"e") == letters
+            and b"E" not in data
+        )
+
     def _read_chunk(self, raws: list[Raw], begin: int) -> None:
         pack, buffer, size = self._packer.pack_into, self._buffer, self._packer.size
         records: list[int] = []
@@ -243,6 +276,7 @@ class _Reader:
                 # fmt: on
             except _REFUSED:
                 repaired = self._slow(raw, index)
+                self._repaired = True
                 if repaired is None:
                     continue
                 r, points = repaired, repaired.keypoints or self._unlabelled
@@ -261,6 +295,10 @@ class _Reader:
         reals = self._reals[: len(records)]
         self.records[rows] = records
         self.ids[rows] = self._whole[: len(records), :3]
+        category = self.ids[rows, 1]
+        absent = category == _ABSENT
+        category[absent] = 1
+        self._absent_categories += int(absent.sum())
         self.scores[rows] = reals[:, 3]
         self.bbox[rows] = reals[:, 4:8]
         triples = reals[:, 8:].reshape(len(records), self.keypoints.shape[1], 3)
@@ -273,6 +311,7 @@ class _Reader:
     def _take_extra(self, row: int, index: int, record: _ResultRecord) -> None:
         """keypoint_scores and sigmas of one record."""
         width = self.schema.num_keypoints
+        self._extra_keys += record.keypoint_scores is not None, record.sigmas is not None
         if record.keypoint_scores is not None:
             if len(record.keypoint_scores) == width:
                 self.keypoint_scores[row] = record.keypoint_scores

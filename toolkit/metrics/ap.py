@@ -79,7 +79,7 @@ def subset_table(
     subset: Subset,
     num_thresholds: int,
     detection_image: Indices,
-    detection_scores: Floats,
+    by_falling_score: Indices,
     detection_in_range: Bools,
     truth_ignored: Bools,
     truth_image: Indices,
@@ -92,7 +92,7 @@ def subset_table(
         subset: Area range and images.
         num_thresholds: T.
         detection_image: (D,) image rows in evaluation order.
-        detection_scores: (D,) scores in evaluation order.
+        by_falling_score: (D,) the detections' positions by falling score, ties in order.
         detection_in_range: (D,) whether the detection's own area lies in the range.
         truth_ignored: (N,) in this area range.
         truth_image: (N,) image rows.
@@ -102,7 +102,7 @@ def subset_table(
         The table.
     """
     inside = np.ones(num_images, bool) if subset.images is None else subset.images
-    order = np.argsort(-detection_scores, kind="stable")
+    order = by_falling_score
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
     counted = (detection_in_range & inside[detection_image])[order]

@@ -19,6 +19,7 @@ from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.errors import MissingExtraError, UsageError
 from toolkit.metrics.ap import MAX_DETECTIONS, OKS_THRESHOLDS, RECALL_POINTS
+from toolkit.metrics.pairing import keypoint_extent
 from toolkit.metrics.profiles import detection_areas, ignored, scored_detections
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _documents(
             for category in np.unique(people.category_id)
         ],
     }
-    own_boxes = detection_areas(predictions)[1].startswith("bbox")
+    own_boxes = detection_areas(predictions, keypoint_extent(predictions.keypoints))[1].startswith("bbox")
     rows = np.flatnonzero(scored_detections(options.profile, predictions))
     results = [_result(predictions, int(row), own_boxes) for row in rows]
     return document, results

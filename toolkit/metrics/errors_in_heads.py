@@ -8,7 +8,7 @@ from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.metrics.pairing import pair_instances
 from toolkit.metrics.pckh import KeypointErrors, keypoint_errors
-from toolkit.metrics.scoring import check_sides
+from toolkit.metrics.scoring import check_sides, rows_of_ids
 
 
 def errors_in_heads(truth: Dataset, predictions: Predictions) -> KeypointErrors:
@@ -26,9 +26,9 @@ def errors_in_heads(truth: Dataset, predictions: Predictions) -> KeypointErrors:
     image_ids = np.sort(truth.images.ids)
     pairing = pair_instances(
         truth.annotations,
-        np.searchsorted(image_ids, truth.annotations.image_id),
+        rows_of_ids(image_ids, truth.annotations.image_id),
         predictions,
-        np.searchsorted(image_ids, predictions.image_id),
+        rows_of_ids(image_ids, predictions.image_id),
         len(image_ids),
     )
     return keypoint_errors(truth.annotations, predictions, pairing)

@@ -23,7 +23,7 @@ from toolkit.metrics.profiles import (
     ignored,
     scored_detections,
 )
-from toolkit.metrics.scoring import Options, Scored, check_sides, overall_cell, score
+from toolkit.metrics.scoring import Options, Scored, check_sides, overall_cell, rows_of_ids, score
 from toolkit.metrics.strata import MEAN_RULE
 
 Floats = NDArray[np.float64]
@@ -84,14 +84,15 @@ def evaluate(
     if bootstrap:
         weights = sorted_weights(truth, bootstrap, by, seed)
         intervals, cell_intervals = _intervals(scored, options, weights)
+    settings = _settings(truth, predictions, options, scored, engine, bootstrap, by, seed)
     return Evaluation(
         profile=options.profile.name,
         metrics={name: known(value) for name, value in values.items()},
         strata=_strata(scored, by_key, cell_intervals),
         per_keypoint=_per_keypoint(truth, scored, by_key, cell_intervals),
         intervals=intervals,
-        settings=_settings(truth, predictions, options, scored, engine, bootstrap, by, seed),
-        notes=_notes(truth, predictions, options, scored),
+        settings=settings,
+        notes=_notes(truth, predictions, options, scored, settings["ignored"]),
         ground_truth_sha256=truth.sha256,
         predictions_sha256=predictions.sha256,
         versions=_versions(engine),
@@ -326,7 +327,7 @@ def _ignored_counts(
         "crowd": int(people.is_crowd.sum()),
         "num_keypoints_zero": int(silent.sum()),
         "num_keypoints_zero_but_labelled": int((silent & people.labelled.any(axis=1)).sum()),
-        "detections_beyond_max": _beyond_max(predictions, options),
+        "detections_beyond_max": _beyond_max(truth, predictions, options),
     }
     if options.profile.crowd:
         unscored = ~scored_detections(options.profile, predictions)
@@ -334,18 +335,24 @@ def _ignored_counts(
     return counts
 
 
-def _beyond_max(predictions: Predictions, options: Options) -> int:
+def _beyond_max(truth: Dataset, predictions: Predictions, options: Options) -> int:
     rows = scored_detections(options.profile, predictions)
-    key = np.stack([predictions.image_id[rows], predictions.category_id[rows]])
-    _, counts = np.unique(key, axis=1, return_counts=True)
-    return int(np.maximum(counts - MAX_DETECTIONS, 0).sum())
+    beyond = 0
+    for category in np.unique(predictions.category_id):
+        of_category = rows & (predictions.category_id == category)
+        image = rows_of_ids(np.sort(truth.images.ids), predictions.image_id[of_category])
+        beyond += int(np.maximum(np.bincount(image) - MAX_DETECTIONS, 0).sum())
+    return beyond
 
 
 def _notes(
-    truth: Dataset, predictions: Predictions, options: Options, scored: Scored
+    truth: Dataset,
+    predictions: Predictions,
+    options: Options,
+    scored: Scored,
+    counts: Mapping[str, int],
 ) -> tuple[str, ...]:
     notes = []
-    counts = _ignored_counts(truth, predictions, options)
     if not len(predictions):
         notes.append("there are no predictions: every score is 0")
     if scored.ap is not None and counts["detections_beyond_max"]:

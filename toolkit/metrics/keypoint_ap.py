@@ -27,7 +27,7 @@ from toolkit.metrics.matching import (
     image_pairs,
     near_decisions,
 )
-from toolkit.metrics.oks import OksTruth, exact_oks, pair_oks
+from toolkit.metrics.oks import OksTruth, exact_oks, pair_oks, reachable
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -49,6 +49,7 @@ class ApInput:
         category: (M,) ids.
         scores: (M,).
         area: (M,) px², the detections' own area.
+        extent: (M, 4) xywh, smallest box round the detection's keypoints.
         num_images: I.
         area_ranges: (A, 2) px², both ends inclusive.
         subsets: What to report.
@@ -64,6 +65,7 @@ class ApInput:
     category: Indices
     scores: Floats
     area: Floats
+    extent: Floats
     num_images: int
     area_ranges: Floats
     subsets: tuple[Subset, ...]
@@ -127,6 +129,10 @@ def _category_tables(given: ApInput, category: int) -> dict[str, SubsetTable]:
 
     pair_truth, pair_detection = image_pairs(truth_image, image, given.num_images)
     pair_pred = rows[pair_detection]
+    near = np.flatnonzero(
+        reachable(truth, given.extent, pair_truth, pair_pred, OKS_THRESHOLDS[0])
+    )
+    pair_truth, pair_detection, pair_pred = pair_truth[near], pair_detection[near], pair_pred[near]
     similarity = pair_oks(truth, given.predicted, pair_truth, pair_pred)
     for at in near_decisions(similarity, pair_detection, OKS_THRESHOLDS):
         similarity[at] = exact_oks(truth, given.predicted, pair_truth[at], pair_pred[at])
@@ -139,6 +145,7 @@ def _category_tables(given: ApInput, category: int) -> dict[str, SubsetTable]:
         given.truth_crowd[of_category],
         OKS_THRESHOLDS,
     )
+    by_falling_score = np.argsort(-given.scores[rows], kind="stable")
     in_range = (area >= low) & (area <= high)
     return {
         subset.name: subset_table(
@@ -146,7 +153,7 @@ def _category_tables(given: ApInput, category: int) -> dict[str, SubsetTable]:
             subset,
             len(OKS_THRESHOLDS),
             image,
-            given.scores[rows],
+            by_falling_score,
             in_range[subset.area],
             truth_ignored[subset.area],
             truth_image,

@@ -40,7 +40,11 @@ def evaluation_order(
     image_row: Indices, scores: Floats, max_per_image: int | None = None
 ) -> Indices:
     """Rows by image, then falling score, then file order; at most so many an image."""
-    order = np.lexsort((-scores, image_row))
+    order = np.argsort(-scores, kind="stable")
+    # 16-bit keys are sorted by radix: ten times as fast
+    fits = len(image_row) > 0 and image_row.max() < 2**16
+    image = image_row.astype(np.uint16) if fits else image_row
+    order = order[np.argsort(image[order], kind="stable")]
     if max_per_image is None:
         return np.asarray(order, dtype=np.int64)
     images = image_row[order]
@@ -85,7 +89,7 @@ def greedy_match(
     Args:
         similarity: (P,) OKS or IoU of the pairs.
         pair_truth: (P,) rows of the instances.
-        pair_detection: (P,) rows of the detections, in evaluation order.
+        pair_detection: (P,) rows of the detections, in evaluation order, ascending.
         detection_image: (D,) image rows, in evaluation order.
         truth_ignored: (A, N) which instances are ignored in each area range.
         truth_crowd: (N,) which may be taken more than once.
@@ -97,9 +101,11 @@ def greedy_match(
     limits = np.minimum(thresholds, 1 - 1e-10)
     keep = np.flatnonzero(similarity >= limits.min())
     value, truth, detection = similarity[keep], pair_truth[keep], pair_detection[keep]
-    candidates, compact = np.unique(detection, return_inverse=True)
+    is_new = np.diff(detection, prepend=-1) > 0
+    candidates = detection[is_new]
+    compact = np.cumsum(is_new) - 1
     step = _rank_in_run(detection_image[candidates])
-    order = np.lexsort((truth, value, compact, step[compact]))
+    order = _by_step(step, compact, value, truth)
     value, truth, compact = value[order], truth[order], compact[order]
 
     rules = len(truth_ignored) * len(limits)
@@ -150,6 +156,18 @@ def near_decisions(
     near[order[1:][tied]] = True
     near &= value < 1
     return np.asarray(candidates[near])
+
+
+def _by_step(
+    step: Indices, compact: Indices, value: Floats, truth: Indices
+) -> NDArray[np.int64]:
+    """Order by step, detection, similarity, instance; most detections have one pair."""
+    shared = np.flatnonzero(np.bincount(compact)[compact] > 1)
+    order = np.arange(len(compact))
+    order[shared] = shared[np.lexsort((truth[shared], value[shared], compact[shared]))]
+    key = step[compact]
+    fits = len(key) > 0 and key.max() < 2**16
+    return np.asarray(order[np.argsort(key.astype(np.uint16) if fits else key, kind="stable")])
 
 
 def _rank_in_run(keys: Indices) -> Indices:

@@ -44,6 +44,49 @@ class OksTruth:
     sigmas: Floats
 
 
+def reachable(
+    truth: OksTruth,
+    extent_xywh: Floats,
+    pair_truth: Indices,
+    pair_pred: Indices,
+    threshold: float,
+) -> Bools:
+    """(P,) which pairs can have an OKS of at least `threshold`, by their extents alone.
+
+    A mean of terms reaches the threshold only if one term does: some predicted keypoint
+    lies within a radius of a labelled keypoint (of the doubled box, if none is labelled).
+
+    Args:
+        truth: N instances.
+        extent_xywh: (M, 4) smallest box round each prediction's keypoints.
+        pair_truth: (P,) rows of `truth`.
+        pair_pred: (P,) rows of the predictions.
+        threshold: In (0, 1].
+    """
+    bare = ~truth.labelled.any(axis=1)
+    low = np.full((len(bare), 2), np.inf)
+    high = -low
+    for column in range(truth.labelled.shape[1]):  # quicker than a reduction over K
+        seen = truth.labelled[:, column, None]
+        points = truth.keypoints[:, column]
+        low = np.minimum(low, np.where(seen, points, np.inf))
+        high = np.maximum(high, np.where(seen, points, -np.inf))
+    box = truth.bbox_xywh[bare]
+    low[bare] = box[:, :2] - box[:, 2:]
+    high[bare] = box[:, :2] + 2 * box[:, 2:]
+    widest = 2 * (2 * truth.sigmas.max()) ** 2 * (truth.area + _EPS)
+    radius = np.sqrt(widest * -np.log(threshold))[:, None] * (1 + 1e-9) + 1e-9
+    result = np.ones(len(pair_truth), dtype=bool)
+    for axis in range(2):
+        start = np.ascontiguousarray(extent_xywh[:, axis])
+        stop = start + extent_xywh[:, axis + 2]
+        nearest = (low - radius)[:, axis].copy()
+        farthest = (high + radius)[:, axis].copy()
+        result &= stop.take(pair_pred) >= nearest.take(pair_truth)
+        result &= start.take(pair_pred) <= farthest.take(pair_truth)
+    return result
+
+
 def pair_oks(
     truth: OksTruth, predicted: Floats, pair_truth: Indices, pair_pred: Indices
 ) -> Floats:

@@ -183,19 +183,21 @@ def ignored(truth: Annotations) -> Bools:
     return np.asarray(truth.is_crowd | (np.where(stored < 0, counted, stored) == 0))
 
 
-def detection_areas(predictions: Predictions) -> tuple[Floats, str]:
+def detection_areas(predictions: Predictions, extent_xywh: Floats) -> tuple[Floats, str]:
     """(M,) area of each detection, for area ranges, and the rule's name.
 
     As pycocotools' `loadRes`: the box where the first result has one, else the extent of
     the keypoints.
+
+    Args:
+        predictions: M detections.
+        extent_xywh: (M, 4) smallest box round each detection's keypoints.
     """
     own = len(predictions) > 0 and bool(np.isfinite(predictions.bbox_xywh[0]).all())
     if own:
         boxes, rule = prediction_boxes(predictions), "bbox of the result"
         return boxes[:, 2] * boxes[:, 3], rule
-    points = predictions.keypoints
-    side = points.max(axis=1, initial=-np.inf) - points.min(axis=1, initial=np.inf)
-    return side[:, 0] * side[:, 1], "extent of the predicted keypoints"
+    return extent_xywh[:, 2] * extent_xywh[:, 3], "extent of the predicted keypoints"
 
 
 def scored_detections(profile: Profile, predictions: Predictions) -> Bools:

@@ -19,7 +19,7 @@ from toolkit.metrics import auc, ex_oks, pck
 from toolkit.metrics.cells import Cells, join, keypoint_cells, sum_by_image
 from toolkit.metrics.keypoint_ap import ApInput, ApTable, build_ap_table
 from toolkit.metrics.oks import OksTruth
-from toolkit.metrics.pairing import Pairing, pair_instances
+from toolkit.metrics.pairing import Pairing, keypoint_extent, pair_instances
 from toolkit.metrics.pckh import THRESHOLDS, KeypointErrors, keypoint_errors, pckh
 from toolkit.metrics.profiles import (
     CROWD_BANDS,
@@ -37,6 +37,7 @@ from toolkit.metrics.strata import ALL, MEAN, group_members, strata_masks
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 FAMILIES = ("AP", "PCKh", "PCK", "AUC", "ExOKS")
+_TABLE_LIMIT = 1 << 22  # ids below this are looked up in a table
 INSTANCE = "instance"  # the group name of values that are taken by instance
 
 
@@ -93,7 +94,7 @@ class Scored:
             stand as groups of the stratum `keypoint`.
         errors: Distances, or None where no family needs them.
         pairing: Who answers for whom, or None likewise.
-        strata: (N, K) masks by name.
+        strata: (N, K) masks by name; empty where only AP was asked for.
         groups: Keypoint indices by name.
         bands: CrowdPose's bands, or None under other profiles.
         area_rule: Name of the rule for the instances' area; None where none was needed.
@@ -133,10 +134,11 @@ def check_sides(truth: Dataset, predictions: Predictions) -> Predictions:
             f"{len(predictions)} detections are for images that {truth.name} does not have, "
             f"the first image_id {first}; are these results for another file?"
         )
-    broken = ~(
-        np.isfinite(predictions.keypoints).all(axis=(1, 2)) & np.isfinite(predictions.scores)
-    )
-    if broken.any():
+    if not _all_finite(predictions):
+        broken = ~(
+            np.isfinite(predictions.keypoints).all(axis=(1, 2))
+            & np.isfinite(predictions.scores)
+        )
         raise InvalidDataError(
             f"{predictions.path or 'predictions'}: results[{int(np.argmax(broken))}]: score or "
             f"keypoints are not finite ({int(broken.sum())} such results)"
@@ -144,6 +146,23 @@ def check_sides(truth: Dataset, predictions: Predictions) -> Predictions:
     if predictions.schema.names != truth.schema.names:
         return predictions.to_schema(truth.schema)
     return predictions
+
+
+def rows_of_ids(sorted_ids: Indices, wanted: Indices) -> Indices:
+    """Row in `sorted_ids` of each wanted id, all of which are there."""
+    if len(sorted_ids) and 0 <= sorted_ids[0] and sorted_ids[-1] < _TABLE_LIMIT:
+        table = np.zeros(int(sorted_ids[-1]) + 1, dtype=np.int64)
+        table[sorted_ids] = np.arange(len(sorted_ids))
+        return table[wanted]  # ten times as quick as a search
+    return np.asarray(np.searchsorted(sorted_ids, wanted), dtype=np.int64)
+
+
+def _all_finite(predictions: Predictions) -> bool:
+    with np.errstate(invalid="ignore", over="ignore"):
+        if np.isfinite(predictions.keypoints.sum() + predictions.scores.sum()):
+            return True  # the sum of finite numbers; the quick way
+    finite = np.isfinite(predictions.keypoints).all() and np.isfinite(predictions.scores).all()
+    return bool(finite)
 
 
 def score(truth: Dataset, predictions: Predictions, options: Options) -> Scored:
@@ -163,26 +182,36 @@ def score(truth: Dataset, predictions: Predictions, options: Options) -> Scored:
             f"{'; '.join(skipped.values())}: pass --schema with a file that has them"
         )
     # rows by rising image id: COCO's order, which decides ties of score
-    image_ids = np.sort(truth.images.ids)
     sorted_rows = np.argsort(truth.images.ids, kind="stable")
-    truth_image = np.searchsorted(image_ids, truth.annotations.image_id)
-    image = np.searchsorted(image_ids, predictions.image_id)
+    image_ids = truth.images.ids[sorted_rows]
+    truth_image = rows_of_ids(image_ids, truth.annotations.image_id)
+    image = rows_of_ids(image_ids, predictions.image_id)
     bands = crowd_bands(truth.images, options.bands) if options.profile.crowd else None
     area, area_rule, detection_rule, table = None, None, None, None
     if families & {"AP", "ExOKS"}:
         area, area_rule = options.profile.area(truth.annotations)
     if "AP" in families and area is not None:
-        detection_area, detection_rule = detection_areas(predictions)
+        extent = keypoint_extent(predictions.keypoints)
+        detection_area, detection_rule = detection_areas(predictions, extent)
         in_order = _sorted_bands(bands, sorted_rows)
         table = build_ap_table(
             _ap_input(
-                truth, predictions, options, area, detection_area, truth_image, image, in_order
+                truth,
+                predictions,
+                options,
+                area,
+                detection_area,
+                extent,
+                truth_image,
+                image,
+                in_order,
             )
         )
-    strata = strata_masks(truth.annotations, truth.size_wh)
     groups = group_members(truth.schema, options.groups)
+    strata: dict[str, NDArray[np.bool_]] = {}
     errors, pairing, cells = None, None, join([], len(image_ids))
     if families - {"AP"}:
+        strata = strata_masks(truth.annotations, truth.size_wh)
         pairing = pair_instances(
             truth.annotations, truth_image, predictions, image, len(image_ids)
         )
@@ -217,6 +246,7 @@ def _ap_input(
     options: Options,
     area: Floats,
     detection_area: Floats,
+    extent: Floats,
     truth_image: Indices,
     image: Indices,
     bands: Bands | None,
@@ -237,6 +267,7 @@ def _ap_input(
         category=predictions.category_id[rows],
         scores=predictions.scores[rows],
         area=detection_area[rows],
+        extent=extent[rows],
         num_images=len(truth.images),
         area_ranges=np.array(options.profile.area_ranges),
         subsets=subsets(options.profile, bands),
