@@ -271,7 +271,7 @@ def _blade(motion: Motion, pose: Pose, direction: F64, flat: F64) -> tuple[F64, 
             np.asarray(flat * np.cos(pose["roll"]) + side * np.sin(pose["roll"]), np.float64)
         )
         return toe, UP
-    bend = unit(np.cross(side, direction))
+    bend = unit(np.asarray(np.cross(side, direction), np.float64))
     turn = pose["roll"] * 2.5
     turned = bend * np.cos(turn) + np.cross(direction, bend) * np.sin(turn)
     bend = np.asarray(turned, np.float64)
