@@ -107,6 +107,7 @@ def run(command: click.Command, arguments: list[str] | None = None) -> None:
     """Run a command and leave with its exit code; an error is one line, no traceback."""
     argv = sys.argv[1:] if arguments is None else arguments
     _escape_what_the_terminal_cannot_show()
+    stdout = sys.stdout
     try:
         result = command.main(args=argv, prog_name="toolkit", standalone_mode=False)
     except click.exceptions.Abort:
@@ -118,9 +119,11 @@ def run(command: click.Command, arguments: list[str] | None = None) -> None:
         _fail(str(error), error.exit_code, debug="--debug" in argv)
     except KeyboardInterrupt:
         _fail("interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output (`head`, a pager) left: that is no error of ours.
-        sys.stderr.close()
+    except SystemExit:
+        # Where the reader of our output (`head`, a pager) left, click silences the streams
+        # and ends with 1. That is no error of ours, and 1 would say that the data are bad.
+        if sys.stdout is stdout:
+            raise
         sys.exit(0)
     except MemoryError:
         _fail("out of memory", ResourceError.exit_code, debug="--debug" in argv)

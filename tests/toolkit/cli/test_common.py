@@ -1,0 +1,118 @@
+"""What all commands share: exit codes, one-line errors, streams."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import click
+import pytest
+
+from toolkit import errors
+from toolkit.cli.common import echo_json, progress_bar, run
+
+
+def command(body: Callable[[], object]) -> click.Command:
+    """A command that does this; it takes `--debug` like the real one."""
+
+    @click.command()
+    @click.option("--debug", is_flag=True)
+    def made(*, debug: bool) -> object:
+        return body()
+
+    return made
+
+
+def ended(body: Callable[[], object], *words: str) -> int:
+    """Run a command; gives its exit code."""
+    with pytest.raises(SystemExit, match=r"^\d+$") as raised:
+        run(command(body), list(words))
+    assert isinstance(raised.value.code, int)
+    return raised.value.code
+
+
+def fail_with(error: BaseException) -> Callable[[], object]:
+    def body() -> object:
+        raise error
+
+    return body
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "line"),
+    [
+        (errors.InvalidDataError("bad area"), 1, "Error: bad area"),
+        (errors.UsageError("no file"), 2, "Error: no file"),
+        (errors.ReadError("not JSON"), 3, "Error: not JSON"),
+        (errors.UnsafeInputError("a pickle"), 4, "Error: a pickle"),
+        (errors.WriteError("no folder"), 5, "Error: no folder"),
+        (errors.MissingExtraError("no torch"), 6, "Error: no torch"),
+        (MemoryError(), 5, "Error: out of memory"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (click.exceptions.Abort(), 130, "interrupted"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_an_error_is_one_line_and_an_exit_code(
+    capfd: pytest.CaptureFixture[str], error: BaseException, exit_code: int, line: str
+) -> None:
+    assert ended(fail_with(error)) == exit_code
+
+    streams = capfd.readouterr()
+    assert streams.out == ""
+    assert streams.err.strip() == line
+
+
+def test_a_traceback_is_shown_on_demand_only(capfd: pytest.CaptureFixture[str]) -> None:
+    assert ended(fail_with(errors.ReadError("not JSON")), "--debug") == 3
+
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_wrong_usage_ends_with_2(capfd: pytest.CaptureFixture[str]) -> None:
+    assert ended(lambda: None, "--nonsense") == 2
+    assert "--nonsense" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("value", "exit_code"), [(None, 0), (0, 0), (1, 1)])
+def test_a_command_s_number_is_the_exit_code(value: int | None, exit_code: int) -> None:
+    assert ended(lambda: value) == exit_code
+
+
+def test_a_programming_error_is_not_hidden() -> None:
+    with pytest.raises(ZeroDivisionError, match="modulo by zero"):
+        run(command(lambda: 1 // 0), [])
+
+
+def test_a_document_holds_no_nan(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        echo_json({"AP": float("nan")})
+    assert capfd.readouterr().out == ""
+
+
+def test_a_document_keeps_its_letters(capfd: pytest.CaptureFixture[str]) -> None:
+    echo_json({"name": "игрок"})
+
+    assert json.loads(capfd.readouterr().out) == {"name": "игрок"}
+
+
+def test_progress_goes_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress_bar("reading") as update:
+        update(1, 2)
+
+    assert capfd.readouterr().out == ""
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    words = [sys.executable, "-m", "toolkit", "validate", "--explain", "all", "--json"]
+
+    ended = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+
+    assert b"Traceback" not in ended.stderr
+    assert ended.returncode == 0, ended.stderr
