@@ -50,6 +50,7 @@ _REFUSED = (msgspec.DecodeError, struct.error, TypeError, UnicodeDecodeError)
 _ABSENT = -(1 << 62)  # stands for a category_id that the file does not have
 _LIST = re.compile(rb"[ \t\r\n]*\[")
 _HEAD = 4096
+_STRETCH = 1 << 18  # bytes that are counted at a time
 
 
 class _ResultRecord(Struct, gc=False):
@@ -252,11 +253,7 @@ class _Reader:
             "sigmas": int(self._extra_keys[1]),
         }
         letters = sum(name.count("e") * count for name, count in fields.items())
-        return (
-            data.count(b":") == sum(fields.values())
-            and data.count(b"e") == letters
-            and b"E" not in data
-        )
+        return b"E" not in data and _count(data, b":e") == [sum(fields.values()), letters]
 
     def _read_chunk(self, raws: list[Raw], begin: int) -> None:
         pack, buffer, size = self._packer.pack_into, self._buffer, self._packer.size
@@ -394,6 +391,17 @@ class _Reader:
             path=str(text.path),
             sha256=text.sha256,
         )
+
+
+def _count(data: bytes, characters: bytes) -> list[int]:
+    """How often each character occurs; `bytes.count` is slow where there are many."""
+    text = np.frombuffer(data, dtype=np.uint8)
+    totals = [0] * len(characters)
+    for begin in range(0, len(text), _STRETCH):
+        stretch = text[begin : begin + _STRETCH]
+        for index, character in enumerate(characters):
+            totals[index] += int(np.count_nonzero(stretch == character))
+    return totals
 
 
 def _score(record: dict[str, object], place: Place) -> float:

@@ -108,24 +108,27 @@ def greedy_match(
     order = _by_step(step, compact, value, truth)
     value, truth, compact = value[order], truth[order], compact[order]
 
-    rules = len(truth_ignored) * len(limits)
-    limit_of_rule = np.tile(limits, len(truth_ignored))[:, None]
-    ordinary = ~np.repeat(truth_ignored, len(limits), axis=0)  # (R, N)
-    free = np.ones((rules, len(truth_crowd)), dtype=bool)
-    matched = np.full((rules, len(candidates)), -1, dtype=np.int32)
+    # rules along the last axis: a row of the tables below is copied at once
+    limit_of_rule = np.tile(limits, len(truth_ignored))  # (R,)
+    ordinary = np.repeat(~truth_ignored.T, len(limits), axis=1)  # (N, R)
+    free = np.ones(ordinary.shape, dtype=bool)
+    matched = np.full((len(candidates), len(limit_of_rule)), -1, dtype=np.int32)
     first_of_step = np.searchsorted(step[compact], np.arange(step.max(initial=-1) + 2))
     for start, stop in pairwise(first_of_step):
         rows = truth[start:stop]
         segments = np.flatnonzero(np.diff(compact[start:stop], prepend=-1))
-        width = stop - start
-        usable = (value[start:stop] >= limit_of_rule) & free[:, rows]
-        rank = np.arange(width, dtype=np.int32) + ordinary[:, rows] * np.int32(width)
-        best = np.maximum.reduceat(np.where(usable, rank, -1), segments, axis=1)
+        width = np.int32(stop - start)
+        usable = value[start:stop, None] >= limit_of_rule
+        usable &= free.take(rows, axis=0)
+        rank = ordinary.take(rows, axis=0) * width  # ordinary instances outrank ignored ones
+        rank += np.arange(width, dtype=np.int32)[:, None]
+        rank[~usable] = -1
+        best = np.maximum.reduceat(rank, segments, axis=0)
         taken = np.where(best >= 0, rows[best % width], -1)
-        matched[:, compact[start + segments]] = taken
-        rule, which = np.nonzero(best >= 0)
-        free[rule, taken[rule, which]] = truth_crowd[taken[rule, which]]
-    return Matches(detection=candidates, truth=matched)
+        matched[compact[start + segments]] = taken
+        which, rule = np.nonzero(best >= 0)
+        free[taken[which, rule], rule] = truth_crowd[taken[which, rule]]
+    return Matches(detection=candidates, truth=np.ascontiguousarray(matched.T))
 
 
 def near_decisions(

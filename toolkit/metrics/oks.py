@@ -63,8 +63,8 @@ def reachable(
         pair_pred: (P,) rows of the predictions.
         threshold: In (0, 1].
     """
-    bare = ~truth.labelled.any(axis=1)
-    low = np.full((len(bare), 2), np.inf)
+    bare = truth.labelled.sum(axis=1) == 0
+    low = np.full((len(truth.area), 2), np.inf)
     high = -low
     for column in range(truth.labelled.shape[1]):  # quicker than a reduction over K
         seen = truth.labelled[:, column, None]
