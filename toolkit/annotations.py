@@ -123,7 +123,9 @@ class Annotations:
         for name in ("image_id", "category_id", "area", "is_crowd", "num_keypoints"):
             _check_shape(f"Annotations.{name}", getattr(self, name), (count,))
         absent = self.visibility == Visibility.ABSENT
-        if not np.array_equal(np.isnan(self.keypoints).any(axis=2), absent):
+        # Two columns: a reduction over an axis of two is ten times slower.
+        unknown = np.isnan(self.keypoints[:, :, 0]) | np.isnan(self.keypoints[:, :, 1])
+        if not np.array_equal(unknown, absent):
             raise UsageError(
                 "Annotations.keypoints must be NaN exactly where visibility is 0; "
                 "use Annotations.from_arrays to apply the rule"

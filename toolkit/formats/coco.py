@@ -21,7 +21,7 @@ from toolkit.formats.coco_write import CocoSource, write_coco
 from toolkit.formats.decode import decode_annotations, decode_images
 from toolkit.formats.document import Document
 from toolkit.formats.lint import lint_record, lint_section
-from toolkit.formats.parse import Parsed, Section, parse, section_of
+from toolkit.formats.parse import Parsed, Section, parse, section_around, section_of
 from toolkit.formats.rules import Findings
 from toolkit.formats.text import BOM, Text, load_text
 from toolkit.report import Finding
@@ -65,7 +65,10 @@ def _scan(text: Text, parsed: Parsed, schema: Schema | None) -> Scan:
     sections: dict[str, Section] = {}
     raws: dict[str, list[Raw]] = {}
     for name in SECTIONS:
-        raws[name] = []
+        raws[name] = parsed.lists.get(name, [])
+        if raws[name]:
+            sections[name] = section_around(parsed.data, name, raws[name])
+            continue
         if name not in parsed.top:
             findings.add("section-missing", f"'{name}' is missing", section=name)
             continue

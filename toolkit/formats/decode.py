@@ -33,7 +33,7 @@ from toolkit.formats.fields import (
 from toolkit.formats.rules import Findings
 from toolkit.schema import Schema
 
-CHUNK = 4096
+CHUNK = 1024
 _NAN_BOX = (math.nan, math.nan, math.nan, math.nan)
 _REFUSED = (msgspec.DecodeError, struct.error, TypeError, UnicodeDecodeError)
 
@@ -173,7 +173,7 @@ class _Columns:
         self.bbox[rows] = reals[:, 6:10]
         self.head_box[rows] = reals[:, 10:14]
         triples = reals[:, 14:].reshape(len(records), self.keypoints.shape[1], 3)
-        points, flags = triples[:, :, :2], triples[:, :, 2]
+        x, y, flags = triples[:, :, 0], triples[:, :, 1], triples[:, :, 2].copy()
         odd = (flags != 0) & (flags != 1) & (flags != 2)
         if np.any(odd):
             for row, keypoint in np.argwhere(odd).tolist():
@@ -181,9 +181,11 @@ class _Columns:
                 self.odd_flags.append((records[row], keypoint, value))
             flags[odd & (flags != 3)] = 0
         absent = flags == 0
-        self.stray[rows] = ((points != 0).any(axis=2) & absent).sum(axis=1)
+        stray = ((x != 0) | (y != 0)) & absent
+        self.stray[rows] = np.count_nonzero(stray, axis=1)
+        points = self.keypoints[rows]
+        points[:] = triples[:, :, :2]
         points[absent] = np.nan
-        self.keypoints[rows] = points
         self.visibility[rows] = flags
 
     def finish(self) -> _Columns:

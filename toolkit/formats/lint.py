@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from toolkit.formats.parse import Section
 from toolkit.formats.rules import Findings
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 _PAD = 16
 _QUOTE, _BACKSLASH, _COLON, _SPACE, _E = 34, 92, 58, 32, 101
 _LONE = re.compile(r"[\ud800-\udfff]")

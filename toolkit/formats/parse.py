@@ -7,16 +7,24 @@ records stay slices of the file's bytes.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 import msgspec
 import numpy as np
-from msgspec import Raw
+from msgspec import Raw, Struct
 from numpy.typing import NDArray
 
 from toolkit.formats.text import Text, without_constants
 
+
+class _Usual(Struct):
+    images: list[Raw]
+    annotations: list[Raw]
+    categories: list[Raw]
+
+
+_USUAL = msgspec.json.Decoder(_Usual)
 _TOP = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
 _BYTE = re.compile(r" \(byte (\d+)\)$")
@@ -60,13 +68,17 @@ class Parsed:
 
     Attributes:
         data: The bytes to decode; the file's, with lone surrogates replaced.
-        top: Top-level values by key; empty where the document is a list.
+        top: Top-level values by key; empty where the document is a list, or where `lists`
+            has what is needed.
         items: The undecoded entries where the document is a list, else None.
+        lists: The undecoded records of images, annotations and categories, where all
+            three are there and none is empty; one pass over the file gives them.
     """
 
     data: bytes
     top: dict[str, Raw]
     items: list[Raw] | None
+    lists: dict[str, list[Raw]] = field(default_factory=dict)
 
 
 def parse(text: Text) -> Parsed:
@@ -94,9 +106,15 @@ def parse(text: Text) -> Parsed:
 def _parse(data: bytes) -> Parsed:
     opened = _SPACE.match(data)
     at = opened.end() if opened else 0
-    if data[at : at + 1] == b"{":
-        return Parsed(data, _TOP.decode(data), None)
-    return Parsed(data, {}, _LIST.decode(data))
+    if data[at : at + 1] != b"{":
+        return Parsed(data, {}, _LIST.decode(data))
+    try:
+        usual = msgspec.structs.asdict(_USUAL.decode(data))
+    except msgspec.ValidationError:
+        usual = {}
+    if usual and all(usual.values()):
+        return Parsed(data, {}, None, usual)
+    return Parsed(data, _TOP.decode(data), None)
 
 
 def _fail(text: Text, error: msgspec.DecodeError) -> NoReturn:
@@ -133,6 +151,10 @@ def place_of(text: Text, offset: int) -> str:
         return ""
     if parsed.items is not None:
         return _list_place(text.data, results_section(parsed), offset)
+    for name, records in parsed.lists.items():
+        section = section_around(text.data, name, records)
+        if section.begin <= offset < section.end:
+            return _list_place(text.data, section, offset)
     for name, raw in parsed.top.items():
         begin = offset_of(text.data, raw)
         if not begin <= offset < begin + len(memoryview(raw)):
@@ -158,10 +180,10 @@ def _record_place(name: str, row: int, record: bytes, offset: int) -> str:
     fields = msgspec.json.decode(record, type=dict[str, Raw])
     shown = bytes(fields["id"]).decode() if "id" in fields else ""
     place = f"{name}[{row}]" + (f" id={shown}" if shown else "")
-    for field, raw in fields.items():
+    for key, raw in fields.items():
         begin = offset_of(record, raw)
         if begin <= offset < begin + len(memoryview(raw)):
-            return f"{place} field '{field}': "
+            return f"{place} field '{key}': "
     return f"{place}: "
 
 
@@ -184,6 +206,16 @@ def section_of(data: bytes, name: str, raw: Raw) -> tuple[Section, list[Raw]]:
     return Section(name, begin, end, starts, ends), records
 
 
+def section_around(data: bytes, name: str, records: list[Raw]) -> Section:
+    """The list that undecoded records come from; there is at least one."""
+    first, last = offset_of(data, records[0]), offset_of(data, records[-1])
+    last += len(memoryview(records[-1]))
+    begin = data.rindex(b"[", 0, first) + 1
+    end = data.index(b"]", last)
+    starts, ends = _offsets(data, records, begin, end)
+    return Section(name, begin, end, starts, ends)
+
+
 def results_section(parsed: Parsed) -> Section:
     """The records of a document that is a list."""
     begin, end = parsed.data.index(b"[") + 1, parsed.data.rindex(b"]")
@@ -195,7 +227,7 @@ def _offsets(
     data: bytes, records: list[Raw], begin: int, end: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Offsets of consecutive records, from their lengths and what lies between them."""
-    sizes = np.fromiter((len(memoryview(record)) for record in records), np.int64, len(records))
+    sizes = np.array([len(memoryview(record)) for record in records], dtype=np.int64)
     if not len(sizes):
         return sizes, sizes.copy()
     match = _SKIP.match(data, begin)
@@ -235,7 +267,7 @@ def _same_gaps(
 
 def _without_surrogates(data: bytes) -> bytes:
     """The text with halves of surrogate pairs replaced; itself where there are none."""
-    offsets = list(m.start() for m in _ESCAPE.finditer(data) if m["lone"])
+    offsets = [m.start() for m in _ESCAPE.finditer(data) if m["lone"]]
     if not offsets:
         return data
     patched = bytearray(data)

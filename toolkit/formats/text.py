@@ -73,12 +73,13 @@ def load_text(path: Path) -> Text:
             raise ReadError(f"{path}: is a folder; expected a JSON file")
         size = path.stat().st_size
         check_memory(path, size)
-        with path.open("rb") as stream:
-            prefix = stream.read(len(BOM))
+        # Unbuffered: one allocation of the file's size, no second copy of it.
+        with path.open("rb", buffering=0) as stream:
+            prefix = stream.read(len(BOM)) or b""
             if prefix != BOM:
                 stream.seek(0)
                 prefix = b""
-            data = stream.read()
+            data = stream.readall()
     except OSError as error:
         reason = error.strerror or str(error)
         raise ReadError(f"{path}: cannot read: {reason}") from error
