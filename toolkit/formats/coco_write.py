@@ -304,7 +304,7 @@ def _differs(new: NDArray[np.generic], old: NDArray[np.generic]) -> NDArray[np.b
     unequal = new != old
     if np.issubdtype(new.dtype, np.floating):
         unequal &= ~(np.isnan(new) & np.isnan(old))
-    return np.asarray(unequal.reshape(len(unequal), -1).any(axis=1))
+    return np.asarray(unequal.any(axis=tuple(range(1, unequal.ndim))))
 
 
 def _image_edit(images: Images, source: CocoSource) -> Edit:

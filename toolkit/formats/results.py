@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -37,8 +38,9 @@ from toolkit.formats.fields import (
     number,
     numbers,
 )
+from toolkit.formats.flat import count, flat_section
 from toolkit.formats.lint import lint_section
-from toolkit.formats.parse import parse, results_section
+from toolkit.formats.parse import Section, parse, results_section
 from toolkit.formats.results_write import ResultsSource, results_edit
 from toolkit.formats.rules import Findings
 from toolkit.formats.text import BOM, Text, load_text
@@ -50,7 +52,6 @@ _REFUSED = (msgspec.DecodeError, struct.error, TypeError, UnicodeDecodeError)
 _ABSENT = -(1 << 62)  # stands for a category_id that the file does not have
 _LIST = re.compile(rb"[ \t\r\n]*\[")
 _HEAD = 4096
-_STRETCH = 1 << 18  # bytes that are counted at a time
 
 
 class _ResultRecord(Struct, gc=False):
@@ -92,18 +93,11 @@ def scan_predictions(
         text = load_text(Path(path))
         if text.prefix:
             findings.add("json-bom", "begins with a UTF-8 byte order mark; it is kept")
-        parsed = parse(text)
-        if parsed.items is None:
-            _fail_object(text, list(parsed.top))
-        section = results_section(parsed)
-        if not parsed.items:
-            findings.add(
-                "results-empty", "the list is empty: every ground truth counts as missed"
-            )
-        if known is None:
-            known = numbered_schema(parsed.items)
-        reader = _Reader(len(parsed.items), known, findings)
-        reader.read(parsed.items, boxes=boxes)
+        quick = None if known is None else _read_flat(text, known)
+        if quick is not None:
+            reader, section = quick
+        else:
+            reader, section = _read_parsed(text, known, findings, boxes=boxes)
         if not reader.accounts_for(text.data):
             lint_section(text.data, section, findings)
     found = reader.predictions(text)
@@ -111,6 +105,34 @@ def scan_predictions(
     records = reader.records[: reader.count]
     source = ResultsSource(document, found, records)
     return replace(found, source=source), findings.close()
+
+
+def _read_flat(text: Text, schema: Schema) -> tuple[_Reader, Section] | None:
+    """Read a list of flat records that are all sound; None where it is anything else."""
+    section = flat_section(text.data)
+    if section is None:
+        return None
+    findings = Findings()
+    reader = _Reader(len(section), schema, findings)
+    view = memoryview(text.data)
+    bounds = zip(section.starts.tolist(), section.ends.tolist(), strict=True)
+    reader.read([view[begin:end] for begin, end in bounds], boxes=False)
+    return None if reader.repaired or findings.close() else (reader, section)
+
+
+def _read_parsed(
+    text: Text, schema: Schema | None, findings: Findings, *, boxes: bool
+) -> tuple[_Reader, Section]:
+    """Parse the document, then read its records, with a finding for every fault."""
+    parsed = parse(text)
+    if parsed.items is None:
+        _fail_object(text, list(parsed.top))
+    if not parsed.items:
+        findings.add("results-empty", "the list is empty: every ground truth counts as missed")
+    known = numbered_schema(parsed.items) if schema is None else schema
+    reader = _Reader(len(parsed.items), known, findings)
+    reader.read(parsed.items, boxes=boxes)
+    return reader, results_section(parsed)
 
 
 def read_predictions(
@@ -194,7 +216,7 @@ class _Reader:
         self._whole = np.frombuffer(self._buffer, np.int64).reshape(CHUNK, -1)
         self._unlabelled = [math.nan] * (3 * width)
         self._without: list[int] = []
-        self._repaired = False
+        self.repaired = False
         self._absent_categories = 0
         self._extra_keys = np.zeros(2, np.int64)  # keypoint_scores and sigmas
         self.count = 0
@@ -206,7 +228,7 @@ class _Reader:
         self.sigma: NDArray[np.float64] | None = None
         self.records = np.empty(capacity, np.int64)
 
-    def read(self, raws: list[Raw], *, boxes: bool) -> None:
+    def read(self, raws: Sequence[Raw | memoryview], *, boxes: bool) -> None:
         """Decode all records."""
         for begin in range(0, len(raws), CHUNK):
             self._read_chunk(raws, begin)
@@ -238,7 +260,7 @@ class _Reader:
         were found, there is no unknown and no repeated key; if it has no backslash and no
         letter e beyond those of the keys, there is no escape and no exponent.
         """
-        if self._repaired or b"\\" in data:
+        if self.repaired or b"\\" in data:
             return False
         rows = slice(0, self.count)
         absent = self._absent_categories
@@ -253,9 +275,9 @@ class _Reader:
             "sigmas": int(self._extra_keys[1]),
         }
         letters = sum(name.count("e") * count for name, count in fields.items())
-        return b"E" not in data and _count(data, b":e") == [sum(fields.values()), letters]
+        return b"E" not in data and count(data, b":e") == [sum(fields.values()), letters]
 
-    def _read_chunk(self, raws: list[Raw], begin: int) -> None:
+    def _read_chunk(self, raws: Sequence[Raw | memoryview], begin: int) -> None:
         pack, buffer, size = self._packer.pack_into, self._buffer, self._packer.size
         records: list[int] = []
         extras: list[tuple[int, _ResultRecord]] = []
@@ -273,7 +295,7 @@ class _Reader:
                 # fmt: on
             except _REFUSED:
                 repaired = self._slow(raw, index)
-                self._repaired = True
+                self.repaired = True
                 if repaired is None:
                     continue
                 r, points = repaired, repaired.keypoints or self._unlabelled
@@ -331,7 +353,7 @@ class _Reader:
             field=field,
         )
 
-    def _slow(self, raw: Raw, index: int) -> _ResultRecord | None:
+    def _slow(self, raw: Raw | memoryview, index: int) -> _ResultRecord | None:
         """What can be used of a record that does not decode, with findings."""
         place = Place(self.findings, "results", index, None)
         record = load_record(bytes(raw), place)
@@ -391,17 +413,6 @@ class _Reader:
             path=str(text.path),
             sha256=text.sha256,
         )
-
-
-def _count(data: bytes, characters: bytes) -> list[int]:
-    """How often each character occurs; `bytes.count` is slow where there are many."""
-    text = np.frombuffer(data, dtype=np.uint8)
-    totals = [0] * len(characters)
-    for begin in range(0, len(text), _STRETCH):
-        stretch = text[begin : begin + _STRETCH]
-        for index, character in enumerate(characters):
-            totals[index] += int(np.count_nonzero(stretch == character))
-    return totals
 
 
 def _score(record: dict[str, object], place: Place) -> float:
