@@ -44,7 +44,7 @@ HATCH: Color = (72, 77, 89)
 
 MIN_CANVAS = 720  # px on the long side; smaller images are enlarged
 MAX_MARGIN = 1.0  # of the image's own size: keypoints further out are cut off
-CROP_ASPECT, CROP_PADDING = 0.75, 1.25
+CROP_ASPECT, CROP_PADDING = 0.75, 1.1  # what the small models are shown
 _SHIFT = 4  # OpenCV draws at 1/16 px
 _ONE = 1 << _SHIFT
 
@@ -318,7 +318,7 @@ def _draw_boxes(canvas: Canvas, bbox_xywh: Floats, *, crops: bool) -> None:
     for box in bbox_xywh[_finite(bbox_xywh)]:
         if box[2] <= 0 or box[3] <= 0:
             continue
-        width = _line_width(canvas, float(np.sqrt(box[2] * box[3]))) * 0.6
+        width = _line_width(canvas, float(np.sqrt(box[2] * box[3]))) * 0.75
         _rectangle(canvas, box, width, dashed=False)
         if crops:
             crop = expand_to_aspect(box[None], CROP_ASPECT, CROP_PADDING)[0]
@@ -361,13 +361,13 @@ def _draw_person(canvas: Canvas, people: _People, row: int) -> None:
             marker: Marker = "ring" if people.rings[row, index] else "disc"
             radius = width * (1.9 if is_extension[index] else 1.5) + 1.0
             if people.outside[row, index]:
-                _diamond(canvas.pixels, points[index], radius * 1.9 + 2, width * 0.6)
+                _diamond(canvas.pixels, points[index], radius * 1.9 + 2, width * 0.8)
             _mark(canvas.pixels, points[index], radius, color, marker)
 
 
 def _line_width(canvas: Canvas, person_px: float) -> float:
     """Width in canvas px for a person of that size in image px."""
-    return float(np.clip(0.011 * person_px * canvas.scale, 1.2, 7.0))
+    return float(np.clip(0.012 * person_px * canvas.scale, 2.0, 7.0))
 
 
 def _line(pixels: Pixels, a: Floats, b: Floats, color: Color, width: float) -> None:
@@ -392,7 +392,7 @@ def _diamond(pixels: Pixels, at: Floats, radius: float, width: float) -> None:
     corners = at + radius * np.array([[0, -1], [1, 0], [0, 1], [-1, 0]])
     for color, extra in ((DARK, 1.5), (OUTSIDE, 0.0)):
         for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-            _line(pixels, a, b, color, max(1.0, width) + extra)
+            _line(pixels, a, b, color, max(1.6, width) + extra)
 
 
 def _finite(points: Floats) -> NDArray[np.bool_]:

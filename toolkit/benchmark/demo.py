@@ -15,6 +15,8 @@ from toolkit.benchmark.tables import Column
 TRAIN_SEEDS = {"hockey": 101, "crowdpose": 111}
 VALIDATION_SEEDS = {"hockey": 202, "crowdpose": 212}
 TEST_SEEDS = {"hockey": 303, "lacrosse": 323, "crowdpose": 313}
+TRAIN_PEOPLE = {"hockey": 24_000, "crowdpose": 16_000}
+VALIDATION_PEOPLE = {"hockey": 2000, "crowdpose": 1000}
 TEST_PEOPLE = 2000  # fewer, and the intervals are too wide to say anything
 
 GROUP = "outside group"  # the keypoints of the headline, as a group of the evaluation

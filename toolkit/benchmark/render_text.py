@@ -34,7 +34,7 @@ def render_table(table: Table, width: int = 100) -> str:
 
 def _blocks(table: Table, width: int) -> list[tuple[Column, ...]]:
     """Columns split into groups that fit beside the labels."""
-    label = max((len(row.label) for row in table.rows), default=0)
+    label = max(len(row.label) for row in (*table.measured, *table.improvements))
     groups: list[list[Column]] = [[]]
     used = label
     for column in table.columns:
