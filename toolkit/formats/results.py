@@ -37,6 +37,7 @@ from toolkit.formats.fields import (
     load_record,
     number,
     numbers,
+    overflows,
 )
 from toolkit.formats.flat import count, flat_section
 from toolkit.formats.lint import lint_section
@@ -126,7 +127,7 @@ def _read_parsed(
     """Parse the document, then read its records, with a finding for every fault."""
     parsed = parse(text)
     if parsed.items is None:
-        _fail_object(text, list(parsed.top))
+        _fail_object(text, [*parsed.top, *parsed.lists])
     if not parsed.items:
         findings.add("results-empty", "the list is empty: every ground truth counts as missed")
     known = numbered_schema(parsed.items) if schema is None else schema
@@ -381,6 +382,8 @@ class _Reader:
                 self._without.append(index)
             return None
         found = numbers(value)
+        if found is None and overflows(value):
+            return None
         if found is None:
             place.add(
                 "keypoints-type",
@@ -420,6 +423,8 @@ def _score(record: dict[str, object], place: Place) -> float:
         place.add("score-missing", "score", "'score' is missing; a number is needed")
         return math.nan
     value = number(record["score"])
+    if value is None and overflows(record["score"]):
+        return math.nan
     if value is None:
         got = kind(record["score"])
         place.add("score-value", "score", f"got {got}; expected a finite number")
@@ -433,7 +438,7 @@ def _extra(
     if record.get(field) is None:
         return None
     found = numbers(record[field])
-    if found is None:
+    if found is None and not overflows(record[field]):
         got = list_kind(record[field])
         place.add(rule, field, f"got {got}; expected a flat list of finite numbers")
     return found
