@@ -26,6 +26,7 @@ from toolkit.geometry import inside_box, inside_image
 from toolkit.images import load_image, resolve_images
 
 GALLERY_SIDE = 900  # px, long side of a picture in the page
+GALLERY_LIMIT = 200  # pictures in the page; a browser chokes on thousands
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,19 @@ class Overlay:
     predicted: int
     outside_box: int
     outside_image: int
+
+
+@dataclass(frozen=True)
+class Overlays:
+    """What was written, and what could not be drawn.
+
+    Attributes:
+        written: In file order.
+        damaged: One line for each image that could not be decoded.
+    """
+
+    written: tuple[Overlay, ...]
+    damaged: tuple[str, ...]
 
 
 def choose_images(
@@ -79,8 +93,10 @@ def write_overlays(
     limit: int | None = None,
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Overlay]:
+) -> Overlays:
     """Draw images into `out`, whole or not at all.
+
+    An image that cannot be decoded is named, and the others go on.
 
     Args:
         dataset: images and annotations.
@@ -92,7 +108,7 @@ def write_overlays(
         progress: called with (images done, images in all).
 
     Raises:
-        InvalidDataError: nothing to draw, or images missing (all are listed) or damaged.
+        InvalidDataError: nothing to draw, images missing (all are listed), or all damaged.
         UnsafeInputError: a file name leads out of the images folder.
         OutputExistsError: `out` exists and `force` was not given.
     """
@@ -100,41 +116,67 @@ def write_overlays(
     names = [dataset.images.file_names[row] for row in rows]
     ids = dataset.images.ids[rows]
     paths = resolve_images(images_dir, names, ids)
-    overlays, pictures = [], []
+    written: list[Overlay] = []
+    pictures: list[bytes] = []
+    damaged: list[str] = []
     with atomic_directory(out, force=force) as folder:
         for done, (row, path) in enumerate(zip(rows, paths, strict=True), start=1):
-            truth = dataset.annotations[dataset.annotations.image_id == ids[done - 1]]
-            found = _of_image(predictions, int(ids[done - 1]))
-            canvas = draw_image(load_image(path), truth, found)
-            strip = legend(dataset.schema, canvas.pixels.shape[1], predicted=found is not None)
-            overlay = _describe(dataset, int(row), truth, found)
-            content = encode_jpeg(np.concatenate([canvas.pixels, strip]))
+            try:
+                image = load_image(path)
+            except InvalidDataError as error:
+                damaged.append(str(error))
+                continue
+            overlay, pixels = _draw_one(dataset, int(row), image, predictions)
+            key = legend(dataset.schema, pixels.shape[1], predicted=predictions is not None)
+            content = encode_jpeg(np.concatenate([pixels, key]))
             (folder / overlay.file_name).write_bytes(content)
-            pictures.append(encode_jpeg(fit_within(canvas.pixels, GALLERY_SIDE), 82))
-            overlays.append(overlay)
+            written.append(overlay)
+            if len(pictures) < GALLERY_LIMIT:
+                pictures.append(encode_jpeg(fit_within(pixels, GALLERY_SIDE), 82))
             if progress is not None:
                 progress(done, len(rows))
-        page = gallery_html(dataset, overlays, pictures, predictions is not None)
+        if not written:
+            raise InvalidDataError(f"{damaged[0]} (and no other image can be drawn)")
+        page = gallery_html(dataset, written, pictures, predictions is not None)
         (folder / "index.html").write_text(page, encoding="utf-8")
-    return overlays
+    return Overlays(tuple(written), tuple(damaged))
+
+
+def _draw_one(
+    dataset: Dataset, row: int, image: NDArray[np.uint8], predictions: Predictions | None
+) -> tuple[Overlay, NDArray[np.uint8]]:
+    """One image drawn, and what is said about it."""
+    image_id = int(dataset.images.ids[row])
+    truth = dataset.annotations[dataset.annotations.image_id == image_id]
+    found = None
+    if predictions is not None:
+        found = predictions[predictions.image_id == image_id]
+    canvas = draw_image(image, truth, found)
+    return _describe(dataset, row, truth, found), canvas.pixels
 
 
 def gallery_html(
     dataset: Dataset, overlays: list[Overlay], pictures: list[bytes], predicted: bool
 ) -> str:
-    """One self-contained page: no script, nothing fetched, every name escaped."""
+    """One self-contained page: no script, nothing fetched, every name escaped.
+
+    Overlays beyond the number of pictures are counted, not shown.
+    """
     key = base64.b64encode(
         encode_jpeg(legend(dataset.schema, 880, predicted=predicted), 92)
     ).decode("ascii")
     cards = "\n".join(
-        _card(overlay, picture) for overlay, picture in zip(overlays, pictures, strict=True)
+        _card(overlay, picture) for overlay, picture in zip(overlays, pictures, strict=False)
     )
+    rest = len(overlays) - len(pictures)
+    more = f"; {_count(rest, 'more overlay')} beside this page" if rest else ""
     people = sum(overlay.people for overlay in overlays)
     outside = sum(overlay.outside_box for overlay in overlays)
     return _PAGE.format(
         title=html.escape(dataset.name),
         schema=html.escape(dataset.schema.title or dataset.schema.name),
         images=_count(len(overlays), "image"),
+        more=more,
         people=_count(people, "person", "people"),
         outside=_count(outside, "keypoint"),
         legend=key,
@@ -179,12 +221,6 @@ def _describe(
     )
 
 
-def _of_image(predictions: Predictions | None, image_id: int) -> Predictions | None:
-    if predictions is None:
-        return None
-    return predictions[predictions.image_id == image_id]
-
-
 def _count(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
@@ -216,7 +252,7 @@ figcaption {{ padding:9px 13px 11px; overflow-wrap:anywhere }}
 figcaption span {{ display:block; color:var(--soft); font-size:13px }}
 </style></head><body>
 <header><h1>{title}</h1>
-<p>{schema}: {images}, {people}, {outside} outside their own box</p>
+<p>{schema}: {images}, {people}, {outside} outside their own box{more}</p>
 <img alt="legend" src="data:image/jpeg;base64,{legend}"></header>
 <main>
 {cards}

@@ -156,3 +156,25 @@ def test_show_runs_on_real_images_with_predictions(
     assert len(overlays) == 3
     assert all(item["predicted"] == item["people"] > 0 for item in overlays)
     assert all((tmp_path / "out" / item["file_name"]).is_file() for item in overlays)
+
+
+def test_a_damaged_image_is_named_and_the_others_go_on(
+    toolkit_cli: Callable[..., Any],
+    coco_document: dict[str, Any],
+    write_json: Callable[..., Path],
+    pictures: Path,
+    tmp_path: Path,
+) -> None:
+    (pictures / "eight.jpg").write_bytes((pictures / "seven.jpg").read_bytes()[:300])
+    coco_document["images"].append(
+        {"id": 8, "file_name": "eight.jpg", "width": 100, "height": 80}
+    )
+    coco_document["annotations"][1]["image_id"] = 8
+
+    result = toolkit_cli(
+        "show", write_json(coco_document), "--images", pictures, "--out", tmp_path / "out"
+    )
+
+    assert result.exit_code == 1
+    assert "eight.jpg" in result.stderr
+    assert (tmp_path / "out" / "7_seven.jpg").is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -111,8 +112,7 @@ def model_entrant(
 
     key = cache_key(
         entry.name,
-        model.facts.get("checkpoint_sha256"),
-        model.facts.get("recipe"),
+        json.dumps(model.facts, sort_keys=True, default=str),
         _code_of(entry),
         truth.sha256,
         images_dir.resolve(),

@@ -49,7 +49,7 @@ def show(
     schema: str | None,
     as_json: bool,
     force: bool,
-) -> None:
+) -> int:
     """Draw annotations (and predictions) over the images of FILE.
 
     Writes one JPEG for each image that holds somebody, and index.html, a gallery that
@@ -68,7 +68,7 @@ def show(
     if predictions_file is not None:
         predictions = formats.read_predictions(predictions_file, dataset.schema)
     with progress_bar("drawing") as progress:
-        overlays = write_overlays(
+        result = write_overlays(
             dataset,
             images_dir,
             out,
@@ -77,9 +77,18 @@ def show(
             force=force,
             progress=progress,
         )
+    for line in result.damaged:
+        notice(f"Error: {line}")
     if as_json:
-        echo_json({"out": str(out), "overlays": [asdict(item) for item in overlays]})
-        return
-    people = sum(item.people for item in overlays)
-    click.echo(f"{out}: {len(overlays)} overlays of {people} people")
-    notice(f"open {out / 'index.html'} in a browser")
+        echo_json(
+            {
+                "out": str(out),
+                "overlays": [asdict(item) for item in result.written],
+                "damaged": list(result.damaged),
+            }
+        )
+    else:
+        people = sum(item.people for item in result.written)
+        click.echo(f"{out}: {len(result.written)} overlays of {people} people")
+        notice(f"open {out / 'index.html'} in a browser")
+    return 1 if result.damaged else 0
