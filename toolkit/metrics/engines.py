@@ -102,7 +102,8 @@ def _documents(
             for category in np.unique(people.category_id)
         ],
     }
-    own_boxes = detection_areas(predictions, keypoint_extent(predictions.keypoints))[1].startswith("bbox")
+    _, area_rule = detection_areas(predictions, keypoint_extent(predictions.keypoints))
+    own_boxes = area_rule.startswith("bbox")
     rows = np.flatnonzero(scored_detections(options.profile, predictions))
     results = [_result(predictions, int(row), own_boxes) for row in rows]
     return document, results

@@ -23,7 +23,14 @@ from toolkit.metrics.profiles import (
     ignored,
     scored_detections,
 )
-from toolkit.metrics.scoring import Options, Scored, check_sides, overall_cell, rows_of_ids, score
+from toolkit.metrics.scoring import (
+    Options,
+    Scored,
+    check_sides,
+    overall_cell,
+    rows_of_ids,
+    score,
+)
 from toolkit.metrics.strata import MEAN_RULE
 
 Floats = NDArray[np.float64]

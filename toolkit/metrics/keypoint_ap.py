@@ -132,7 +132,11 @@ def _category_tables(given: ApInput, category: int) -> dict[str, SubsetTable]:
     near = np.flatnonzero(
         reachable(truth, given.extent, pair_truth, pair_pred, OKS_THRESHOLDS[0])
     )
-    pair_truth, pair_detection, pair_pred = pair_truth[near], pair_detection[near], pair_pred[near]
+    pair_truth, pair_detection, pair_pred = (
+        pair_truth[near],
+        pair_detection[near],
+        pair_pred[near],
+    )
     similarity = pair_oks(truth, given.predicted, pair_truth, pair_pred)
     for at in near_decisions(similarity, pair_detection, OKS_THRESHOLDS):
         similarity[at] = exact_oks(truth, given.predicted, pair_truth[at], pair_pred[at])
