@@ -228,7 +228,9 @@ def _running(operation: np.ufunc, rows: NDArray[np.float32]) -> NDArray[np.float
     numpy's own `accumulate` handles one number at a time; two levels of whole-row
     operations are four times as fast.
     """
-    size = max(1, math.isqrt(len(rows)))
+    if not len(rows):
+        return rows
+    size = math.isqrt(len(rows))
     whole = len(rows) // size
     grid = rows[: whole * size].reshape(whole, size, -1)
     for index in range(1, size):

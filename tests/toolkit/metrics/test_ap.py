@@ -177,9 +177,7 @@ def test_an_image_drawn_twice_counts_as_two_images(
     options = Options.make("coco", ["AP"])
     in_order = np.argsort(pair.truth.images.ids)
 
-    resampled, _ = resampled_values(
-        score(pair.truth, predictions, options), options, weights
-    )
+    resampled, _ = resampled_values(score(pair.truth, predictions, options), options, weights)
 
     copies = _repeated(pair.truth, predictions, weights[0][np.argsort(in_order)])
     expected = ap_values(score(*copies, options), options)

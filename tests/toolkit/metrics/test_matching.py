@@ -88,7 +88,13 @@ def test_no_detections_match_nobody() -> None:
     none = np.zeros(0, dtype=np.int64)
 
     found = greedy_match(
-        np.zeros(0), none, none, none, np.zeros((1, 2), bool), np.zeros(2, bool), np.array([0.5])
+        np.zeros(0),
+        none,
+        none,
+        none,
+        np.zeros((1, 2), bool),
+        np.zeros(2, bool),
+        np.array([0.5]),
     )
 
     assert found.detection.tolist() == []

@@ -15,7 +15,9 @@ from toolkit.metrics.pairing import keypoint_extent
 ONE = np.array([0])
 
 
-def person(points: object, labelled: object, area: float, box: object = (0, 0, 1, 1)) -> OksTruth:
+def person(
+    points: object, labelled: object, area: float, box: object = (0, 0, 1, 1)
+) -> OksTruth:
     """One instance with sigma 0.5, so that k = 2 sigma is 1."""
     return OksTruth(
         np.array([points], dtype=float),
@@ -69,7 +71,11 @@ def test_bulk_and_exact_forms_agree_to_rounding(
     pair = random_pair(seed)
     people = pair.truth.annotations
     truth = OksTruth(
-        people.keypoints, people.labelled, people.bbox_xywh, people.area, pair.truth.schema.sigmas
+        people.keypoints,
+        people.labelled,
+        people.bbox_xywh,
+        people.area,
+        pair.truth.schema.sigmas,
     )
     rows, columns = (a.ravel() for a in np.meshgrid(np.arange(30), np.arange(40)))
 
@@ -89,7 +95,11 @@ def test_no_pair_that_reaches_the_threshold_is_skipped(
     pair = random_pair(seed)
     people = pair.truth.annotations
     truth = OksTruth(
-        people.keypoints, people.labelled, people.bbox_xywh, people.area, pair.truth.schema.sigmas
+        people.keypoints,
+        people.labelled,
+        people.bbox_xywh,
+        people.area,
+        pair.truth.schema.sigmas,
     )
     rows, columns = (a.ravel() for a in np.meshgrid(np.arange(30), np.arange(150)))
     extent = keypoint_extent(pair.predictions.keypoints)

@@ -1,0 +1,106 @@
+"""Paired tests: sign, ties, and what pairing is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from toolkit.annotations import Annotations, Images, Predictions
+from toolkit.dataset import Dataset
+from toolkit.errors import UsageError
+from toolkit.metrics import compare
+from toolkit.metrics.compare import paired_test
+from toolkit.schema import Schema
+
+
+@pytest.fixture
+def many(tiny_schema: Schema) -> Dataset:
+    """One person in each of 60 images."""
+    ids = np.arange(60) + 1
+    people = Annotations.from_arrays(
+        tiny_schema,
+        ids,
+        np.tile([[[5.0, 0.0], [5.0, 20.0], [15.0, 20.0]]], (60, 1, 1)),
+        np.full((60, 3), 2),
+        np.tile([0.0, 0, 10, 20], (60, 1)),
+        area=np.full(60, 200.0),
+    )
+    return Dataset(tiny_schema, Images.from_ids(ids), people)
+
+
+def moved(truth: Dataset, predictions: Predictions, wrong: np.ndarray) -> Predictions:
+    points = predictions.keypoints.copy()
+    points[wrong] += 300
+    return replace(predictions, keypoints=points)
+
+
+def test_the_better_model_has_a_positive_difference(
+    many: Dataset, predictions_of: Callable[..., Predictions]
+) -> None:
+    good = predictions_of(many)
+    worse = moved(many, good, np.arange(60) % 3 == 0)
+
+    found = compare(many, good, worse, bootstrap=200)
+
+    for name in ("AP", "PCKh@0.5", "AUC", "ExOKS"):
+        test = found.metrics[name]
+        assert test.difference == pytest.approx(test.a - test.b)
+        assert test.difference > 0.2
+        assert test.interval[0] > 0
+        assert test.p_value < 0.05
+    stick = found.strata["out_of_box"]["extension"]["PCKh@0.5"]
+    assert stick.difference == pytest.approx(1 / 3)
+    back = compare(many, worse, good, bootstrap=200).metrics["PCKh@0.5"]
+    assert back.difference == pytest.approx(-1 / 3)
+    assert back.interval == pytest.approx(
+        [-v for v in found.metrics["PCKh@0.5"].interval[::-1]]
+    )
+
+
+def test_a_model_does_not_differ_from_itself(
+    many: Dataset, predictions_of: Callable[..., Predictions]
+) -> None:
+    same = predictions_of(many, 2)
+
+    test = compare(many, same, same, bootstrap=50).metrics["PCKh@0.5"]
+
+    assert (test.difference, test.interval, test.p_value) == (0, (0, 0), 1)
+
+
+def test_equal_numbers_of_different_errors_are_no_difference(
+    many: Dataset, predictions_of: Callable[..., Predictions]
+) -> None:
+    good = predictions_of(many)
+    first = moved(many, good, np.arange(60) % 3 == 0)
+    second = moved(many, good, np.arange(60) % 3 == 1)
+
+    test = compare(many, first, second, bootstrap=300).metrics["PCKh@0.5"]
+
+    assert test.difference == 0
+    assert test.interval[0] < 0 < test.interval[1]
+    assert test.p_value > 0.5
+
+
+def test_the_p_value_counts_the_rarer_side_twice() -> None:
+    differences = np.array([-1.0] + [1.0] * 98)
+
+    assert paired_test(1.0, 0.0, differences, np.zeros(99)).p_value == pytest.approx(4 / 100)
+
+
+def test_nothing_to_compare_is_null(
+    many: Dataset, predictions_of: Callable[..., Predictions]
+) -> None:
+    found = compare(many, predictions_of(many), predictions_of(many), bootstrap=10).to_json()
+
+    empty = found["strata"]["out_of_image"]["body"]["PCKh@0.5"]
+    assert empty == dict.fromkeys(("a", "b", "difference", "interval", "p_value"))
+
+
+def test_a_comparison_needs_resamples(
+    many: Dataset, predictions_of: Callable[..., Predictions]
+) -> None:
+    with pytest.raises(UsageError, match="compare needs bootstrap resamples; got 0"):
+        compare(many, predictions_of(many), predictions_of(many), bootstrap=0)
