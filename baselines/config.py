@@ -72,14 +72,14 @@ class TrainConfig:
     input_wh: tuple[int, int] = (96, 128)
     box: str = "human"
     box_factor: float = 1.0
-    box_padding: float = 1.25
-    images_seen: int = 100_000
-    batch_size: int = 64
+    box_padding: float = 1.1
+    images_seen: int = 60_000
+    batch_size: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     warmup: float = 0.03
     schedule: str = "cosine"
-    clip_norm: float = 5.0
+    clip_norm: float = 50.0
     ema_decay: float = 0.995
     precision: str = "auto"
     scale: float = 0.2
@@ -87,7 +87,7 @@ class TrainConfig:
     shift: float = 0.05
     flip: float = 0.5
     color: float = 0.2
-    validate_every: int = 25_000
+    validate_every: int = 15_000
     validation_instances: int = 1_000
     heatmap_sigma: float = 1.5
     heatmap_loss: str = "mse"

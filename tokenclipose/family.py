@@ -9,7 +9,7 @@ from baselines.codecs import decode_coordinates, encode_coordinates
 from baselines.config import TrainConfig
 from baselines.family import Decoded, Family
 from tokenclipose.losses import TokenCLIPoseLoss
-from tokenclipose.model import STRIDE, Poses, TokenCLIPose
+from tokenclipose.model import Poses, TokenCLIPose
 from tokenclipose.text import keypoint_embeddings
 from toolkit.schema import Schema
 
@@ -20,12 +20,10 @@ class _Loss(nn.Module):
     def __init__(self, schema: Schema, config: TrainConfig) -> None:
         """Build the loss for a recipe."""
         super().__init__()
-        width, height = config.input_wh
         self.crop_wh = config.input_wh
         self.loss = TokenCLIPoseLoss(
             torch.from_numpy(schema.edge_index),
-            schema.num_keypoints,
-            map_hw=(height // STRIDE, width // STRIDE),
+            torch.from_numpy(schema.is_extension),
             crop_wh=config.input_wh,
             guide_weight=config.guide_weight,
             error_weight=config.error_weight,

@@ -12,29 +12,33 @@ from torch.nn import functional
 
 from baselines.codecs import cell_centers
 from baselines.rle import RLELoss
-from tokenclipose.model import STRIDE, Poses
+from tokenclipose.model import SPOT_STRIDE, STRIDE, Poses, Votes
+
+# Both guides are means over their keypoints. At equal weight the few extension keypoints
+# pull on the shared features as hard as the whole body, which then learns more slowly.
+TRAIL_SHARE = 0.3
 
 
 class TokenCLIPoseLoss(nn.Module):
-    """RLE on the coarse and on the final places, and the guide for the votes.
+    """RLE on the coarse and on the final places, and what the vote head needs.
 
     Args:
         edge_index: (E, 2) edges of the skeleton, 0-based.
-        num_keypoints: K.
-        map_hw: Height and width of the feature map.
+        extension: (K,) bool, the keypoints whose proposals are trained; all if none is.
         crop_wh: Width and height of the crop in px.
-        guide_weight: Weight of `GuideLoss`; 0 leaves it out.
-        error_weight: Weight of the plain mean absolute error of both outputs. RLE divides
-            errors by sigma, so keypoints that are hard to place pull little at first; this
-            term pulls on all alike.
+        guide_weight: Weight of the guide for both softmaxes; 0 leaves it out.
+        error_weight: Weight of plain absolute errors: of both outputs, of every proposal, and
+            of the gate's choice. RLE divides errors by sigma, so keypoints that are hard to
+            place pull little at first; these terms pull on all alike.
     """
+
+    extension: Tensor
 
     def __init__(
         self,
         edge_index: Tensor,
-        num_keypoints: int,
+        extension: Tensor,
         *,
-        map_hw: tuple[int, int],
         crop_wh: tuple[int, int],
         guide_weight: float = 0.0,
         error_weight: float = 0.0,
@@ -42,7 +46,11 @@ class TokenCLIPoseLoss(nn.Module):
         """Build both RLE losses and the guide."""
         super().__init__()
         self.coarse, self.final = RLELoss(), RLELoss()
-        self.guide = GuideLoss(edge_index, num_keypoints, map_hw=map_hw, crop_wh=crop_wh)
+        self.spots = Spots(crop_wh, SPOT_STRIDE)
+        self.trails = Trails(edge_index, len(extension), crop_wh)
+        everything = torch.ones_like(extension)
+        chosen = extension if extension.any() else everything
+        self.register_buffer("extension", chosen, persistent=False)
         self.guide_weight, self.error_weight = guide_weight, error_weight
 
     def forward(self, poses: Poses, truth: Tensor, labelled: Tensor) -> Tensor:
@@ -53,104 +61,125 @@ class TokenCLIPoseLoss(nn.Module):
             truth: (B, K, 2) network units, unclamped; anything where unlabelled.
             labelled: (B, K) bool. Nothing else masks a keypoint: one outside the crop counts.
         """
+        truth = torch.where(labelled[..., None], truth, torch.zeros_like(truth))
         loss: Tensor = self.coarse(poses.mu_coarse, poses.sigma_coarse, truth, labelled)
         loss = loss + self.final(poses.mu, poses.sigma, truth, labelled)
         if self.error_weight:
             loss = loss + self.error_weight * self._error(poses, truth, labelled)
-        if self.guide_weight and poses.vote_logits is not None:
-            loss = loss + self.guide_weight * self.guide(poses.vote_logits, truth, labelled)
+        if self.guide_weight and poses.votes is not None:
+            loss = loss + self.guide_weight * self._guide(poses.votes, truth, labelled)
         return loss
 
     def _error(self, poses: Poses, truth: Tensor, labelled: Tensor) -> Tensor:
-        """Mean absolute error of both outputs; beyond the crop, of every vote and the gate."""
-        count = max(int(labelled.sum()), 1)
-        total = (poses.mu[labelled].float() - truth[labelled]).abs().sum()
-        total = total + (poses.mu_coarse[labelled] - truth[labelled]).abs().sum()
-        if poses.votes is None or poses.vote_logits is None or poses.beyond is None:
-            return total / count
-        outside = labelled & ~self.guide.inside(truth)
-        weights = poses.vote_logits.detach().softmax(dim=2)  # (B, K, P)
-        gap = (poses.votes[outside] - truth[outside][:, None]).abs().sum(dim=2)  # (M, P)
-        total = total + (weights[outside] * gap).sum()
-        gate = functional.binary_cross_entropy_with_logits(
-            poses.beyond[labelled], outside[labelled].float(), reduction="sum"
-        )
-        return (total + 0.2 * gate) / count
+        """Mean absolute errors, and the cross-entropy of the gate."""
+        total = _mean((poses.mu - truth).abs().sum(dim=2), labelled)
+        total = total + _mean((poses.mu_coarse - truth).abs().sum(dim=2), labelled)
+        votes = poses.votes
+        if votes is None:
+            return total
+        trained = labelled & self.extension
+        weights = (2 * votes.trail_logits.detach()).softmax(dim=2)  # (B, K, P)
+        gap = (votes.proposals - truth[:, :, None]).abs().sum(dim=3)  # (B, K, P)
+        total = total + _mean((weights * gap).sum(dim=2), trained)
+        by_spot = (votes.spot - truth).norm(dim=2).detach()
+        by_proposals = (votes.beyond - truth).norm(dim=2).detach()
+        better = (by_proposals < by_spot).float()
+        gate = functional.binary_cross_entropy_with_logits(votes.gate, better, reduction="none")
+        return total + 0.1 * _mean(gate, labelled)
+
+    def _guide(self, votes: Votes, truth: Tensor, labelled: Tensor) -> Tensor:
+        """Cross-entropy of both softmaxes with where there is something to look at."""
+        spots = self.spots(truth) * labelled[..., None]
+        trails = self.trails(truth, labelled) * (labelled & self.extension)[..., None]
+        seen = _entropy(votes.spot_logits, spots)
+        return seen + TRAIL_SHARE * _entropy(votes.trail_logits, trails)
 
 
-class GuideLoss(nn.Module):
-    """Cross-entropy between the votes' softmax and where a keypoint can be read off.
+class Spots(nn.Module):
+    """A Gaussian of one cell on each keypoint in the crop; nothing for one outside.
 
-    The target of a keypoint in the crop is a small Gaussian on it. The target of one outside
-    is the part of its skeleton edges (up to `REACH` edges away) that lies in the crop: for
-    a stick's toe the visible shaft. Nothing visible, no target.
+    Args:
+        crop_wh: Width and height of the crop in px.
+        stride: Crop px a cell.
     """
 
-    reach: Tensor
     columns: Tensor
     rows: Tensor
-    steps: Tensor
-    REACH = 2
 
-    def __init__(
-        self,
-        edge_index: Tensor,
-        num_keypoints: int,
-        *,
-        map_hw: tuple[int, int],
-        crop_wh: tuple[int, int],
-        samples: int = 16,
-    ) -> None:
-        """Find which edges lead to which keypoint."""
+    def __init__(self, crop_wh: tuple[int, int], stride: int) -> None:
+        """Find the cells' centres."""
         super().__init__()
-        near = torch.eye(num_keypoints)
-        for _ in range(self.REACH):
-            for a, b in edge_index.tolist():
-                near[:, [a, b]] = torch.maximum(near[:, [a, b]], near[:, [b, a]] * 0.5)
-        ends = edge_index.reshape(-1, 2)
-        at_ends = near[:, ends]  # (K, E, 2)
-        reach = (at_ends.amin(2) >= 0.5**self.REACH).float()  # (K, E)
-        self.edges = ends
-        self.unit = STRIDE / crop_wh[1]  # one cell in network units
-        self.half = (crop_wh[0] / crop_wh[1] / 2, 0.5)
-        self.register_buffer("reach", reach, persistent=False)
+        width, height = crop_wh
+        map_hw = (height // stride, width // stride)
         cells = cell_centers(map_hw, crop_wh).reshape(*map_hw, 2)
         self.register_buffer("columns", cells[0, :, 0].clone(), persistent=False)
         self.register_buffer("rows", cells[:, 0, 1].clone(), persistent=False)
-        self.register_buffer("steps", torch.linspace(0, 1, samples), persistent=False)
+        self.unit = stride / height  # one cell in network units
+        self.half = (width / height / 2, 0.5)
 
-    def forward(self, logits: Tensor, truth: Tensor, labelled: Tensor) -> Tensor:
-        """Mean cross-entropy of the keypoints that have a target, 0 where none has."""
-        target = self.target(truth, labelled)  # (B, K, P)
-        mass = target.sum(dim=2, keepdim=True)
-        usable = mass[..., 0] > 1e-3  # (B, K)
-        target = target / mass.clamp_min(1e-3)
-        entropy = -(target * logits.log_softmax(dim=2)).sum(dim=2)
-        return (entropy * usable).sum() / usable.sum().clamp_min(1)
+    def forward(self, points: Tensor) -> Tensor:
+        """(B, M, cells) from (B, M, 2) network units."""
+        x, y = self.gaussians(points)
+        return (y[..., :, None] * x[..., None, :]).flatten(2)
 
-    def target(self, truth: Tensor, labelled: Tensor) -> Tensor:
-        """(B, K, P) unnormalised targets; all zero where there is nothing to look at."""
-        points = torch.where(labelled[..., None], truth, torch.full_like(truth, 1e3))
-        gauss_x, gauss_y = self._gaussians(points)  # (B, K, W' or H')
-        spots = (gauss_y[..., :, None] * gauss_x[..., None, :]).flatten(2)  # (B, K, P)
-        seen = self.inside(points)  # (B, K)
-        ends = points[:, self.edges]  # (B, E, 2, 2)
-        steps = self.steps[:, None]  # (S, 1)
-        along = ends[:, :, None, 0] * (1 - steps) + ends[:, :, None, 1] * steps
-        gauss_x, gauss_y = self._gaussians(along)  # (B, E, S, W' or H')
-        gauss_x = gauss_x * self.inside(along)[..., None]
-        lines = torch.einsum("besh,besw->behw", gauss_y, gauss_x).flatten(2)  # (B, E, P)
-        both = labelled[:, self.edges].all(dim=2)  # (B, E)
-        trails = torch.einsum("ke,bep->bkp", self.reach, lines * both[..., None])
-        guide = torch.where(seen[..., None], spots, trails)
-        return guide * labelled[..., None]
-
-    def inside(self, points: Tensor) -> Tensor:
-        """Which of (..., 2) points lie in the crop."""
-        return (points.abs() <= points.new_tensor(self.half)).all(dim=-1)
-
-    def _gaussians(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Gaussians of one cell round (..., 2) points, sampled on columns and on rows."""
+    def gaussians(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """The same as two factors, on columns and on rows; zero outside the crop."""
         gap_x = (points[..., :1] - self.columns) / self.unit
         gap_y = (points[..., 1:] - self.rows) / self.unit
-        return torch.exp(-0.5 * gap_x * gap_x), torch.exp(-0.5 * gap_y * gap_y)
+        inside = (points.abs() <= points.new_tensor(self.half)).all(dim=-1, keepdim=True)
+        return torch.exp(-0.5 * gap_x * gap_x) * inside, torch.exp(-0.5 * gap_y * gap_y)
+
+
+class Trails(nn.Module):
+    """What leads to a keypoint: the part of its skeleton edges that lies in the crop.
+
+    Edges count up to `REACH` steps away: for a stick's toe the blade and the shaft.
+
+    Args:
+        edge_index: (E, 2).
+        num_keypoints: K.
+        crop_wh: Width and height of the crop in px.
+    """
+
+    reach: Tensor
+    steps: Tensor
+    REACH = 2
+    SAMPLES = 16
+
+    def __init__(
+        self, edge_index: Tensor, num_keypoints: int, crop_wh: tuple[int, int]
+    ) -> None:
+        """Find which edges lead to which keypoint."""
+        super().__init__()
+        self.spots = Spots(crop_wh, STRIDE)
+        self.edges = edge_index.reshape(-1, 2)
+        distance = torch.full((num_keypoints, num_keypoints), torch.inf)
+        distance.fill_diagonal_(0)
+        for _ in range(self.REACH):
+            for a, b in self.edges.tolist():
+                distance[:, a] = torch.minimum(distance[:, a], distance[:, b] + 1)
+                distance[:, b] = torch.minimum(distance[:, b], distance[:, a] + 1)
+        far_end = distance[:, self.edges].amax(dim=2)  # (K, E)
+        self.register_buffer("reach", (far_end <= self.REACH).float(), persistent=False)
+        steps = torch.linspace(0, 1, self.SAMPLES)[:, None]
+        self.register_buffer("steps", steps, persistent=False)
+
+    def forward(self, truth: Tensor, labelled: Tensor) -> Tensor:
+        """(B, K, P) unnormalised targets; all zero where nothing in the crop leads there."""
+        ends = truth[:, self.edges]  # (B, E, 2, 2)
+        along = ends[:, :, None, 0] * (1 - self.steps) + ends[:, :, None, 1] * self.steps
+        x, y = self.spots.gaussians(along)  # (B, E, S, W' or H')
+        lines = torch.einsum("besh,besw->behw", y, x).flatten(2)  # (B, E, P)
+        both = labelled[:, self.edges].all(dim=2)  # (B, E)
+        return torch.einsum("ke,bep->bkp", self.reach, lines * both[..., None])
+
+
+def _entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy of the softmaxes that have a target, 0 where none has."""
+    mass = target.sum(dim=2, keepdim=True)
+    share = target / mass.clamp_min(1e-3)
+    return _mean(-(share * logits.log_softmax(dim=2)).sum(dim=2), mass[..., 0] > 1e-3)
+
+
+def _mean(values: Tensor, mask: Tensor) -> Tensor:
+    return (values * mask).sum() / mask.sum().clamp_min(1)

@@ -17,14 +17,13 @@ that may leave the crop, and one outside is supervised like any other:
 What differs from the paper, each a keyword argument and a recipe key:
 
 * `coarse="vote"` (small size). The paper's MLP on pooled features (`"mlp"`) is the slowest
-  learner at small budgets. In a vote head every cell x of the feature map proposes x + o for
-  every keypoint, and mu_f is the mean of the proposals under a softmax: it starts from where
-  things are seen, can still leave the crop, and its weights say what was looked at.
-* `evidence=True`: a location token carries, beside mu_f, the features that the votes for this
-  keypoint came from.
-* `guide_weight` (`tokenclipose.losses`): while training, those weights are told where to
-  look: at the keypoint if it is in the crop, else along the skeleton's edges that lead to it,
-  such as the part of the shaft that can be seen. It uses training labels only.
+  learner at small budgets. Here a keypoint is either where a softmax over HRNet's finest map
+  peaks, or, for what lies beyond the crop, where the cells that lead to it propose: each its
+  own centre plus an offset. A gate chooses. Both read the image where it is informative.
+* `evidence=True`: a location token carries, beside mu_f, the features that it came from.
+* `guide_weight` (`tokenclipose.losses`): while training, both softmaxes are told where to look:
+  at the keypoint, and along the skeleton's edges that lead to it, such as the part of the
+  shaft that can be seen. It uses training labels only.
 
 Letters: B batch, K keypoints, P cells of the feature map, R registers, D width of a token.
 Coordinates are network units (see `baselines.codecs`).
@@ -43,20 +42,30 @@ from baselines.codecs import cell_centers
 from baselines.hrnet import Backbone
 from toolkit.errors import UsageError
 
-STRIDE = 4  # crop px a cell of the feature map
+SPOT_STRIDE = 4  # crop px a cell of the fused map: where a keypoint is seen
+STRIDE = 8  # crop px a cell that proposes, and an image token
 SHARPEN = 3.0  # a softmax trained on Gaussians of one cell keeps 0.6 of their width
 
 
 class Poses(NamedTuple):
-    """What the network says about B crops, in network units."""
+    """What the network says about B crops, in network units; the rest only from votes."""
 
     mu: Tensor  # (B, K, 2) final places
     sigma: Tensor  # (B, K, 2) their scales
     mu_coarse: Tensor  # (B, K, 2)
     sigma_coarse: Tensor  # (B, K, 2)
-    votes: Tensor | None  # (B, K, P, 2) places proposed by each cell
-    vote_logits: Tensor | None  # (B, K, P) their weights, before the softmax
-    beyond: Tensor | None  # (B, K) logit of lying outside the crop
+    votes: Votes | None
+
+
+class Votes(NamedTuple):
+    """What the vote head saw, for its losses."""
+
+    spot_logits: Tensor  # (B, K, S) where it is seen, S cells at stride 4
+    spot: Tensor  # (B, K, 2) place of the peak
+    trail_logits: Tensor  # (B, K, P) what leads to it, P cells at stride 8
+    proposals: Tensor  # (B, K, P, 2) places that the cells propose
+    beyond: Tensor  # (B, K, 2) place by the proposals
+    gate: Tensor  # (B, K) logit: are the proposals the better place?
 
 
 class TokenCLIPose(nn.Module):
@@ -79,7 +88,6 @@ class TokenCLIPose(nn.Module):
     """
 
     centers: Tensor
-    token_centers: Tensor
 
     def __init__(
         self,
@@ -104,19 +112,18 @@ class TokenCLIPose(nn.Module):
         self.attention, self.evidence = attention, evidence and coarse == "vote"
         self.backbone = Backbone(size)
         self.fuse = FusedMap(self.backbone.channels, dim)
-        map_hw = (crop_wh[1] // STRIDE, crop_wh[0] // STRIDE)
+        self.to_cells = nn.Conv2d(dim, dim, 3, stride=2, padding=1)
+        width, height = crop_wh
+        map_hw = (height // STRIDE, width // STRIDE)
         self.register_buffer("centers", cell_centers(map_hw, crop_wh), persistent=False)
-        token_hw = (map_hw[0] // 2, map_hw[1] // 2)
-        self.register_buffer("token_centers", cell_centers(token_hw, crop_wh), persistent=False)
-        self.to_tokens = nn.Conv2d(dim, dim, 3, stride=2, padding=1)
         self.coarse: nn.Module = (
-            VoteHead(keypoints, dim, guided=guided)
+            VoteHead(keypoints, dim, crop_wh, guided=guided)
             if coarse == "vote"
             else PooledHead(keypoints, dim)
         )
         self.image_position = nn.Linear(dim, dim)
         self.location = nn.Linear(dim, dim)
-        self.location_evidence = nn.Linear(dim, dim) if self.evidence else None
+        self.location_evidence = nn.Linear(2 * dim, dim) if self.evidence else None
         self.text = nn.Parameter(_standardised(text_embeddings))  # (K, E)
         self.text_projection = nn.Linear(text_embeddings.shape[1], dim)
         self.registers = nn.Parameter(torch.randn(registers, dim) * 0.02)
@@ -139,11 +146,11 @@ class TokenCLIPose(nn.Module):
         Returns:
             Places and scales, coarse and final; unclamped.
         """
-        features = self.fuse(self.backbone(images))  # (B, D, H/4, W/4)
-        coarse = self.coarse(features.flatten(2).transpose(1, 2), self.centers)
+        fine = self.fuse(self.backbone(images))  # (B, D, H/4, W/4)
+        cells = functional.relu(self.to_cells(fine)).flatten(2).transpose(1, 2)  # (B, P, D)
+        coarse = self.coarse(fine, cells, self.centers)
 
-        image = self.to_tokens(features).flatten(2).transpose(1, 2)  # (B, Q, D)
-        image = image + self.image_position(position_code(self.token_centers, image.shape[2]))
+        image = cells + self.image_position(position_code(self.centers, cells.shape[2]))
         location = self.location(position_code(coarse.mu.detach(), image.shape[2]))
         if self.location_evidence is not None:
             location = location + self.location_evidence(coarse.evidence)
@@ -162,8 +169,6 @@ class TokenCLIPose(nn.Module):
             mu_coarse=coarse.mu,
             sigma_coarse=coarse.sigma,
             votes=coarse.votes,
-            vote_logits=coarse.logits,
-            beyond=coarse.beyond,
         )
 
 
@@ -179,62 +184,79 @@ class FusedMap(nn.Module):
     def forward(self, maps: list[Tensor]) -> Tensor:
         """(B, D, H / 4, W / 4) from maps at strides 4, 8, 16 and 32."""
         total = self.project[0](maps[0])
-        for level, (layer, features) in enumerate(zip(self.project, maps, strict=True)):
-            if level:
-                part = layer(features)
-                total = total + functional.interpolate(part, scale_factor=2**level)
+        for level in range(1, len(maps)):
+            part = self.project[level](maps[level])
+            total = total + functional.interpolate(part, scale_factor=2**level)
         return functional.relu(self.norm(total))
 
 
 class Coarse(NamedTuple):
-    """What a coarse head gives; the last four only from votes."""
+    """What a coarse head gives; the last two only from votes."""
 
     mu: Tensor  # (B, K, 2)
     sigma: Tensor  # (B, K, 2)
-    votes: Tensor | None = None  # (B, K, P, 2)
-    logits: Tensor | None = None  # (B, K, P)
-    beyond: Tensor | None = None  # (B, K) logit: is it outside the crop?
-    evidence: Tensor | None = None  # (B, K, D)
+    votes: Votes | None = None
+    evidence: Tensor | None = None  # (B, K, 2 D)
 
 
 class VoteHead(nn.Module):
-    """A softmax over the cells says where to look; what is seen there says where it is.
+    """Two ways to a place, and a gate that chooses for each keypoint.
 
-    A keypoint in the crop is where its softmax peaks. For one beyond it, every cell proposes
-    its own place plus an offset, and the softmax weighs the proposals. A gate, predicted for
-    each keypoint, mixes the two.
+    The *spot* is where a softmax over the cells of the finest map peaks: in the crop. The
+    *beyond* is what the cells that lead to the keypoint propose, each its own centre plus an
+    offset, weighed by a softmax of its own: anywhere.
     """
 
-    def __init__(self, keypoints: int, dim: int, *, guided: bool) -> None:
-        """Four linear layers on the cells."""
+    spot_centers: Tensor
+
+    def __init__(
+        self, keypoints: int, dim: int, crop_wh: tuple[int, int], *, guided: bool
+    ) -> None:
+        """One linear layer for each thing that is predicted."""
         super().__init__()
         self.guided = guided
-        self.weigh = nn.Linear(dim, keypoints)
+        width, height = crop_wh
+        spot_hw = (height // SPOT_STRIDE, width // SPOT_STRIDE)
+        self.register_buffer("spot_centers", cell_centers(spot_hw, crop_wh), persistent=False)
+        self.spot = nn.Conv2d(dim, keypoints, 1)
+        self.trail = nn.Linear(dim, keypoints)
         self.propose = nn.Linear(dim, 2 * keypoints)
-        self.gate = nn.Linear(dim, 1)
-        self.gate_bias = nn.Parameter(torch.full((keypoints,), -2.0))
-        self.scale = nn.Linear(dim, 2)
-        nn.init.normal_(self.propose.weight, std=0.01)
+        self.gate = nn.Linear(2 * dim, 1)
+        self.gate_bias = nn.Parameter(torch.zeros(keypoints))
+        self.scale = nn.Linear(2 * dim, 2)
         nn.init.zeros_(self.propose.bias)
         nn.init.constant_(self.scale.bias, -1.5)
 
-    def forward(self, cells: Tensor, centers: Tensor) -> Coarse:
-        """Coarse places from (B, P, D) cells whose centres are (P, 2)."""
+    def forward(self, fine: Tensor, cells: Tensor, centers: Tensor) -> Coarse:
+        """Coarse places.
+
+        Args:
+            fine: (B, D, H / 4, W / 4) the fused map.
+            cells: (B, P, D) the same at stride 8.
+            centers: (P, 2) of its cells.
+        """
         batch, places, _ = cells.shape
-        logits = self.weigh(cells).transpose(1, 2).float()  # (B, K, P)
+        spot_map = self.spot(fine).float()  # (B, K, H/4, W/4)
+        spot_logits = spot_map.flatten(2)  # (B, K, S)
+        trail_logits = self.trail(cells).transpose(1, 2).float()  # (B, K, P)
         # Guided weights learn where to look from the guide alone: through the means below
         # RLE would pull on them with 1 / sigma, and drown it.
-        looked = logits.detach() if self.guided else logits
-        weights = looked.softmax(dim=2)
+        looked = spot_map.detach() if self.guided else spot_map
+        walked = trail_logits.detach() if self.guided else trail_logits
+        sharp = (SHARPEN * looked.flatten(2)).softmax(dim=2)  # picks one mode
+        spot = sharp @ self.spot_centers  # (B, K, 2)
         offsets = self.propose(cells).float().reshape(batch, places, -1, 2)
-        votes = centers + offsets.transpose(1, 2)  # (B, K, P, 2)
-        outside = (weights[..., None] * votes).sum(dim=2)  # (B, K, 2)
-        inside = (SHARPEN * looked).softmax(dim=2) @ centers  # picks one mode
-        evidence = weights.to(cells.dtype) @ cells  # (B, K, D)
-        beyond = self.gate(evidence)[..., 0].float() + self.gate_bias  # (B, K)
-        gate = beyond.sigmoid()[..., None]
-        mu = gate * outside + (1 - gate) * inside
-        return Coarse(mu, _positive(self.scale(evidence)), votes, logits, beyond, evidence)
+        proposals = centers + offsets.transpose(1, 2)  # (B, K, P, 2)
+        weights = (SHARPEN * walked).softmax(dim=2)
+        beyond = (weights[..., None] * proposals).sum(dim=2)  # (B, K, 2)
+
+        seen_at = functional.avg_pool2d(sharp.reshape(looked.shape), 2).flatten(2) * 4
+        looks = torch.cat([seen_at, weights], dim=1).to(cells.dtype)  # (B, 2K, P)
+        evidence = torch.cat((looks @ cells).chunk(2, dim=1), dim=2)  # (B, K, 2D)
+        gate = self.gate(evidence)[..., 0].float() + self.gate_bias  # (B, K)
+        mu = torch.where(gate[..., None] > 0, beyond, spot)
+        votes = Votes(spot_logits, spot, trail_logits, proposals, beyond, gate)
+        return Coarse(mu, _positive(self.scale(evidence)), votes, evidence)
 
 
 class PooledHead(nn.Module):
@@ -248,8 +270,8 @@ class PooledHead(nn.Module):
         nn.init.normal_(self.out.weight, std=0.01)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, cells: Tensor, centers: Tensor) -> Coarse:
-        """Coarse places from (B, P, D) cells."""
+    def forward(self, fine: Tensor, cells: Tensor, centers: Tensor) -> Coarse:
+        """Coarse places from (B, P, D) cells; neither where they lie nor `fine` is used."""
         raw = self.out(self.mlp(cells.mean(dim=1))).float()
         mu, scale = raw.reshape(len(cells), -1, 2, 2).unbind(dim=2)
         return Coarse(mu, _positive(scale - 1.5))

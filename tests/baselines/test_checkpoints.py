@@ -1,0 +1,145 @@
+"""Checkpoints: what is written is read back; what is not safe or does not fit is refused."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+from baselines.checkpoints import (
+    load_weights,
+    read_facts,
+    read_tensors,
+    save_checkpoint,
+    schema_from_facts,
+    schema_to_facts,
+)
+from torch import nn
+
+from toolkit.errors import ReadError, UnsafeInputError
+from toolkit.schema import Keypoint, Schema
+
+
+class _Payload:
+    """Unpickling it would write a file."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.canary,)
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    path = tmp_path / "net.safetensors"
+    save_checkpoint(path, network(), {"model": "net"})
+    return path
+
+
+def test_weights_come_back_in_half_precision(checkpoint: Path) -> None:
+    fresh = network()
+    for parameter in fresh.parameters():
+        nn.init.zeros_(parameter)
+    load_weights(checkpoint, fresh, read_tensors(checkpoint))
+    for loaded, original in zip(fresh.parameters(), network().parameters(), strict=True):
+        assert torch.equal(loaded, original.half().float())
+    assert read_facts(checkpoint)["model"] == "net"
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "weights.pkl", "weights.safetensors"])
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+def test_a_pickle_is_refused_and_never_run(tmp_path: Path, name: str, protocol: int) -> None:
+    canary = tmp_path / "canary"
+    path = tmp_path / name
+    path.write_bytes(pickle.dumps(_Payload(canary), protocol=protocol))
+    with pytest.raises(UnsafeInputError, match="refused: not safetensors but a pickle"):
+        read_tensors(path)
+    assert not canary.exists()
+
+
+def test_a_torch_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    torch.save({"a": torch.zeros(2)}, path)
+    with pytest.raises(UnsafeInputError, match="torch archive"):
+        read_tensors(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x00" * 40,
+        struct.pack("<Q", 1 << 40) + b"{}",
+        struct.pack("<Q", 62)
+        + b'{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,999999999]}}'
+        + b"\x00" * 16,
+    ],
+    ids=["empty", "zeros", "endless header", "offsets beyond the file"],
+)
+def test_a_header_that_lies_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ReadError, match="not a whole safetensors file"):
+        read_tensors(path)
+
+
+def test_a_truncated_checkpoint_is_refused(checkpoint: Path) -> None:
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-5])
+    with pytest.raises(ReadError, match="not a whole safetensors file"):
+        read_tensors(checkpoint)
+
+
+def test_a_wrong_shape_is_refused_with_the_tensors_name(checkpoint: Path) -> None:
+    tensors = read_tensors(checkpoint)
+    tensors["0.weight"] = torch.zeros(2, 2)
+    with pytest.raises(ReadError, match=r"tensor '0.weight' has shape \(2, 2\); expected"):
+        load_weights(checkpoint, network(), tensors)
+
+
+def test_missing_and_unknown_tensors_are_named(checkpoint: Path) -> None:
+    tensors = read_tensors(checkpoint)
+    tensors["extra"] = tensors.pop("0.bias")
+    with pytest.raises(ReadError, match=r"lacks tensor '0.bias' and has unknown tensor 'extra'"):
+        load_weights(checkpoint, network(), tensors)
+
+
+def test_values_that_are_not_finite_are_refused(checkpoint: Path) -> None:
+    tensors = read_tensors(checkpoint)
+    tensors["0.bias"][0] = torch.inf
+    with pytest.raises(ReadError, match="tensor '0.bias' holds values that are not finite"):
+        load_weights(checkpoint, network(), tensors)
+
+
+def test_a_checkpoint_without_its_facts_is_refused(checkpoint: Path) -> None:
+    checkpoint.with_suffix(".json").unlink()
+    with pytest.raises(ReadError, match="the facts 'net.json' beside the checkpoint are missing"):
+        read_facts(checkpoint)
+
+
+def test_a_schema_of_the_users_own_travels_with_the_checkpoint(tmp_path: Path) -> None:
+    own = Schema(
+        "curling",
+        "Curling",
+        (Keypoint("head"), Keypoint("broom", group="extension")),
+        (("head", "broom"),),
+    )
+    facts = json.loads(json.dumps({"schema": schema_to_facts(own)}))
+    read = schema_from_facts(tmp_path / "x.safetensors", facts)
+    assert read.names == ("head", "broom")
+    assert read.is_extension.tolist() == [False, True]
+    assert read.edges == (("head", "broom"),)
+
+
+def test_a_built_in_schema_comes_back_whole(tmp_path: Path) -> None:
+    hockey = Schema.load("hockey")
+    facts = json.loads(json.dumps({"schema": schema_to_facts(hockey)}))
+    assert schema_from_facts(tmp_path / "x.safetensors", facts) == hockey

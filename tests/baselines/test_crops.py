@@ -1,0 +1,109 @@
+"""Boxes, crops and augmentation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from baselines import crops as crops_module
+from baselines.config import TrainConfig
+from baselines.crops import augmented_batch, crop_boxes, cut_crops, load_training_crops
+
+from toolkit.dataset import Dataset
+from toolkit.errors import InvalidDataError
+from toolkit.geometry import inside_box
+
+STILL = TrainConfig(
+    input_wh=(96, 128), box_padding=1.0, scale=0, rotation=0, shift=0, flip=0, color=0
+)
+
+
+def test_the_human_box_grows_to_the_crops_aspect_only(people: tuple[Dataset, Path]) -> None:
+    """The box (20, 20, 40, 60) is 2:3; at 3:4 it becomes 45 wide round x = 40."""
+    regions = crop_boxes(people[0], STILL)
+    assert regions[0].tolist() == [17.5, 20, 45, 60]
+
+
+def test_the_enlarged_box_knows_only_its_factor(people: tuple[Dataset, Path]) -> None:
+    config = replace(STILL, box="enlarged", box_factor=2.0)
+    assert crop_boxes(people[0], config)[0].tolist() == [-5, -10, 90, 120]
+
+
+def test_only_the_oracles_box_holds_every_stick(people: tuple[Dataset, Path]) -> None:
+    dataset, _ = people
+    keypoints = dataset.annotations.keypoints
+    human = crop_boxes(dataset, STILL)
+    oracle = crop_boxes(dataset, replace(STILL, box="oracle"))
+    assert inside_box(keypoints, oracle).all()
+    assert not inside_box(keypoints, human)[:, dataset.schema.is_extension].any()
+
+
+def test_an_empty_box_is_refused_with_its_annotation(people: tuple[Dataset, Path]) -> None:
+    dataset, _ = people
+    boxes = dataset.annotations.bbox_xywh.copy()
+    boxes[3, 2] = 0
+    with pytest.raises(InvalidDataError, match="annotation id=4: bbox"):
+        crop_boxes(dataset, STILL, boxes)
+
+
+def test_each_frame_is_opened_once_however_many_people_it_holds(
+    people: tuple[Dataset, Path],
+) -> None:
+    """Frames come one after the other, each with all its people."""
+    dataset, folder = people
+    found = list(cut_crops(dataset, folder, crop_boxes(dataset, STILL), (96, 128)))
+    assert [rows.tolist() for rows, _ in found] == [[0, 1], [2, 3], [4, 5], [6, 7]]
+
+
+def test_missing_frames_are_all_named(people: tuple[Dataset, Path], tmp_path: Path) -> None:
+    dataset, _ = people
+    regions = crop_boxes(dataset, STILL)
+    with pytest.raises(InvalidDataError, match=r"4 of 4 images.*'0.png'.*'3.png'"):
+        list(cut_crops(dataset, tmp_path, regions, (96, 128)))
+
+
+def test_without_augmentation_keypoints_stay_on_their_dots(
+    people: tuple[Dataset, Path],
+) -> None:
+    """Every keypoint is a dot of its own colour; the crop shows that colour there."""
+    dataset, folder = people
+    cache = load_training_crops(dataset, folder, STILL)
+    rng = np.random.default_rng(0)
+    rows = np.arange(8)
+    images, points, labelled = augmented_batch(
+        cache, rows, dataset.schema.flip_index, STILL, rng
+    )
+    assert labelled.all()
+    colors = np.random.default_rng(0).integers(0, 255, (20, 3))[:, ::-1]  # BGR as drawn
+    pixels = images * crops_module._STD + crops_module._MEAN
+    last = 16  # drawn over the others, so its dot is whole
+    for image, point in zip(pixels, points[:, last], strict=True):
+        x, y = np.clip(np.rint(point).astype(int), 0, [95, 127])
+        assert np.abs(image[y, x] - colors[last]).max() < 40
+
+
+def test_mirroring_twice_gives_the_crop_back(people: tuple[Dataset, Path]) -> None:
+    dataset, folder = people
+    cache = load_training_crops(dataset, folder, STILL)
+    rows = np.arange(8)
+    flip_index = dataset.schema.flip_index
+    plain = augmented_batch(cache, rows, flip_index, STILL, np.random.default_rng(0))
+    mirror = replace(STILL, flip=1.0)
+    mirrored = augmented_batch(cache, rows, flip_index, mirror, np.random.default_rng(0))
+    back = mirrored[1][:, flip_index].copy()
+    back[..., 0] = 95 - back[..., 0]
+    assert np.allclose(back, plain[1], atol=1e-3)
+    assert np.allclose(mirrored[0][:, :, ::-1], plain[0], atol=0.05)
+
+
+def test_keypoints_outside_the_crop_stay_labelled(people: tuple[Dataset, Path]) -> None:
+    dataset, folder = people
+    cache = load_training_crops(dataset, folder, STILL)
+    _, points, labelled = augmented_batch(
+        cache, np.arange(8), dataset.schema.flip_index, STILL, np.random.default_rng(0)
+    )
+    sticks = points[:, dataset.schema.is_extension]
+    assert (sticks[..., 0] < 0).all()
+    assert labelled[:, dataset.schema.is_extension].all()
