@@ -150,7 +150,7 @@ def check_sides(truth: Dataset, predictions: Predictions) -> Predictions:
 
 def rows_of_ids(sorted_ids: Indices, wanted: Indices) -> Indices:
     """Row in `sorted_ids` of each wanted id, all of which are there."""
-    if len(sorted_ids) and 0 <= sorted_ids[0] and sorted_ids[-1] < _TABLE_LIMIT:
+    if len(sorted_ids) and sorted_ids[0] >= 0 and sorted_ids[-1] < _TABLE_LIMIT:
         table = np.zeros(int(sorted_ids[-1]) + 1, dtype=np.int64)
         table[sorted_ids] = np.arange(len(sorted_ids))
         return table[wanted]  # ten times as quick as a search

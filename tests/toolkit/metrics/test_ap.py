@@ -204,7 +204,7 @@ def _repeated(
     )
 
 
-def _joined(parts: list[Any]) -> Any:  # noqa: ANN401 - Annotations or Predictions
+def _joined(parts: list[Any]) -> Any:
     columns = {
         name: np.concatenate([getattr(part, name) for part in parts])
         for name, value in vars(parts[0]).items()

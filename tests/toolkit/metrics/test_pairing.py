@@ -57,7 +57,7 @@ def test_boxes_are_matched_where_there_is_no_id(
     make_dataset: Callable[..., Dataset], predictions_of: Callable[..., Predictions]
 ) -> None:
     truth = make_dataset()
-    boxes = truth.annotations.bbox_xywh + [2, 0, 0, 0]  # 8 of 12 px shared: IoU 2/3
+    boxes = truth.annotations.bbox_xywh + np.array([2, 0, 0, 0])  # 8 of 12 px shared: IoU 2/3
     predictions = predictions_of(truth, by_id=False, bbox_xywh=boxes)[np.array([1, 0])]
 
     found = pair(truth, predictions)
@@ -70,7 +70,7 @@ def test_too_little_overlap_leaves_the_instance_unmatched(
     make_dataset: Callable[..., Dataset], predictions_of: Callable[..., Predictions]
 ) -> None:
     truth = make_dataset(1)
-    boxes = truth.annotations.bbox_xywh + [4, 0, 0, 0]  # 6 of 14 px shared: IoU 0.43
+    boxes = truth.annotations.bbox_xywh + np.array([4, 0, 0, 0])  # 6 of 14 px shared: IoU 0.43
 
     assert pair(truth, predictions_of(truth, by_id=False, bbox_xywh=boxes)).prediction[0] == -1
 

@@ -1,0 +1,222 @@
+"""`toolkit evaluate`: figures, documents, options and refusals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+KEYS = {
+    "profile",
+    "metrics",
+    "strata",
+    "per_keypoint",
+    "intervals",
+    "settings",
+    "notes",
+    "ground_truth_sha256",
+    "predictions_sha256",
+    "versions",
+}
+Files = tuple[Path, Path, Path]
+
+
+@pytest.fixture
+def files(coco_document: dict[str, Any], write_json: Callable[..., Path]) -> Files:
+    """Two people; the first results find both, the second only one."""
+    people = coco_document["annotations"]
+    results = [
+        {
+            "image_id": 7,
+            "category_id": 1,
+            "keypoints": person["keypoints"],
+            "score": 0.5,
+            "annotation_id": person["id"],
+        }
+        for person in people
+    ]
+    return (
+        write_json(coco_document, "truth.json"),
+        write_json(results, "both.json"),
+        write_json(results[:1], "one.json"),
+    )
+
+
+@pytest.mark.parametrize("engine", ["toolkit", "hotcoco", "pycocotools"])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "coco",
+            {
+                "AP": 0.861,
+                "AP50": 0.993,
+                "AP75": 0.911,
+                "APM": 0.776,
+                "APL": 0.937,
+                "AR": 0.875,
+            },
+        ),
+        (
+            "crowdpose",
+            {
+                "AP": 0.788,
+                "AP50": 0.988,
+                "AP75": 0.731,
+                "AR": 0.822,
+                "APE": 1.0,
+                "APM": 0.98,
+                "APH": 0.412,
+            },
+        ),
+    ],
+    ids=["coco", "crowdpose"],
+)
+def test_the_published_examples_give_their_published_figures(
+    shared_data: Path,
+    toolkit_cli: Callable[..., Any],
+    name: str,
+    expected: dict[str, float],
+    engine: str,
+) -> None:
+    folder = shared_data / "xtcocoapi"
+
+    result = toolkit_cli(
+        "evaluate",
+        folder / f"example_{name}_val.json",
+        folder / f"example_{name}_preds.json",
+        "--engine",
+        engine,
+        "--metrics",
+        "AP",
+        "--json",
+    )
+
+    document = json.loads(result.stdout)
+    assert document["profile"] == name
+    shown = {key: round(document["metrics"][key], 3) for key in expected}
+    assert shown == expected
+
+
+def test_the_document_has_the_promised_keys_and_hashes(
+    files: Files, toolkit_cli: Callable[..., Any]
+) -> None:
+    truth, both, _ = files
+
+    result = toolkit_cli("evaluate", truth, both, "--bootstrap", 10, "--json")
+
+    document = json.loads(result.stdout)
+    assert set(document) == KEYS
+    assert document["metrics"]["AP"] == pytest.approx(1)
+    assert document["metrics"]["APM"] is None
+    assert document["intervals"]["AP"] == pytest.approx([1, 1], abs=1e-6)
+    assert len(document["ground_truth_sha256"]) == 64
+    assert document["settings"]["matched"]["by_annotation_id"] == 2
+    assert document["settings"]["area_rule"] == "area field of the annotations"
+    assert document["settings"]["sigmas"]["nose"]["published"] is True
+    cell = document["strata"]["in_box"]["Mean"]
+    assert {"PCKh@0.5", "PCKh@0.1", "n", "interval", "median_error_heads"} <= set(cell)
+
+
+def test_the_tables_name_profile_files_and_rules(
+    files: Files, toolkit_cli: Callable[..., Any]
+) -> None:
+    truth, both, _ = files
+
+    text = toolkit_cli("evaluate", truth, both).stdout
+
+    for words in ("both.json against truth.json, profile coco", "PCKh@0.5", "out_of_box"):
+        assert words in text
+    assert "head size, instances by step" in text
+    assert "mean_rule" in text
+
+
+def test_metrics_restricts_the_work(files: Files, toolkit_cli: Callable[..., Any]) -> None:
+    truth, both, _ = files
+
+    result = toolkit_cli("evaluate", truth, both, "--metrics", "pckh", "--json")
+
+    document = json.loads(result.stdout)
+    assert set(document["metrics"]) == {"PCKh@0.5", "PCKh@0.1", "median_error_heads"}
+
+
+def test_compare_tests_the_difference(files: Files, toolkit_cli: Callable[..., Any]) -> None:
+    truth, both, one = files
+
+    result = toolkit_cli("evaluate", truth, both, "--compare", one, "--json")
+    table = toolkit_cli("evaluate", truth, both, "--compare", one, "--bootstrap", 20).stdout
+
+    test = json.loads(result.stdout)["comparison"]["metrics"]["PCKh@0.5"]
+    assert (test["a"], test["b"], test["difference"]) == (1, 0.5, 0.5)
+    assert "both.json minus one.json: paired bootstrap, 20 resamples by image" in table
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--metrics", "mAP"], "no metric 'mAP'; known: AP, PCKh, PCK, AUC, ExOKS"),
+        (["--metrics", ","], "--metrics names none"),
+        (["--bootstrap", "5", "--by", "clip"], "1 of 1 images have no 'clip'"),
+        (["--bands", "0.8", "0.2", "--profile", "crowdpose"], "expected 0 <= first <= second"),
+        (["--engine", "magic"], "'magic' is not one of"),
+        (["--profile", "mpii"], "'mpii' is not one of"),
+    ],
+)
+def test_wrong_usage_ends_with_2(
+    files: Files, toolkit_cli: Callable[..., Any], options: list[str], message: str
+) -> None:
+    truth, both, _ = files
+
+    result = toolkit_cli("evaluate", truth, both, *options)
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_lie_of_num_keypoints_is_told_and_the_stored_field_is_used(
+    files: Files,
+    coco_document: dict[str, Any],
+    write_json: Callable[..., Path],
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    coco_document["annotations"][0]["num_keypoints"] = 0
+    truth = write_json(coco_document, "lie.json")
+
+    result = toolkit_cli("evaluate", truth, files[1], "--json")
+
+    assert result.exit_code == 0
+    ignored = json.loads(result.stdout)["settings"]["ignored"]
+    assert ignored["num_keypoints_zero_but_labelled"] == 1
+
+
+def test_missing_area_says_which_profile_does_without(
+    files: Files,
+    coco_document: dict[str, Any],
+    write_json: Callable[..., Path],
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    for person in coco_document["annotations"]:
+        del person["area"]
+    truth = write_json(coco_document, "bare.json")
+
+    result = toolkit_cli("evaluate", truth, files[1], "--profile", "crowdpose", "--json")
+    document = json.loads(result.stdout)
+
+    assert document["settings"]["area_rule"] == "0.53 * bbox width * bbox height"
+    assert document["metrics"]["APE"] is None  # no crowdIndex in the file
+    refused = toolkit_cli("evaluate", truth, files[1], "--profile", "coco")
+    assert refused.exit_code == 1
+    assert "area" in refused.stderr
+
+
+def test_a_swap_of_the_two_files_is_told(files: Files, toolkit_cli: Callable[..., Any]) -> None:
+    truth, both, _ = files
+
+    result = toolkit_cli("evaluate", both, truth)
+
+    assert result.exit_code == 3
+    assert "results file" in result.stderr
