@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from toolkit.annotations import Annotations, Images
 from toolkit.formats.categories import builtin_schemas
 from toolkit.formats.fields import (
+    INT64_MIN,
     Place,
     box,
     integer,
@@ -28,12 +29,14 @@ from toolkit.formats.fields import (
     number,
     numbers,
     optional,
+    overflows,
     whole,
 )
 from toolkit.formats.rules import Findings
 from toolkit.schema import Schema
 
 CHUNK = 1024
+_NO_FLAG = INT64_MIN  # no iscrowd in the file
 _NAN_BOX = (math.nan, math.nan, math.nan, math.nan)
 _REFUSED = (msgspec.DecodeError, struct.error, TypeError, UnicodeDecodeError)
 
@@ -46,7 +49,7 @@ class _AnnotationRecord(Struct, gc=False):
     bbox: tuple[float, float, float, float] = _NAN_BOX
     head_box_xywh: tuple[float, float, float, float] = _NAN_BOX
     area: float = math.nan
-    iscrowd: int = -1
+    iscrowd: int = _NO_FLAG
     num_keypoints: int = -1
 
 
@@ -229,7 +232,7 @@ def _check_flags(schema: Schema, columns: _Columns, findings: Findings) -> None:
         )
     crowd = columns.integers[:, 3]
     for row in np.flatnonzero((crowd != 0) & (crowd != 1)).tolist():
-        missing = crowd[row] == -1
+        missing = crowd[row] == _NO_FLAG
         findings.add(
             "iscrowd-missing" if missing else "iscrowd-value",
             "'iscrowd' is missing; write 0 for one person, 1 for a crowd"
@@ -278,14 +281,14 @@ class _SlowPath:
 
 
 def _crowd(record: dict[str, object], place: Place) -> int:
-    """iscrowd; -1 is left for the check of all rows to name."""
+    """iscrowd; that it is missing is left for the check of all rows to name."""
     if "iscrowd" not in record:
-        return -1
+        return _NO_FLAG
     value = whole(record["iscrowd"])
     if value is None:
         place.add("iscrowd-value", "iscrowd", f"got {kind(record['iscrowd'])}; expected 0 or 1")
         return 0
-    return value if value != -1 else -2
+    return value
 
 
 def _keypoints(record: dict[str, object], schema: Schema, place: Place) -> list[float]:
@@ -302,6 +305,8 @@ def _keypoints(record: dict[str, object], schema: Schema, place: Place) -> list[
         )
         return unusable
     found = numbers(value)
+    if found is None and overflows(value):
+        return unusable
     if found is None:
         place.add(
             "keypoints-type",

@@ -102,6 +102,8 @@ def box(
     if field not in record:
         return missing
     found = numbers(record[field])
+    if found is None and overflows(record[field]):
+        return missing
     if found is None or len(found) != 4:
         place.add(
             rule,
@@ -125,10 +127,19 @@ def optional(
     if field not in record:
         return missing
     value = convert(record[field])
+    if value is None and overflows(record[field]):
+        return missing
     if value is None:
         place.add(rule, field, f"got {kind(record[field])}; expected {wanted}")
         return missing
     return value
+
+
+def overflows(value: object) -> bool:
+    """Whether a value is, or holds, a number like 1e999: the text's lint has told so."""
+    if isinstance(value, list):
+        return any(overflows(item) for item in value)
+    return isinstance(value, float) and math.isinf(value)
 
 
 def whole(value: object) -> int | None:

@@ -70,6 +70,8 @@ RULES = (
     Rule("results-empty", _WARNING, "The list of results is empty."),
     Rule("results-without-keypoints", _ERROR, "No result has keypoints: only boxes."),
 )
+# A wrong category explains wrong annotations, so it is told first.
+_ORDER = ("categories", "images", "annotations", "results")
 _SEVERITY = {rule.code: rule.severity for rule in RULES}
 
 
@@ -108,7 +110,7 @@ class Findings:
         )
 
     def close(self) -> list[Finding]:
-        """The findings in file order, then one for each rule that had too many."""
+        """The findings by section and record, then one for each rule that had too many."""
         rest = [
             Finding(
                 rule,
@@ -122,5 +124,6 @@ class Findings:
         return sorted(self._found, key=_file_order) + rest
 
 
-def _file_order(finding: Finding) -> tuple[str, int]:
-    return (finding.section or "", -1 if finding.index is None else finding.index)
+def _file_order(finding: Finding) -> tuple[int, int]:
+    rank = _ORDER.index(finding.section) if finding.section in _ORDER else -1
+    return (rank, -1 if finding.index is None else finding.index)

@@ -22,7 +22,14 @@ def document() -> Document:
         "info": {"note": "ours", "nested": {"deep": [1, 2.50, None, True]}},
         "images": [
             {"id": 7, "file_name": "a.jpg", "width": 100, "height": 80, "colour": "blue"},
-            {"id": 3, "width": 50, "height": 60, "file_name": "b.jpg", "clip": "c1", "frame": 4},
+            {
+                "id": 3,
+                "width": 50,
+                "height": 60,
+                "file_name": "b.jpg",
+                "clip": "c1",
+                "frame": 4,
+            },
         ],
         "annotations": [
             {

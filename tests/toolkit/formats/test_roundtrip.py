@@ -209,9 +209,7 @@ def results(draw: st.DrawFn) -> list[Document]:
 
 @MANY
 @given(found=results(), spacing=SPACING)
-def test_generated_results_survive(
-    tmp_path: Path, found: list[Document], spacing: Any
-) -> None:
+def test_generated_results_survive(tmp_path: Path, found: list[Document], spacing: Any) -> None:
     indent, separators = spacing
     path, target = tmp_path / "file.json", tmp_path / "again.json"
     path.write_text(json.dumps(found, indent=indent, separators=separators), "utf-8")

@@ -1,0 +1,208 @@
+"""`toolkit convert` says what changes and what is lost, and refuses to lose it if asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Document = dict[str, Any]
+Save = Callable[..., Path]
+
+
+@pytest.fixture
+def crowd(document: Document) -> Document:
+    """The document as CrowdPose would have it: crowdIndex, no area, a wrong skeleton."""
+    for image in document["images"]:
+        image["crowdIndex"] = 0.25
+    for person in document["annotations"]:
+        del person["area"]
+    document["categories"][0]["skeleton"] = [[16, 14], [1, 2]]
+    return document
+
+
+def load(path: Path) -> Document:
+    loaded: Document = json.loads(path.read_text("utf-8"))
+    return loaded
+
+
+def test_a_file_becomes_itself(
+    document: Document, save: Save, tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    source, target = save(document), tmp_path / "out.json"
+
+    done = toolkit_cli("convert", source, target, "--from", "coco", "--to", "coco", "--strict")
+
+    assert done.exit_code == 0
+    assert done.stdout == f"{target}: coco to coco, 2 images, 2 instances, nothing changed\n"
+    assert target.read_bytes() == source.read_bytes()
+
+
+def test_a_file_with_errors_is_copied_and_the_errors_are_counted(
+    document: Document, save: Save, tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    document["annotations"][0]["bbox"] = [1]
+    source, target = save(document), tmp_path / "out.json"
+
+    done = toolkit_cli("convert", source, target)
+
+    assert done.exit_code == 0
+    assert "file.json: 1 errors, kept; see: toolkit validate" in done.stderr
+    assert target.read_bytes() == source.read_bytes()
+
+
+def test_a_file_with_errors_becomes_nothing_else(
+    document: Document, save: Save, tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    document["annotations"][0]["bbox"] = [1]
+    target = tmp_path / "out.json"
+
+    done = toolkit_cli("convert", save(document), target, "--to", "crowdpose")
+
+    assert done.exit_code == 1
+    assert "annotations[0] id=11 field 'bbox': got 1 numbers" in done.stderr
+    assert not target.exists()
+
+
+def test_crowdpose_has_no_place_for_area(
+    document: Document, save: Save, tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    document["annotations"][0]["segmentation"] = [[1, 2, 3, 4, 5, 6]]
+    source, target = save(document), tmp_path / "out.json"
+
+    refused = toolkit_cli("convert", source, target, "--to", "crowdpose", "--strict")
+
+    assert refused.exit_code == 1
+    assert (
+        "file.json: format 'crowdpose' cannot hold all of it, and --strict was given; it "
+        "would lose 'area' of 2 records, 'segmentation' of 1 records; nothing was written"
+    ) in refused.stderr
+    assert not target.exists()
+
+    done = toolkit_cli("convert", source, target, "--to", "crowdpose", "--json")
+
+    assert done.exit_code == 0
+    report = json.loads(done.stdout)
+    assert report["lost"] == {"area": 2, "segmentation": 1}
+    assert report["changed"] == [
+        "crowdIndex is missing for 2 images and is not invented; the crowd bands APE, APM "
+        "and APH stay empty"
+    ]
+    for person in document["annotations"]:
+        person.pop("area")
+        person.pop("segmentation", None)
+    assert load(target) == document
+
+
+def test_coco_holds_all_of_crowdpose_but_wants_a_skeleton_and_an_area(
+    crowd: Document, save: Save, tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    source, target = save(crowd), tmp_path / "out.json"
+
+    done = toolkit_cli("convert", source, target, "--to", "coco", "--strict", "--json")
+
+    assert done.exit_code == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["from"], report["to"], report["lost"]) == ("crowdpose", "coco", {})
+    assert len(report["changed"]) == 2
+    crowd["categories"][0]["skeleton"] = [[1, 2]]
+    assert load(target) == crowd
+
+
+def test_ground_truth_becomes_perfect_results(
+    document: Document, save: Save, tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    source, target = save(document), tmp_path / "out.json"
+
+    assert toolkit_cli("convert", source, target, "--to", "results", "--strict").exit_code == 1
+    done = toolkit_cli("convert", source, target, "--to", "results", "--json")
+
+    lost = json.loads(done.stdout)["lost"]
+    assert (lost["images"], lost["mine"], lost["area"], lost["visibility"]) == (2, 2, 2, 2)
+    assert load(target)[1] == {
+        "image_id": 3,
+        "category_id": 1,
+        "keypoints": [0, 0, 0, 3, 4, 1, 0, 0, 0],
+        "score": 1,
+        "bbox": [1, 2, 3, 4],
+        "annotation_id": 12,
+        "keypoint_scores": [0, 1, 0],
+    }
+
+
+def test_results_become_results_and_nothing_else(
+    save: Save, tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    source = save([{"image_id": 1, "score": 0.5, "keypoints": [1, 2, 0.50], "mine": None}])
+    target = tmp_path / "out.json"
+
+    refused = toolkit_cli("convert", source, target, "--to", "coco")
+    done = toolkit_cli("convert", source, target)
+
+    assert refused.exit_code == 2
+    assert "results cannot become 'coco': they hold no images" in refused.stderr
+    assert done.exit_code == 0
+    assert target.read_bytes() == source.read_bytes()
+
+
+def test_detector_boxes_are_copied(
+    shared_data: Path, tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    source = shared_data / "mmpose" / "coco" / "test_coco_det_AP_H_56.json"
+
+    assert toolkit_cli("convert", source, tmp_path / "out.json").exit_code == 0
+    assert (tmp_path / "out.json").read_bytes() == source.read_bytes()
+
+
+def test_keypoints_go_to_another_schema_by_name(
+    shared_data: Path, tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    source = shared_data / "mmpose" / "coco" / "test_coco.json"
+    target = tmp_path / "out.json"
+
+    strict = toolkit_cli("convert", source, target, "--to-schema", "lacrosse", "--strict")
+    done = toolkit_cli("convert", source, target, "--to-schema", "lacrosse")
+
+    assert strict.exit_code == 1
+    assert "'keypoint nose' of" in strict.stderr
+    assert done.exit_code == 0
+    assert "not labelled: butt_end, stick_heel" in done.stderr
+    old, new = load(source), load(target)
+    assert new["categories"][0]["keypoints"][0] == "left_shoulder"
+    before, after = old["annotations"][0]["keypoints"], new["annotations"][0]["keypoints"]
+    assert after[:36] == before[15:51]  # the 12 body keypoints, in COCO's order
+    assert after[36:] == [0] * 6
+
+
+@pytest.mark.parametrize(
+    ("options", "exit_code", "message"),
+    [
+        (["--to", "yolo"], 2, "'yolo' is not one of"),
+        (["--schema", "nope"], 2, "no schema 'nope'"),
+        (["--schema", "coco"], 1, "category 'walker' names 3 keypoints; schema 'coco'"),
+    ],
+)
+def test_wrong_options_are_told(
+    document: Document,
+    save: Save,
+    tmp_path: Path,
+    toolkit_cli: Callable[..., Any],
+    options: list[str],
+    exit_code: int,
+    message: str,
+) -> None:
+    done = toolkit_cli("convert", save(document), tmp_path / "out.json", *options)
+
+    assert done.exit_code == exit_code
+    assert message in done.stderr
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_a_missing_source_is_told(tmp_path: Path, toolkit_cli: Callable[..., Any]) -> None:
+    done = toolkit_cli("convert", tmp_path / "no.json", tmp_path / "out.json")
+
+    assert done.exit_code == 3
+    assert "no.json: cannot read: No such file" in done.stderr
