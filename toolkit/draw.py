@@ -17,38 +17,37 @@ image point p lies at `p * scale + origin` on the canvas.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.annotations import Annotations, Predictions, Visibility
 from toolkit.geometry import expand_to_aspect, inside_box
+from toolkit.ink import (
+    DARK,
+    PREDICTED_BODY,
+    PREDICTED_STICK,
+    TRUTH_BODY,
+    TRUTH_STICK,
+    Color,
+    Floats,
+    Marker,
+    Pixels,
+    corners_of,
+    diamond,
+    hatched,
+    line,
+    mark,
+    rectangle,
+)
 
 if TYPE_CHECKING:
     from toolkit.schema import Schema
 
-Floats = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
-Color = tuple[int, int, int]
-
-TRUTH_BODY: Color = (64, 220, 110)
-TRUTH_STICK: Color = (255, 150, 30)
-PREDICTED_BODY: Color = (80, 170, 255)
-PREDICTED_STICK: Color = (245, 80, 215)
-BOX: Color = (255, 255, 255)
-OUTSIDE: Color = (255, 235, 60)
-DARK: Color = (16, 18, 24)
-MARGIN: Color = (58, 62, 72)
-HATCH: Color = (72, 77, 89)
-
 MIN_CANVAS = 720  # px on the long side; smaller images are enlarged
 MAX_MARGIN = 1.0  # of the image's own size: keypoints further out are cut off
 CROP_ASPECT, CROP_PADDING = 0.75, 1.1  # what the small models are shown
-_SHIFT = 4  # OpenCV draws at 1/16 px
-_ONE = 1 << _SHIFT
-
-Marker = Literal["disc", "ring"]
 
 
 @dataclass(frozen=True)
@@ -142,72 +141,6 @@ def instance_view(
     return np.asarray(expand_to_aspect(tight[None], aspect, 1 + 2 * margin)[0])
 
 
-def legend(schema: Schema, width: int, *, predicted: bool) -> Pixels:
-    """A strip of `width` px that says what the colours and markers mean."""
-    entries: list[tuple[str, Color, str]] = [("line", TRUTH_BODY, "body")]
-    if schema.is_extension.any():
-        entries.append(("line", TRUTH_STICK, "extension"))
-    if predicted:
-        entries.append(("line", PREDICTED_BODY, "predicted body"))
-        if schema.is_extension.any():
-            entries.append(("line", PREDICTED_STICK, "predicted extension"))
-    entries += [
-        ("disc", TRUTH_BODY, "visible"),
-        ("ring", TRUTH_BODY, "occluded"),
-        ("diamond", OUTSIDE, "outside the box"),
-        ("box", BOX, "human box"),
-        ("dash", BOX, "crop"),
-        ("hatch", HATCH, "beyond the image"),
-    ]
-    return _legend_strip(entries, width)
-
-
-def contact_sheet(tiles: list[Pixels], columns: int, gap: int = 6) -> Pixels:
-    """Tiles of one size in rows, on a dark ground."""
-    height, width = tiles[0].shape[:2]
-    rows = -(-len(tiles) // columns)
-    sheet = np.full(
-        (rows * (height + gap) + gap, columns * (width + gap) + gap, 3), DARK, np.uint8
-    )
-    for index, tile in enumerate(tiles):
-        top = gap + index // columns * (height + gap)
-        left = gap + index % columns * (width + gap)
-        sheet[top : top + height, left : left + width] = tile
-    return sheet
-
-
-def encode_jpeg(pixels: Pixels, quality: int = 90) -> bytes:
-    """The drawing as a JPEG file's bytes; the same pixels give the same bytes."""
-    return _encode(pixels, "JPEG", quality)
-
-
-def encode_png(pixels: Pixels) -> bytes:
-    """The drawing as a PNG file's bytes; the same pixels give the same bytes."""
-    return _encode(pixels, "PNG", 0)
-
-
-def fit_within(pixels: Pixels, long_side: int) -> Pixels:
-    """The drawing, made smaller where its long side is longer than that."""
-    import cv2  # lazy: opencv
-
-    factor = long_side / max(pixels.shape[:2])
-    if factor >= 1:
-        return pixels
-    size = (round(pixels.shape[1] * factor), round(pixels.shape[0] * factor))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _encode(pixels: Pixels, kind: str, quality: int) -> bytes:
-    import io
-
-    from PIL import Image  # lazy: pillow
-
-    stream = io.BytesIO()
-    options = {"quality": quality, "subsampling": 0} if kind == "JPEG" else {}
-    Image.fromarray(pixels).save(stream, kind, **options)
-    return stream.getvalue()
-
-
 def _from_truth(truth: Annotations) -> _People:
     outside = truth.labelled & ~inside_box(truth.keypoints, truth.bbox_xywh)
     has_box = _finite(truth.bbox_xywh)
@@ -264,7 +197,7 @@ def _make_canvas(
         scale = long_side / float(max(high - low))
     size = np.maximum(np.rint((high - low) * scale), 1).astype(int)
     origin = -low * scale + (scale - 1) / 2
-    ground = _hatched(int(size[0]), int(size[1]))
+    ground = hatched(int(size[0]), int(size[1]))
     return Canvas(_place(image, scale, origin, ground), scale, origin)
 
 
@@ -307,41 +240,16 @@ def _extent(width: int, height: int, groups: list[_People]) -> tuple[Floats, Flo
     return np.floor(np.maximum(low, -limit)), np.ceil(np.minimum(high, size + limit))
 
 
-def _hatched(width: int, height: int) -> Pixels:
-    """A ground that nobody takes for a picture."""
-    rows, columns = np.mgrid[0:height, 0:width]
-    stripe = (rows + columns) // 6 % 3 == 0
-    return np.where(stripe[:, :, None], HATCH, MARGIN).astype(np.uint8)
-
-
 def _draw_boxes(canvas: Canvas, bbox_xywh: Floats, *, crops: bool) -> None:
     for box in bbox_xywh[_finite(bbox_xywh)]:
         if box[2] <= 0 or box[3] <= 0:
             continue
         width = _line_width(canvas, float(np.sqrt(box[2] * box[3]))) * 0.75
-        _rectangle(canvas, box, width, dashed=False)
+        rectangle(canvas.pixels, canvas.locate(corners_of(box)), width)
         if crops:
             crop = expand_to_aspect(box[None], CROP_ASPECT, CROP_PADDING)[0]
-            _rectangle(canvas, crop, width * 0.7, dashed=True)
-
-
-def _rectangle(
-    canvas: Canvas, box: Floats, width: float, *, dashed: bool, dash_px: float = 9.0
-) -> None:
-    corners = box[:2] + np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * box[2:]
-    points = canvas.locate(corners)
-    for start, end in zip(points, np.roll(points, -1, axis=0), strict=True):
-        pieces = _dashes(start, end, dash_px + 2 * width) if dashed else [(start, end)]
-        for a, b in pieces:
-            _line(canvas.pixels, a, b, DARK, width + 1.5)
-        for a, b in pieces:
-            _line(canvas.pixels, a, b, BOX, width)
-
-
-def _dashes(start: Floats, end: Floats, length: float) -> list[tuple[Floats, Floats]]:
-    count = max(1, int(np.linalg.norm(end - start) // length)) | 1
-    stops = np.linspace(0, 1, count + 1)[:, None] * (end - start) + start
-    return [(stops[i], stops[i + 1]) for i in range(0, count, 2)]
+            corners = canvas.locate(corners_of(crop))
+            rectangle(canvas.pixels, corners, width * 0.7, dash_px=9.0)
 
 
 def _draw_person(canvas: Canvas, people: _People, row: int) -> None:
@@ -353,16 +261,16 @@ def _draw_person(canvas: Canvas, people: _People, row: int) -> None:
     for a, b in people.schema.edge_index:
         if drawable[a] and drawable[b]:
             color = people.stick if is_extension[a] or is_extension[b] else people.body
-            _line(canvas.pixels, points[a], points[b], DARK, width + 1.5)
-            _line(canvas.pixels, points[a], points[b], color, width)
+            line(canvas.pixels, points[a], points[b], DARK, width + 1.5)
+            line(canvas.pixels, points[a], points[b], color, width)
     for index in np.argsort(is_extension, kind="stable"):
         if drawable[index]:
             color = people.stick if is_extension[index] else people.body
             marker: Marker = "ring" if people.rings[row, index] else "disc"
             radius = width * (1.9 if is_extension[index] else 1.5) + 1.0
             if people.outside[row, index]:
-                _diamond(canvas.pixels, points[index], radius * 1.9 + 2, width * 0.8)
-            _mark(canvas.pixels, points[index], radius, color, marker)
+                diamond(canvas.pixels, points[index], radius * 1.9 + 2, width * 0.8)
+            mark(canvas.pixels, points[index], radius, color, marker)
 
 
 def _line_width(canvas: Canvas, person_px: float) -> float:
@@ -370,78 +278,6 @@ def _line_width(canvas: Canvas, person_px: float) -> float:
     return float(np.clip(0.012 * person_px * canvas.scale, 2.0, 7.0))
 
 
-def _line(pixels: Pixels, a: Floats, b: Floats, color: Color, width: float) -> None:
-    import cv2  # lazy: opencv
-
-    cv2.line(pixels, _fixed(a), _fixed(b), color, max(1, round(width)), cv2.LINE_AA, _SHIFT)
-
-
-def _mark(pixels: Pixels, at: Floats, radius: float, color: Color, marker: Marker) -> None:
-    import cv2  # lazy: opencv
-
-    def disc(size: float, fill: Color) -> None:
-        cv2.circle(pixels, _fixed(at), round(size * _ONE), fill, -1, cv2.LINE_AA, _SHIFT)
-
-    disc(radius + 1.2, DARK)
-    disc(radius, color)
-    if marker == "ring":
-        disc(radius * 0.55, DARK)
-
-
-def _diamond(pixels: Pixels, at: Floats, radius: float, width: float) -> None:
-    corners = at + radius * np.array([[0, -1], [1, 0], [0, 1], [-1, 0]])
-    for color, extra in ((DARK, 1.5), (OUTSIDE, 0.0)):
-        for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-            _line(pixels, a, b, color, max(1.6, width) + extra)
-
-
 def _finite(points: Floats) -> NDArray[np.bool_]:
     """Which points (or boxes) have no NaN and no infinity in their last axis."""
     return np.asarray(np.isfinite(points).all(axis=-1), dtype=bool)
-
-
-def _fixed(point: Floats) -> tuple[int, int]:
-    """OpenCV's fixed-point position, far outside points brought within its range."""
-    x, y = np.clip(np.rint(point * _ONE), -(2**26), 2**26)
-    return int(x), int(y)
-
-
-def _legend_strip(entries: list[tuple[str, Color, str]], width: int) -> Pixels:
-    """Symbols and words, wrapped into as many lines as the width asks for."""
-    from PIL import Image, ImageDraw, ImageFont  # lazy: pillow
-
-    font = ImageFont.load_default(size=13)
-    places, x, y = [], 10, 6
-    for _, _, text in entries:
-        step = 34 + int(font.getlength(text)) + 14
-        if x + step > width and x > 10:
-            x, y = 10, y + 22
-        places.append((x, y))
-        x += step
-    strip = Image.new("RGB", (width, y + 26), DARK)
-    pen = ImageDraw.Draw(strip)
-    for (left, top), (_, _, text) in zip(places, entries, strict=True):
-        pen.text((left + 32, top + 1), text, fill=(235, 238, 245), font=font)
-    pixels = np.array(strip, dtype=np.uint8)
-    for (left, top), (symbol, color, _) in zip(places, entries, strict=True):
-        _symbol(pixels, symbol, color, np.array([left + 13.0, top + 9.0]))
-    return pixels
-
-
-def _symbol(pixels: Pixels, symbol: str, color: Color, at: Floats) -> None:
-    """One legend symbol of 24 x 16 px."""
-    reach = np.array([11.0, 0.0])
-    if symbol == "line":
-        _line(pixels, at - reach, at + reach, color, 3)
-    elif symbol in ("disc", "ring"):
-        _mark(pixels, at, 5.0, color, "ring" if symbol == "ring" else "disc")
-    elif symbol == "diamond":
-        _diamond(pixels, at, 7.0, 1.5)
-    elif symbol == "hatch":
-        x, y = int(at[0]), int(at[1])
-        pixels[y - 6 : y + 7, x - 11 : x + 12] = _hatched(23, 13)
-    else:
-        corner = np.array([10.0, 6.0])
-        frame = Canvas(pixels, 1.0, np.zeros(2))
-        box = np.concatenate([at - corner, 2 * corner])
-        _rectangle(frame, box, 1.0, dashed=symbol == "dash", dash_px=4.0)

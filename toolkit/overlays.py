@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from toolkit.annotations import Annotations, Predictions
 from toolkit.dataset import Dataset
-from toolkit.draw import draw_image, encode_jpeg, fit_within, legend
+from toolkit.draw import draw_image
 from toolkit.errors import InvalidDataError
 from toolkit.files import atomic_directory
 from toolkit.geometry import inside_box, inside_image
 from toolkit.images import load_image, resolve_images
+from toolkit.ink import encode_jpeg, fit_within, legend
 
 GALLERY_SIDE = 900  # px, long side of a picture in the page
 GALLERY_LIMIT = 200  # pictures in the page; a browser chokes on thousands

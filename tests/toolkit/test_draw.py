@@ -4,17 +4,15 @@ import numpy as np
 import pytest
 
 from toolkit.annotations import Annotations, Predictions
-from toolkit.draw import (
+from toolkit.draw import Canvas, draw_image, instance_view
+from toolkit.ink import (
     OUTSIDE,
     PREDICTED_BODY,
     TRUTH_BODY,
     TRUTH_STICK,
-    Canvas,
     contact_sheet,
-    draw_image,
     encode_jpeg,
     encode_png,
-    instance_view,
     legend,
 )
 from toolkit.schema import Keypoint, Schema

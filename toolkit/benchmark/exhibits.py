@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from toolkit.annotations import Predictions
 from toolkit.benchmark.render_html import Exhibit, Gallery, Panel
 from toolkit.dataset import Dataset
-from toolkit.draw import draw_image, encode_jpeg, fit_within, instance_view, legend
+from toolkit.draw import draw_image, instance_view
 from toolkit.geometry import inside_box
 from toolkit.images import load_image, resolve_image
+from toolkit.ink import encode_jpeg, fit_within, legend
 
 PANEL_SIDE = 420  # px; drawn at twice that and averaged
 MIN_BOX = 40.0  # px; smaller people show little

@@ -36,6 +36,7 @@ from toolkit.metrics.evaluation import Cell
 from toolkit.schema import Schema
 
 PCKH = "PCKh@0.5"
+MIN_CLIPS = 10  # resampling fewer says nothing about the next clip
 Progress = Callable[[int, int], None]
 
 
@@ -74,9 +75,9 @@ class Resampling:
 
     @classmethod
     def choose(cls, truth: Dataset, resamples: int) -> Resampling:
-        """By clip where every image has one, else by image."""
-        clips = truth.images.clips
-        by: By = "clip" if clips and all(c is not None for c in clips) else "image"
+        """By clip where every image has one and there are enough of them, else by image."""
+        clips = set(truth.images.clips)
+        by: By = "clip" if None not in clips and len(clips) >= MIN_CLIPS else "image"
         return cls(resamples=resamples, by=by)
 
 

@@ -112,7 +112,7 @@ def test_rules_name_head_size_strata_clips_and_the_file(
     for wanted in (
         "0.6*head_box_diagonal 4",
         "counts as often as it is labelled",
-        "20 resamples by clip",
+        "20 resamples by image",
         str(players.sha256),
         "8 keypoints",
     ):
@@ -187,3 +187,18 @@ def test_a_gallery_shows_truth_first_and_says_where_nothing_was_predicted(
     assert first.panels[1].caption == "0.50 heads off"
     assert last.panels[1].caption == "no prediction"
     assert first.panels[0].jpeg.startswith(b"\xff\xd8")
+
+
+def test_resampling_is_by_clip_only_where_there_are_ten_of_them(players: Dataset) -> None:
+    from dataclasses import replace
+
+    from toolkit.annotations import Images
+
+    def with_clips(*clips: str | None) -> Dataset:
+        images = Images.from_ids(np.arange(len(clips)))
+        return replace(players, images=replace(images, clips=clips))
+
+    ten = [f"clip {n}" for n in range(10)]
+    assert Resampling.choose(with_clips(*ten), 5).by == "clip"
+    assert Resampling.choose(with_clips(*ten[:9]), 5).by == "image"
+    assert Resampling.choose(with_clips(*ten, None), 5).by == "image"
