@@ -140,6 +140,7 @@ def _fail(text: Text, error: msgspec.DecodeError) -> NoReturn:
         )
     if reason == "trailing characters":
         reason = "characters after the end of the document"
+        offset -= 1  # msgspec counts the character it has read
     text.fail_at(offset, f"not JSON: {reason}")
 
 
