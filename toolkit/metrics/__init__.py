@@ -6,7 +6,7 @@ two sets of predictions on the same resamples.
 
 Adding a metric by keypoint: write a function that gives (N, K) values (NaN where a keypoint
 does not count) in a file of its own, name it in `scoring.FAMILIES`, add its values in
-`scoring._values`, its rule in `evaluate._settings`, and a hand-computed test.
+`scoring._values`, its rule in `rules.settings_of`, and a hand-computed test.
 """
 
 from __future__ import annotations

@@ -21,14 +21,13 @@ from toolkit.errors import UsageError
 from toolkit.metrics.bootstrap import LEVEL, By, interval
 from toolkit.metrics.evaluate import (
     ap_values,
-    cell_metrics,
     known,
     resampled_values,
     sorted_weights,
 )
 from toolkit.metrics.evaluation import Interval, plain
 from toolkit.metrics.profiles import CROWD_BANDS, default_profile
-from toolkit.metrics.scoring import Options, check_sides, overall_cell, score
+from toolkit.metrics.scoring import Options, cell_metrics, check_sides, overall_cell, score
 
 Floats = NDArray[np.float64]
 

@@ -352,3 +352,13 @@ def _all_cells(
 def overall_cell(metric: str) -> tuple[str, str, str]:
     """The cell that a metric's overall value stands in."""
     return (ALL, INSTANCE if metric == "ExOKS" else MEAN, metric)
+
+
+def cell_metrics(scored: Scored) -> list[str]:
+    """Metrics that cells were made for, in order."""
+    return list(dict.fromkeys(metric for _, _, metric in scored.cells.keys))
+
+
+def has_pckh(scored: Scored) -> bool:
+    """Whether PCKh was measured."""
+    return "PCKh@0.5" in cell_metrics(scored)

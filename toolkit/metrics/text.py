@@ -25,6 +25,7 @@ def evaluation_tables(result: Evaluation, truth: str, predictions: str) -> list[
     ]
     cells = {name: groups for name, groups in result.strata.items() if _has_pckh(groups)}
     if cells:
+        parts.extend(_headline(cells))
         parts.append(_strata_table(cells))
         parts.append(_keypoint_table(result.per_keypoint))
     parts.append(_rules(result.settings))
@@ -42,9 +43,12 @@ def comparison_tables(comparison: Comparison, a: str, b: str) -> list[Table | st
     for name, test in comparison.metrics.items():
         _add_test(table, name, test)
     for stratum in ("in_box", "out_of_box", "out_of_image"):
+        shown: set[PairedTest] = set()
         for group, tests in comparison.strata.get(stratum, {}).items():
-            if "PCKh@0.5" in tests and tests["PCKh@0.5"].difference is not None:
-                _add_test(table, f"PCKh@0.5 {stratum} {group}", tests["PCKh@0.5"])
+            found = tests.get("PCKh@0.5")
+            if found is not None and found.difference is not None and found not in shown:
+                _add_test(table, f"PCKh@0.5 {stratum} {group}", found)
+                shown.add(found)
     return [table]
 
 
@@ -67,6 +71,19 @@ def interval_text(pair: Interval | None) -> str:
 
 def _has_pckh(groups: Mapping[str, Cell]) -> bool:
     return any("PCKh@0.5" in cell.values for cell in groups.values())
+
+
+def _headline(strata: Mapping[str, Mapping[str, Cell]]) -> list[str]:
+    """The number that matters for extension keypoints, where there are any."""
+    cell = strata["out_of_box"]["extension"]
+    if not cell.n:
+        return []
+    pair = _escape(interval_text(cell.intervals.get("PCKh@0.5")))
+    return [
+        f"[bold]Headline[/bold]: extension keypoints outside the box: PCKh@0.5 "
+        f"[bold]{per_cent(cell.values['PCKh@0.5'])}[/bold] {pair}, median error "
+        f"[bold]{heads(cell.median_error_heads)}[/bold] head sizes, n = {cell.n:,}"
+    ]
 
 
 def _metrics_table(result: Evaluation) -> Table:

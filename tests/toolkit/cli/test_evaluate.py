@@ -134,6 +134,29 @@ def test_the_tables_name_profile_files_and_rules(
     assert "mean_rule" in text
 
 
+def test_the_headline_is_the_extension_outside_the_box(
+    root: Path, write_json: Callable[..., Path], toolkit_cli: Callable[..., Any]
+) -> None:
+    truth = root / "datasets" / "hockey" / "sample" / "annotations.json"
+    people = json.loads(truth.read_text())["annotations"]
+    results = [
+        {
+            "image_id": person["image_id"],
+            "category_id": person["category_id"],
+            "keypoints": person["keypoints"],
+            "score": 0.5,
+            "annotation_id": person["id"],
+        }
+        for person in people
+    ]
+    predictions = write_json(results, "exact.json")
+
+    text = toolkit_cli("evaluate", truth, predictions, "--metrics", "PCKh").stdout
+
+    assert "profile extension" in text
+    assert "extension keypoints outside the box: PCKh@0.5 100.00" in text
+
+
 def test_metrics_restricts_the_work(files: Files, toolkit_cli: Callable[..., Any]) -> None:
     truth, both, _ = files
 

@@ -1,0 +1,196 @@
+"""The rules that made a result, what was ignored and why, and what a reader should know."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from toolkit.annotations import Predictions
+from toolkit.dataset import Dataset
+from toolkit.metrics import auc, ex_oks, pairing, pck
+from toolkit.metrics.ap import MAX_DETECTIONS, OKS_THRESHOLDS
+from toolkit.metrics.bootstrap import LEVEL
+from toolkit.metrics.head_size import torso_ratio
+from toolkit.metrics.profiles import ignored, scored_detections
+from toolkit.metrics.scoring import Options, Scored, has_pckh, rows_of_ids
+from toolkit.metrics.strata import MEAN_RULE
+
+
+def settings_of(
+    truth: Dataset,
+    predictions: Predictions,
+    options: Options,
+    scored: Scored,
+    engine: str,
+    bootstrap: int,
+    by: str,
+    seed: int,
+) -> dict[str, Any]:
+    """Every rule of one evaluation, as a JSON document."""
+    schema, people = truth.schema, truth.annotations
+    settings: dict[str, Any] = {
+        "schema": schema.name,
+        "metrics": [m for m in ("AP", "PCKh", "PCK", "AUC", "ExOKS") if m in options.families],
+        "skipped": dict(scored.skipped),
+        "instances": len(people),
+        "images": len(truth.images),
+        "predictions": len(predictions),
+        "ignored": _ignored_counts(truth, predictions, options),
+    }
+    if scored.area_rule is not None:
+        settings["area_rule"] = scored.area_rule
+        settings["sigmas"] = {
+            k.name: {
+                "sigma": k.sigma,
+                "source": k.sigma_source,
+                "published": k.sigma_published,
+            }
+            for k in schema.keypoints
+        }
+    if scored.ap is not None:
+        settings |= {
+            "engine": engine,
+            "oks_thresholds": OKS_THRESHOLDS.tolist(),
+            "recall_points": 101,
+            "max_detections": MAX_DETECTIONS,
+            "detection_area_rule": scored.detection_area_rule,
+            "area_ranges": dict(
+                zip(
+                    options.profile.by_area, map(list, options.profile.area_ranges), strict=True
+                )
+            ),
+            "ignore_rule": "num_keypoints == 0 as stored in the file, or iscrowd",
+        }
+    if scored.bands is not None:
+        settings["bands"] = {
+            "limits": list(options.bands),
+            "rule": "easy: crowdIndex < first; medium: < second; hard: the rest",
+            "images": (
+                None
+                if scored.bands.masks is None
+                else {name: int(mask.sum()) for name, mask in scored.bands.masks.items()}
+            ),
+            "images_without_crowd_index": list(scored.bands.bad_ids),
+        }
+    if scored.errors is not None and scored.pairing is not None:
+        settings |= {
+            "matching": pairing.RULE,
+            "matched": {
+                "by_annotation_id": scored.pairing.by_id,
+                "by_box_iou": scored.pairing.by_iou,
+                "unmatched_instances": int((scored.pairing.prediction < 0).sum()),
+                "unknown_annotation_ids": scored.pairing.unknown_ids,
+            },
+            "head_size": {
+                "rule": list(scored.errors.head.keys),
+                "used": scored.errors.head.counts(),
+                "torso_ratio": torso_ratio(truth.annotations),
+            },
+            "unmatched_rule": "an instance without a prediction counts as wrong everywhere, "
+            "and as infinitely far in medians (null in JSON)",
+            "mean_rule": MEAN_RULE,
+            "strata_rule": "by the ground truth's bbox, edges inside; out_of_box includes "
+            "out_of_image (0 <= px < width is inside)",
+            "pck_norm": pck.NORM,
+            "auc_rule": auc.RULE,
+            "ex_oks": {
+                "variant": options.ex_oks_variant,
+                "window": f"bbox grown to {ex_oks.ASPECT:g}, then x {ex_oks.PADDING:g}",
+                "confidence": ex_oks.CONFIDENCE,
+                "rule": "metrics: mean over instances; strata and keypoints: mean of terms",
+            },
+        }
+    if bootstrap:
+        settings["bootstrap"] = {
+            "resamples": bootstrap,
+            "by": by,
+            "seed": seed,
+            "level": LEVEL,
+            "interval": "percentile",
+        }
+    return settings
+
+
+def _ignored_counts(
+    truth: Dataset, predictions: Predictions, options: Options
+) -> dict[str, int]:
+    people = truth.annotations
+    silent = ignored(people) & ~people.is_crowd
+    counts = {
+        "crowd": int(people.is_crowd.sum()),
+        "num_keypoints_zero": int(silent.sum()),
+        "num_keypoints_zero_but_labelled": int((silent & people.labelled.any(axis=1)).sum()),
+        "detections_beyond_max": _beyond_max(truth, predictions, options),
+    }
+    if options.profile.crowd:
+        unscored = ~scored_detections(options.profile, predictions)
+        counts["detections_with_all_keypoint_scores_zero"] = int(unscored.sum())
+    return counts
+
+
+def _beyond_max(truth: Dataset, predictions: Predictions, options: Options) -> int:
+    rows = scored_detections(options.profile, predictions)
+    beyond = 0
+    for category in np.unique(predictions.category_id):
+        of_category = rows & (predictions.category_id == category)
+        image = rows_of_ids(np.sort(truth.images.ids), predictions.image_id[of_category])
+        beyond += int(np.maximum(np.bincount(image) - MAX_DETECTIONS, 0).sum())
+    return beyond
+
+
+def notes_of(
+    truth: Dataset,
+    predictions: Predictions,
+    options: Options,
+    scored: Scored,
+    counts: Mapping[str, int],
+) -> tuple[str, ...]:
+    """What a reader should see beside the numbers."""
+    notes = []
+    if not len(predictions):
+        notes.append("there are no predictions: every score is 0")
+    if scored.ap is not None and counts["detections_beyond_max"]:
+        notes.append(
+            f"{counts['detections_beyond_max']} detections beyond the best {MAX_DETECTIONS} of "
+            "their image were left out of AP, as COCO does"
+        )
+    if scored.bands is not None and scored.bands.bad_ids:
+        bad = scored.bands.bad_ids
+        shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
+        notes.append(
+            f"crowdIndex is missing, negative or NaN in {len(bad)} images ({shown}): "
+            "APE, APM and APH are null"
+        )
+    if scored.ap is not None:
+        guessed = [k.name for k in truth.schema.keypoints if not k.sigma_published]
+        if guessed:
+            notes.append(
+                f"OKS uses unpublished default sigmas for {', '.join(guessed)}: this AP is "
+                "comparable only within this schema"
+            )
+    for name, reason in scored.skipped.items():
+        notes.append(f"{name} was left out: {reason}")
+    if scored.errors is not None and has_pckh(scored):
+        none = scored.errors.head.counts()["none"]
+        if none:
+            notes.append(f"{none} instances have no head size and are left out of PCKh")
+    return tuple(notes)
+
+
+def versions_of(engine: str) -> dict[str, str]:
+    """Versions of the programs that computed it."""
+    from toolkit import __version__
+
+    versions = {
+        "toolkit": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+    if engine != "toolkit":
+        from importlib.metadata import version
+
+        versions[engine] = version(engine)
+    return versions
