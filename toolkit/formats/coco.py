@@ -21,7 +21,7 @@ from toolkit.formats.coco_write import CocoSource, write_coco
 from toolkit.formats.decode import decode_annotations, decode_images
 from toolkit.formats.document import Document
 from toolkit.formats.lint import lint_record, lint_section
-from toolkit.formats.parse import Parsed, Section, parse, section_around, section_of
+from toolkit.formats.parse import TOO_DEEP, Parsed, Section, parse, section_around, section_of
 from toolkit.formats.rules import Findings
 from toolkit.formats.text import BOM, Text, load_text
 from toolkit.report import Finding
@@ -55,7 +55,10 @@ def scan_coco(path: Path, schema: Schema | None = None) -> Scan:
                 f"the document is a list of {len(parsed.items)} entries; expected an "
                 "object with images, annotations and categories; is this a results file?"
             )
-        return _scan(text, parsed, schema)
+        try:
+            return _scan(text, parsed, schema)
+        except RecursionError:
+            text.fail(TOO_DEEP)
 
 
 def _scan(text: Text, parsed: Parsed, schema: Schema | None) -> Scan:

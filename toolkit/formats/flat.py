@@ -8,6 +8,8 @@ that this guess was wrong, and the document must be parsed in full.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,23 @@ from toolkit.formats.parse import Section
 
 _STRETCH = 1 << 18
 _SPACES = b" \t\r\n"
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The records of a section as bytes, cut when a range of them is asked for."""
+
+    data: bytes
+    section: Section
+
+    def __len__(self) -> int:
+        """Number of records."""
+        return len(self.section)
+
+    def __getitem__(self, rows: slice) -> list[bytes]:
+        """The records of a range."""
+        starts, ends = self.section.starts[rows].tolist(), self.section.ends[rows].tolist()
+        return [self.data[begin:end] for begin, end in zip(starts, ends, strict=True)]
 
 
 def flat_section(data: bytes) -> Section | None:

@@ -27,6 +27,7 @@ class _Usual(Struct):
 _USUAL = msgspec.json.Decoder(_Usual)
 _TOP = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
+TOO_DEEP = "nested too deeply; an annotation file needs about 6 levels"
 _BYTE = re.compile(r" \(byte (\d+)\)$")
 _SEPARATORS = np.frombuffer(b", \t\r\n", dtype=np.uint8)
 _SPACE = re.compile(rb"[ \t\r\n]*")
@@ -92,7 +93,7 @@ def parse(text: Text) -> Parsed:
     try:
         return _parse(data)
     except RecursionError:
-        text.fail("nested too deeply; an annotation file needs about 6 levels")
+        text.fail(TOO_DEEP)
     except msgspec.DecodeError as error:
         patched = _without_surrogates(data)
         if patched is not data:

@@ -39,9 +39,9 @@ from toolkit.formats.fields import (
     numbers,
     overflows,
 )
-from toolkit.formats.flat import count, flat_section
+from toolkit.formats.flat import Pieces, count, flat_section
 from toolkit.formats.lint import lint_section
-from toolkit.formats.parse import Section, parse, results_section
+from toolkit.formats.parse import TOO_DEEP, Section, parse, results_section
 from toolkit.formats.results_write import ResultsSource, results_edit
 from toolkit.formats.rules import Findings
 from toolkit.formats.text import BOM, Text, load_text
@@ -100,12 +100,19 @@ def scan_predictions(
         else:
             reader, section = _read_parsed(text, known, findings, boxes=boxes)
         if not reader.accounts_for(text.data):
-            lint_section(text.data, section, findings)
+            _lint(text, section, findings)
     found = reader.predictions(text)
     document = Document(text.prefix, text.data, {"results": section})
     records = reader.records[: reader.count]
     source = ResultsSource(document, found, records)
     return replace(found, source=source), findings.close()
+
+
+def _lint(text: Text, section: Section, findings: Findings) -> None:
+    try:
+        lint_section(text.data, section, findings)
+    except RecursionError:
+        text.fail(TOO_DEEP)
 
 
 def _read_flat(text: Text, schema: Schema) -> tuple[_Reader, Section] | None:
@@ -115,9 +122,7 @@ def _read_flat(text: Text, schema: Schema) -> tuple[_Reader, Section] | None:
         return None
     findings = Findings()
     reader = _Reader(len(section), schema, findings)
-    view = memoryview(text.data)
-    bounds = zip(section.starts.tolist(), section.ends.tolist(), strict=True)
-    reader.read([view[begin:end] for begin, end in bounds], boxes=False)
+    reader.read(Pieces(text.data, section), boxes=False)
     return None if reader.repaired or findings.close() else (reader, section)
 
 
@@ -229,7 +234,7 @@ class _Reader:
         self.sigma: NDArray[np.float64] | None = None
         self.records = np.empty(capacity, np.int64)
 
-    def read(self, raws: Sequence[Raw | memoryview], *, boxes: bool) -> None:
+    def read(self, raws: Sequence[Raw] | Pieces, *, boxes: bool) -> None:
         """Decode all records."""
         for begin in range(0, len(raws), CHUNK):
             self._read_chunk(raws, begin)
@@ -278,7 +283,7 @@ class _Reader:
         letters = sum(name.count("e") * count for name, count in fields.items())
         return b"E" not in data and count(data, b":e") == [sum(fields.values()), letters]
 
-    def _read_chunk(self, raws: Sequence[Raw | memoryview], begin: int) -> None:
+    def _read_chunk(self, raws: Sequence[Raw] | Pieces, begin: int) -> None:
         pack, buffer, size = self._packer.pack_into, self._buffer, self._packer.size
         records: list[int] = []
         extras: list[tuple[int, _ResultRecord]] = []
@@ -354,7 +359,7 @@ class _Reader:
             field=field,
         )
 
-    def _slow(self, raw: Raw | memoryview, index: int) -> _ResultRecord | None:
+    def _slow(self, raw: Raw | bytes, index: int) -> _ResultRecord | None:
         """What can be used of a record that does not decode, with findings."""
         place = Place(self.findings, "results", index, None)
         record = load_record(bytes(raw), place)

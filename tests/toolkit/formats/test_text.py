@@ -89,3 +89,22 @@ def test_a_folder_and_a_missing_file_are_told(tmp_path: Path) -> None:
         scan(tmp_path)
     with pytest.raises(ReadError, match=r"none\.json: cannot read: No such file"):
         scan(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("depth", [10, 400, 600, 700, 800, 900, 940, 1000, 200_000])
+def test_nesting_is_read_or_refused_but_never_crashes(
+    document: dict[str, Any], save: Save, depth: int
+) -> None:
+    deep = "[" * depth + "]" * depth
+    for section in ("info", "annotations"):
+        records = {"info": document["info"], "annotations": document["annotations"][0]}
+        records[section] = records[section] | {"x": 987654, "y": {"id": "\\u0000"}}
+        whole = document | {"info": records["info"], "annotations": [records["annotations"]]}
+        path = save(json.dumps(whole).replace("987654", deep))
+        if depth == 10:
+            assert scan(path).findings == []
+            continue
+        try:
+            assert scan(path).findings == []
+        except ReadError as error:
+            assert "nested too deeply" in str(error)  # noqa: PT017 - either end is right
