@@ -163,8 +163,8 @@ class Table:
     def marks(self, column: Column) -> dict[str, int]:
         """Best (1) and second (2) by label; values that print alike share a mark.
 
-        Oracles, improvement rows and published rows never get one, and a single
-        competitor is not called best.
+        Oracles, improvement rows and published rows never get one; nobody is called best
+        where there is one competitor, or where all print alike.
         """
         if column.better is None:
             return {}
@@ -173,7 +173,7 @@ class Table:
             for row in self.measured
             if row.ranked and _is_number(row.values.get(column.key))
         }
-        if len(shown) < 2:
+        if len(shown) < 2 or len(set(shown.values())) < 2:
             return {}
         order = sorted(set(shown.values()), reverse=column.better == "high")
         place = {value: rank for rank, value in enumerate(order[:2], start=1)}

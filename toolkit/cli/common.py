@@ -78,7 +78,14 @@ def console(*, stderr: bool = False) -> Console:
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error; call the function it gives with (done, total)."""
+    """A progress bar on standard error; call the function it gives with (done, total).
+
+    Where standard error is no terminal, a log gets one line in place of a bar.
+    """
+    if not sys.stderr.isatty():
+        notice(f"{label} ...")
+        yield lambda done, total: None
+        return
     from rich.progress import (  # lazy: rich costs 0.1 s
         BarColumn,
         MofNCompleteColumn,

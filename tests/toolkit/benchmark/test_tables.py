@@ -54,6 +54,7 @@ def test_oracles_published_rows_and_empty_cells_are_never_ranked() -> None:
 
 def test_a_lone_competitor_is_not_called_best() -> None:
     assert make_table(Row("a", {"AP": 0.2})).marks(AP) == {}
+    assert make_table(Row("a", {"AP": 0.0}), Row("b", {"AP": 0.0})).marks(AP) == {}
 
 
 @pytest.mark.parametrize(
