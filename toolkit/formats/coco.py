@@ -18,7 +18,8 @@ from toolkit.dataset import Dataset
 from toolkit.formats.base import Format, Scan, collector_off
 from toolkit.formats.categories import choose_schema, decode_categories
 from toolkit.formats.coco_write import CocoSource, write_coco
-from toolkit.formats.decode import decode_annotations, decode_images
+from toolkit.formats.decode import decode_annotations
+from toolkit.formats.decode_images import decode_images
 from toolkit.formats.document import Document
 from toolkit.formats.lint import lint_record, lint_section
 from toolkit.formats.parse import TOO_DEEP, Parsed, Section, parse, section_around, section_of

@@ -1,4 +1,4 @@
-"""Annotation and image records into columns, a few thousand at a time.
+"""Annotation records into columns, a thousand at a time.
 
 Each record is decoded by type with msgspec and packed at once into a small row buffer;
 full buffers are copied into preallocated arrays. No object survives its record.
@@ -16,7 +16,7 @@ import numpy as np
 from msgspec import Raw, Struct
 from numpy.typing import NDArray
 
-from toolkit.annotations import Annotations, Images
+from toolkit.annotations import Annotations
 from toolkit.formats.categories import builtin_schemas
 from toolkit.formats.fields import (
     INT64_MIN,
@@ -38,7 +38,7 @@ from toolkit.schema import Schema
 CHUNK = 1024
 _NO_FLAG = INT64_MIN  # no iscrowd in the file
 _NAN_BOX = (math.nan, math.nan, math.nan, math.nan)
-_REFUSED = (msgspec.DecodeError, struct.error, TypeError, UnicodeDecodeError)
+REFUSED = (msgspec.DecodeError, struct.error, TypeError, UnicodeDecodeError)
 
 
 class _AnnotationRecord(Struct, gc=False):
@@ -51,16 +51,6 @@ class _AnnotationRecord(Struct, gc=False):
     area: float = math.nan
     iscrowd: int = _NO_FLAG
     num_keypoints: int = -1
-
-
-class _ImageRecord(Struct, gc=False):
-    id: int
-    file_name: str
-    width: int
-    height: int
-    clip: str | int | None = None
-    frame: int = -1
-    crowdIndex: float = math.nan  # noqa: N815 - CrowdPose's own spelling
 
 
 @dataclass(frozen=True)
@@ -83,7 +73,6 @@ class Rows:
 
 _INTEGERS = ("id", "image_id", "category_id", "iscrowd", "num_keypoints")
 _DECODE_ANNOTATION = msgspec.json.Decoder(_AnnotationRecord).decode
-_DECODE_IMAGE = msgspec.json.Decoder(_ImageRecord).decode
 
 
 def decode_annotations(
@@ -134,7 +123,7 @@ def _pack_chunk(
             pack(buffer, offset, r.id, r.image_id, r.category_id, r.iscrowd,
                  r.num_keypoints, r.area, *r.bbox, *r.head_box_xywh, *r.keypoints)
             # fmt: on
-        except _REFUSED:
+        except REFUSED:
             values = slow.values(raw, index)
             if values is None:
                 skipped += slow.was_other
@@ -334,83 +323,3 @@ def wrong_length(length: int, schema: Schema) -> str:
         if known.name != schema.name and 3 * known.num_keypoints == length
     ]
     return message + (f" ({length} fits {' and '.join(fitting)})" if fitting else "")
-
-
-def decode_images(raws: list[Raw], findings: Findings) -> tuple[Images, NDArray[np.int64]]:
-    """Decode image records into columns.
-
-    Returns:
-        The images, and the index of each image's record in the file's list.
-    """
-    decode = _DECODE_IMAGE
-    integers = np.empty((len(raws), 4), np.int64)
-    crowd_index = np.empty(len(raws))
-    records = np.empty(len(raws), np.int64)
-    names: list[str] = []
-    clips: list[str | None] = []
-    row = 0
-    for index, raw in enumerate(raws):
-        try:
-            image = decode(raw)
-            integers[row] = (image.id, image.width, image.height, image.frame)
-        except (*_REFUSED, OverflowError):
-            repaired = _slow_image(raw, index, findings)
-            if repaired is None:
-                continue
-            image = repaired
-            integers[row] = (image.id, image.width, image.height, image.frame)
-        crowd_index[row] = image.crowdIndex
-        names.append(image.file_name)
-        clips.append(None if image.clip is None else str(image.clip))
-        records[row] = index
-        row += 1
-    columns = np.ascontiguousarray(integers[:row].T)
-    images = Images(
-        ids=columns[0],
-        file_names=tuple(names),
-        size_wh=np.ascontiguousarray(columns[1:3].T),
-        clips=tuple(clips),
-        frames=columns[3],
-        crowd_index=crowd_index[:row],
-    )
-    return images, records[:row]
-
-
-def _slow_image(raw: Raw, index: int, findings: Findings) -> _ImageRecord | None:
-    place = Place(findings, "images", index, None)
-    record = load_record(bytes(raw), place)
-    if record is None:
-        return None
-    place = Place(findings, "images", index, record.get("id"))
-    name = record.get("file_name")
-    if not isinstance(name, str):
-        got = f"got {kind(name)}" if "file_name" in record else "it is missing"
-        place.add("file-name-missing", "file_name", f"{got}; expected a file name")
-        name = ""
-    clip = record.get("clip")
-    if clip is not None and (isinstance(clip, bool) or not isinstance(clip, str | int)):
-        place.add("image-field-type", "clip", f"got {kind(clip)}; expected a string")
-        clip = None
-    rule = "image-field-type"
-    return _ImageRecord(
-        id=integer(record, "id", place),
-        file_name=name,
-        width=_size(record, "width", place),
-        height=_size(record, "height", place),
-        clip=clip if isinstance(clip, str | int) else None,
-        frame=int(optional(record, "frame", place, rule, -1, whole, "an integer")),
-        crowdIndex=optional(
-            record, "crowdIndex", place, rule, math.nan, number, "a finite number"
-        ),
-    )
-
-
-def _size(record: dict[str, object], field: str, place: Place) -> int:
-    """Width or height in px; a whole float (640.0) is taken as it is meant."""
-    value = record.get(field)
-    found = number(value)
-    if found is None or found != int(found) or abs(found) > 2**53:
-        got = f"got {kind(value)}" if field in record else "it is missing"
-        place.add("image-size-type", field, f"{got}; expected an integer number of px")
-        return 0
-    return int(found)
