@@ -26,7 +26,7 @@ from toolkit.schema import HeadSizeStep, Keypoint, Schema
 
 FORMAT = 1
 _PICKLE_SUFFIXES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
-_PICKLE_START = re.compile(rb"\APK\x03\x04|\A\x80[\x01-\x06]|\A\(*c[\w.]+\n|\A\([ldt]p?\d*\n")
+_PICKLE = re.compile(rb"\APK\x03\x04|\A\x80[\x01-\x06]|\A\(*c[\w.]+\n|\A\([ldt]p?\d*\n")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -37,11 +37,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ReadError: It cannot be read, or its header lies.
     """
     try:
+        size = path.stat().st_size
         with path.open("rb") as stream:
             start = stream.read(64)
     except OSError as error:
         raise ReadError(f"{path}: cannot read the checkpoint: {error.strerror}") from error
-    if _PICKLE_START.match(start) or (path.suffix in _PICKLE_SUFFIXES and start[8:9] != b"{"):
+    # A safetensors file begins with its header's length, then that header, a JSON object.
+    header = int.from_bytes(start[:8], "little")
+    is_safetensors = start[8:9] == b"{" and header + 8 <= size
+    if not is_safetensors and (_PICKLE.match(start) or path.suffix in _PICKLE_SUFFIXES):
         raise UnsafeInputError(
             f"{path}: refused: not safetensors but a pickle or torch archive, which can run "
             "code when it is opened; save the weights as safetensors"

@@ -218,6 +218,7 @@ class VoteHead(nn.Module):
         width, height = crop_wh
         spot_hw = (height // SPOT_STRIDE, width // SPOT_STRIDE)
         self.register_buffer("spot_centers", cell_centers(spot_hw, crop_wh), persistent=False)
+        self.window = 2.5 * SPOT_STRIDE / height  # two cells on each side
         self.spot = nn.Conv2d(dim, keypoints, 1)
         self.trail = nn.Linear(dim, keypoints)
         self.propose = nn.Linear(dim, 2 * keypoints)
@@ -243,7 +244,7 @@ class VoteHead(nn.Module):
         # RLE would pull on them with 1 / sigma, and drown it.
         looked = spot_map.detach() if self.guided else spot_map
         walked = trail_logits.detach() if self.guided else trail_logits
-        sharp = (SHARPEN * looked.flatten(2)).softmax(dim=2)  # picks one mode
+        sharp = self._peak(looked.flatten(2))  # (B, K, S)
         spot = sharp @ self.spot_centers  # (B, K, 2)
         offsets = self.propose(cells).float().reshape(batch, places, -1, 2)
         proposals = centers + offsets.transpose(1, 2)  # (B, K, P, 2)
@@ -257,6 +258,12 @@ class VoteHead(nn.Module):
         mu = torch.where(gate[..., None] > 0, beyond, spot)
         votes = Votes(spot_logits, spot, trail_logits, proposals, beyond, gate)
         return Coarse(mu, _positive(self.scale(evidence)), votes, evidence)
+
+    def _peak(self, logits: Tensor) -> Tensor:
+        """Weights of the cells round each maximum: of several modes it takes one."""
+        best = self.spot_centers[logits.argmax(dim=2)]  # (B, K, 2)
+        gap = (self.spot_centers - best[:, :, None]).abs().amax(dim=3)  # (B, K, S)
+        return (SHARPEN * logits).masked_fill(gap > self.window, -torch.inf).softmax(dim=2)
 
 
 class PooledHead(nn.Module):

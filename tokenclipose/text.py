@@ -15,10 +15,13 @@ checkpoint holds the embeddings, so prediction needs no text encoder.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+import socket
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlparse
 
 import numpy as np
 import torch
@@ -124,7 +127,8 @@ class OpenCLIP:
         if local.is_file() and local.suffix != ".safetensors":
             raise UsageError(f"{weights}: weights must be a safetensors file")
         try:
-            model = open_clip.create_model(architecture, pretrained=weights)
+            with contextlib.nullcontext() if local.is_file() else _hub_or_cache():
+                model = open_clip.create_model(architecture, pretrained=weights)
         except (OSError, RuntimeError, ValueError) as error:
             raise ServiceError(
                 f"text encoder 'openclip:{architecture}/{weights}' could not be fetched from "
@@ -205,6 +209,23 @@ class MiniLM:
         weight = self.weights[f"{name}.LayerNorm.weight"]
         bias = self.weights[f"{name}.LayerNorm.bias"]
         return functional.layer_norm(x, weight.shape, weight, bias, self.EPS)
+
+
+@contextlib.contextmanager
+def _hub_or_cache() -> Iterator[None]:
+    """Look in the local cache only where the hub cannot be reached: no retries, no wait."""
+    from huggingface_hub import constants  # lazy: with open_clip
+
+    host = urlparse(constants.ENDPOINT).hostname or ""
+    before = constants.HF_HUB_OFFLINE
+    try:
+        socket.create_connection((host, 443), timeout=3).close()
+    except OSError:
+        constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def _missing(package: str, kind: str) -> MissingExtraError:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
+
 from baselines.checkpoints import (
     load_weights,
     read_facts,
@@ -17,8 +19,6 @@ from baselines.checkpoints import (
     schema_from_facts,
     schema_to_facts,
 )
-from torch import nn
-
 from toolkit.errors import ReadError, UnsafeInputError
 from toolkit.schema import Keypoint, Schema
 
@@ -108,20 +108,24 @@ def test_a_wrong_shape_is_refused_with_the_tensors_name(checkpoint: Path) -> Non
 def test_missing_and_unknown_tensors_are_named(checkpoint: Path) -> None:
     tensors = read_tensors(checkpoint)
     tensors["extra"] = tensors.pop("0.bias")
-    with pytest.raises(ReadError, match=r"lacks tensor '0.bias' and has unknown tensor 'extra'"):
+    with pytest.raises(
+        ReadError, match=r"lacks tensor '0.bias' and has unknown tensor 'extra'"
+    ):
         load_weights(checkpoint, network(), tensors)
 
 
 def test_values_that_are_not_finite_are_refused(checkpoint: Path) -> None:
     tensors = read_tensors(checkpoint)
     tensors["0.bias"][0] = torch.inf
-    with pytest.raises(ReadError, match="tensor '0.bias' holds values that are not finite"):
+    with pytest.raises(ReadError, match=r"tensor '0.bias' holds values that are not finite"):
         load_weights(checkpoint, network(), tensors)
 
 
 def test_a_checkpoint_without_its_facts_is_refused(checkpoint: Path) -> None:
     checkpoint.with_suffix(".json").unlink()
-    with pytest.raises(ReadError, match="the facts 'net.json' beside the checkpoint are missing"):
+    with pytest.raises(
+        ReadError, match=r"the facts 'net.json' beside the checkpoint are missing"
+    ):
         read_facts(checkpoint)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from baselines.codecs import (
     cell_centers,
     decode_coordinates,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from baselines import crops as crops_module
 from baselines.config import TrainConfig
 from baselines.crops import augmented_batch, crop_boxes, cut_crops, load_training_crops
-
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError
 from toolkit.geometry import inside_box

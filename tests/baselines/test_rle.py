@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+
 from baselines.rle import RealNVP, RLELoss
 
 LABELLED = torch.tensor([[True, False]])

@@ -1,0 +1,198 @@
+"""`toolkit train` and `toolkit predict`, from files to files."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from toolkit import write
+from toolkit.dataset import Dataset
+
+RECIPE = """
+family = "{family}"
+input_wh = [64, 64]
+images_seen = 16
+batch_size = 4
+validate_every = 8
+dim = 16
+layers = 1
+heads = 2
+guide_weight = 1.0
+error_weight = 1.0
+"""
+
+
+@pytest.fixture
+def files(people: tuple[Dataset, Path], tmp_path: Path) -> tuple[Path, Path]:
+    """Eight drawn people on disk: annotations and images."""
+    dataset, folder = people
+    path = tmp_path / "annotations.json"
+    write(dataset, path)
+    return path, folder
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Callable[[str], Path]:
+    def make(family: str) -> Path:
+        path = tmp_path / f"{family}.toml"
+        path.write_text(RECIPE.format(family=family))
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("model", "family"),
+    [("hrnet-small", "heatmap"), ("tokenclipose-small", "tokenclipose")],
+)
+def test_a_model_is_trained_in_two_parts_and_predicts(
+    toolkit_cli: Callable[..., object],
+    files: tuple[Path, Path],
+    recipe: Callable[[str], Path],
+    tmp_path: Path,
+    model: str,
+    family: str,
+) -> None:
+    data, images = files
+    out = tmp_path / "run"
+    arguments = (
+        "train", model, "--data", data, "--images", images, "--out", out,
+        "--recipe", recipe(family), "--val-data", data, "--val-images", images,
+        "--device", "cpu", "--json",
+    )  # fmt: skip
+    trained = toolkit_cli(*arguments)
+    assert trained.exit_code == 0, trained.stderr
+    checkpoint = json.loads(trained.stdout)["checkpoint"]
+    again = toolkit_cli(*arguments, "--resume")
+    assert again.exit_code == 0, again.stderr
+
+    results = tmp_path / "results.json"
+    predicted = toolkit_cli(
+        "predict", checkpoint, "--data", data, "--images", images, "--out", results,
+        "--device", "cpu",
+    )  # fmt: skip
+    assert predicted.exit_code == 0, predicted.stderr
+    records = json.loads(results.read_text())
+    assert [record["annotation_id"] for record in records] == list(range(1, 9))
+    for record in records:
+        assert len(record["keypoints"]) == 60
+        assert len(record["keypoint_scores"]) == 20
+        assert ("sigmas" in record) == (model == "tokenclipose-small")
+
+
+def test_boxes_of_a_file_take_the_place_of_the_annotations(
+    toolkit_cli: Callable[..., object],
+    files: tuple[Path, Path],
+    recipe: Callable[[str], Path],
+    tmp_path: Path,
+) -> None:
+    data, images = files
+    out = tmp_path / "run"
+    trained = toolkit_cli(
+        "train", "hrnet-small", "--data", data, "--images", images, "--out", out,
+        "--recipe", recipe("heatmap"), "--device", "cpu",
+    )  # fmt: skip
+    assert trained.exit_code == 0, trained.stderr
+    boxes = tmp_path / "boxes.json"
+    detection = {"image_id": 2, "category_id": 1, "bbox": [20, 20, 40, 60], "score": 0.9}
+    boxes.write_text(json.dumps([detection]))
+    results = tmp_path / "results.json"
+    predicted = toolkit_cli(
+        "predict", out / "best.safetensors", "--data", data, "--images", images,
+        "--out", results, "--boxes", boxes, "--device", "cpu",
+    )  # fmt: skip
+    assert predicted.exit_code == 0, predicted.stderr
+    (record,) = json.loads(results.read_text())
+    assert record["image_id"] == 2
+    assert record["bbox"] == [20, 20, 40, 60]
+
+
+def test_the_controls_are_trained_by_the_same_command(
+    toolkit_cli: Callable[..., object], files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    data, images = files
+    for name in ("mean-pose", "body-to-stick"):
+        out = tmp_path / name
+        trained = toolkit_cli("train", name, "--data", data, "--images", images, "--out", out)
+        assert trained.exit_code == 0, trained.stderr
+        predicted = toolkit_cli(
+            "predict", out / "best.safetensors", "--data", data, "--images", images,
+            "--out", out / "results.json",
+        )  # fmt: skip
+        assert predicted.exit_code == 0, predicted.stderr
+
+
+def test_a_malicious_checkpoint_is_refused_with_exit_code_4_and_not_run(
+    toolkit_cli: Callable[..., object], files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    class Payload:
+        def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+            return Path.touch, (tmp_path / "canary",)
+
+    data, images = files
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(pickle.dumps(Payload()))
+    result = toolkit_cli(
+        "predict", path, "--data", data, "--images", images, "--out", tmp_path / "out.json"
+    )
+    assert result.exit_code == 4
+    assert "refused: not safetensors but a pickle" in result.stderr
+    assert not (tmp_path / "canary").exists()
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_missing_images_are_all_listed(
+    toolkit_cli: Callable[..., object],
+    files: tuple[Path, Path],
+    recipe: Callable[[str], Path],
+    tmp_path: Path,
+) -> None:
+    data, _ = files
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    result = toolkit_cli(
+        "train", "hrnet-small", "--data", data, "--images", empty, "--out", tmp_path / "run",
+        "--recipe", recipe("heatmap"), "--device", "cpu",
+    )  # fmt: skip
+    assert result.exit_code == 1
+    assert "4 of 4 images are missing" in result.stderr
+    assert "'3.png'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("hrnet-smal", "did you mean 'hrnet-small'?"),
+        ("nothing.safetensors", "neither a file nor one of body-to-stick,"),
+        ("tokenclipose-w48", "no checkpoint 'hockey'"),
+    ],
+)
+def test_an_unknown_model_is_refused_with_exit_code_2(
+    toolkit_cli: Callable[..., object],
+    files: tuple[Path, Path],
+    tmp_path: Path,
+    model: str,
+    message: str,
+) -> None:
+    data, images = files
+    result = toolkit_cli(
+        "predict", model, "--data", data, "--images", images, "--out", tmp_path / "o.json"
+    )
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_an_unknown_device_is_refused(
+    toolkit_cli: Callable[..., object], files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    data, images = files
+    result = toolkit_cli(
+        "train", "hrnet-small", "--data", data, "--images", images,
+        "--out", tmp_path / "run", "--device", "quantum",
+    )  # fmt: skip
+    assert result.exit_code == 2
+    assert "device 'quantum' cannot be used here" in result.stderr

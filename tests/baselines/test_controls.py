@@ -1,0 +1,124 @@
+"""The controls: what they are given and what they may look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from baselines.checkpoints import save_checkpoint, schema_to_facts
+from baselines.controls import BodyToStick, ControlModel, MeanPose, fit_body_to_stick
+from toolkit.annotations import Annotations
+from toolkit.dataset import Dataset
+from toolkit.errors import ReadError
+from toolkit.schema import Schema
+
+NOWHERE = Path("no images are read")
+
+
+def saved(network: torch.nn.Module, name: str, schema: Schema, folder: Path) -> ControlModel:
+    path = folder / "best.safetensors"
+    facts = {"model": name, "schema": schema_to_facts(schema)}
+    save_checkpoint(path, network, facts, force=True)
+    return ControlModel(path, "cpu")
+
+
+def test_the_mean_pose_is_stretched_to_each_box(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    dataset, _ = people
+    network = MeanPose(20)
+    network.get_buffer("places")[:] = torch.tensor([0.5, 0.25])
+    predictions = saved(network, "mean-pose", dataset.schema, tmp_path).predict(
+        dataset, NOWHERE
+    )
+    # Boxes (20, 20, 40, 60) and (100, 20, 40, 60).
+    assert predictions.keypoints[0].tolist() == [[40, 35]] * 20
+    assert predictions.keypoints[1].tolist() == [[120, 35]] * 20
+    assert predictions.annotation_id.tolist() == list(range(1, 9))
+
+
+def test_body_to_stick_returns_the_joints_it_was_given(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    dataset, _ = people
+    model = saved(BodyToStick(17, 3), "body-to-stick", dataset.schema, tmp_path)
+    predictions = model.predict(dataset, NOWHERE)
+    body = ~dataset.schema.is_extension
+    truth = dataset.annotations.keypoints
+    assert np.array_equal(predictions.keypoints[:, body], truth[:, body])
+    assert np.isfinite(predictions.keypoints).all()
+
+
+def test_body_to_stick_never_looks_at_the_true_stick(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    dataset, _ = people
+    model = saved(BodyToStick(17, 3), "body-to-stick", dataset.schema, tmp_path)
+    people_ = dataset.annotations
+    moved = people_.keypoints.copy()
+    moved[:, dataset.schema.is_extension] += 1000
+    other = Dataset(
+        dataset.schema,
+        dataset.images,
+        Annotations.from_arrays(
+            dataset.schema, people_.image_id, moved, people_.visibility, people_.bbox_xywh
+        ),
+    )
+    first, second = (model.predict(d, NOWHERE).keypoints for d in (dataset, other))
+    assert np.array_equal(first, second)
+
+
+def test_joints_that_a_schema_lacks_are_marked_as_absent(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    """Lacrosse has no face: the hockey control runs, and gives hockey's keypoints."""
+    dataset, _ = people
+    lacrosse = Schema.load("lacrosse")
+    mapping = dataset.schema.mapping_to(lacrosse)
+    order = mapping.source_index[np.argsort(mapping.target_index)]
+    people_ = dataset.annotations
+    other = Dataset(
+        lacrosse,
+        dataset.images,
+        Annotations.from_arrays(
+            lacrosse,
+            people_.image_id,
+            people_.keypoints[:, order],
+            people_.visibility[:, order],
+            people_.bbox_xywh,
+        ),
+    )
+    model = saved(BodyToStick(17, 3), "body-to-stick", dataset.schema, tmp_path)
+    predictions = model.predict(other, NOWHERE)
+    assert predictions.schema == dataset.schema
+    assert np.isfinite(predictions.keypoints).all()
+    nose = predictions.keypoints[0, dataset.schema.index("nose")]
+    assert nose.tolist() == [40, 50], "the box's centre"
+
+
+def test_a_stick_that_follows_from_the_body_is_learned() -> None:
+    """The stick's three points lie at fixed offsets from the left wrist."""
+    schema = Schema.load("hockey")
+    rng = np.random.default_rng(0)
+    boxes = np.tile([0.0, 0.0, 50.0, 100.0], (400, 1))
+    truth = rng.random((400, 20, 2)) * [50, 100]
+    wrists = [schema.index("left_wrist"), schema.index("right_wrist")]
+    truth[:, schema.is_extension] = truth[:, wrists].mean(axis=1, keepdims=True)
+    network = fit_body_to_stick(schema, truth, truth, boxes, seed=0)
+    body = torch.from_numpy(~schema.is_extension)
+    relative = torch.from_numpy((truth - [25, 50]) / 100).float()
+    with torch.inference_mode():
+        found = network(relative[:, body], torch.ones(400, 17, dtype=torch.bool))
+    error = (found - relative[:, ~body]).norm(dim=2)
+    assert error.mean() < 0.03
+
+
+def test_a_control_of_another_shape_is_refused(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    schema = people[0].schema
+    with pytest.raises(ReadError, match=r"tensor 'layers.0.weight' has shape"):
+        saved(BodyToStick(12, 3), "body-to-stick", schema, tmp_path)

@@ -1,0 +1,90 @@
+"""Text encoders: what each gives, and what is said where one cannot be had."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tokenclipose.text import MiniLM, keypoint_embeddings, make_encoder
+from toolkit.errors import SchemaError, ServiceError, UsageError
+from toolkit.schema import Schema
+
+
+def test_minilm_gives_the_values_of_the_original_library() -> None:
+    """First values of sentence-transformers' own encoding of this sentence."""
+    vector = MiniLM().encode(["the toe of the stick"])[0]
+    expected = torch.tensor([-0.0575, -0.0212, -0.0230, 0.0147])
+    assert vector.shape == (384,)
+    assert vector.norm().item() == pytest.approx(1.0, abs=1e-5)
+    assert torch.allclose(vector[:4], expected, atol=6e-5)
+
+
+def test_minilm_puts_like_sentences_nearer_than_unlike_ones() -> None:
+    knee, joint, stick = MiniLM().encode(
+        ["the left knee", "the knee on the left side", "the blade of a hockey stick"]
+    )
+    assert knee @ joint > knee @ stick + 0.2
+
+
+def test_a_keypoints_prompts_are_averaged_to_one_unit_vector() -> None:
+    schema = Schema.load("lacrosse")
+    embeddings = keypoint_embeddings(schema, "minilm", cache=False)
+    assert embeddings.shape == (14, 384)
+    assert torch.allclose(embeddings.norm(dim=1), torch.ones(14), atol=1e-5)
+    first = MiniLM().encode(schema.prompts[0]).mean(dim=0)
+    assert torch.allclose(embeddings[0], first / first.norm(), atol=1e-5)
+
+
+def test_embeddings_are_kept_by_their_prompts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path))
+    schema = Schema.load("lacrosse")
+    once, twice = (keypoint_embeddings(schema, "minilm") for _ in range(2))
+    assert torch.equal(once, twice)
+    assert len(list((tmp_path / "text").glob("*.npy"))) == 1
+
+
+def test_learned_tokens_need_no_language() -> None:
+    assert keypoint_embeddings(Schema.load("coco"), "learned", dim=32).shape == (17, 32)
+
+
+def test_a_keypoint_without_prompts_is_refused() -> None:
+    schema = Schema.load("lacrosse")
+    bare = replace(schema.keypoints[0], prompts=())
+    silent = replace(schema, keypoints=(bare, *schema.keypoints[1:]))
+    with pytest.raises(SchemaError, match="no prompts for left_shoulder"):
+        keypoint_embeddings(silent, "minilm")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("bert", "no text encoder 'bert'; known: learned, minilm"),
+        ("openclip:ViT-B-32/none.safetensors", "no file 'none.safetensors'"),
+        ("openclip:ViT-B-32/no_such_tag", "neither a file nor a tag of 'ViT-B-32'; tags: "),
+        ("openclip:Nothing/openai", "knows no architecture 'Nothing'"),
+    ],
+)
+def test_an_unknown_encoder_is_refused(kind: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_encoder(kind)
+
+
+def test_without_a_network_clip_fails_at_once_and_says_how_to_supply_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub's address is one that never answers; its cache is empty."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    make_encoder("minilm")
+    started = time.monotonic()
+    with pytest.raises(ServiceError, match="could not be fetched.*openclip:ViT-B-32/FILE"):
+        make_encoder("openclip:ViT-B-32/laion2b_s34b_b79k")
+    assert time.monotonic() - started < 60
