@@ -156,7 +156,7 @@ def precision_recall(table: SubsetTable) -> tuple[Floats, Floats]:
 
 
 def resampled_precision_recall(
-    table: SubsetTable, weights: NDArray[np.int32]
+    table: SubsetTable, weights: NDArray[np.int16]
 ) -> tuple[Floats, Floats]:
     """Mean precision over the recall points and final recall of each resample.
 

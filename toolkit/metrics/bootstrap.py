@@ -14,7 +14,7 @@ By = Literal["image", "clip"]
 LEVEL = 0.95
 
 
-def draw_weights(images: Images, resamples: int, by: By, seed: int) -> NDArray[np.int32]:
+def draw_weights(images: Images, resamples: int, by: By, seed: int) -> NDArray[np.int16]:
     """Draw images, or whole clips, with replacement.
 
     Args:
@@ -33,7 +33,7 @@ def draw_weights(images: Images, resamples: int, by: By, seed: int) -> NDArray[n
         raise UsageError(f"bootstrap: got {resamples} resamples; expected 0 or more")
     unit = _units(images, by)
     count = int(unit.max(initial=-1)) + 1
-    drawn = np.zeros((resamples, count), dtype=np.int32)
+    drawn = np.zeros((resamples, count), dtype=np.int16)
     rng = np.random.default_rng(seed)
     for row in range(resamples if count else 0):
         drawn[row] = np.bincount(rng.integers(0, count, count), minlength=count)

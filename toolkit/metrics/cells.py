@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+_BLOCK = 256  # resamples at a time
 Cell = tuple[str, str, str]  # stratum, group or keypoint, metric
 
 
@@ -38,14 +39,16 @@ class Cells:
         """(S,) how many values each cell holds."""
         return np.asarray(np.rint(self.counts.sum(axis=0)), dtype=np.int64)
 
-    def resampled(self, weights: NDArray[np.int32]) -> Floats:
+    def resampled(self, weights: NDArray[np.int16]) -> Floats:
         """(B, S) means under (B, I) image weights, NaN where a resample has none."""
         used = np.flatnonzero(self.counts.any(axis=0))
         result = np.full((len(weights), len(self.keys)), np.nan)
-        drawn = weights.astype(np.float32)
-        sums = drawn @ self.sums[:, used].astype(np.float32)
-        counts = drawn @ self.counts[:, used].astype(np.float32)
-        result[:, used] = _ratio(sums.astype(np.float64), counts.astype(np.float64))
+        both = np.concatenate([self.sums[:, used], self.counts[:, used]], axis=1)
+        both = both.astype(np.float32)
+        for start in range(0, len(weights), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            drawn = (weights[rows].astype(np.float32) @ both).astype(np.float64)
+            result[rows, used] = _ratio(drawn[:, : len(used)], drawn[:, len(used) :])
         return result
 
 

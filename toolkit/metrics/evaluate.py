@@ -110,7 +110,7 @@ def ap_values(scored: Scored, options: Options) -> dict[str, float]:
 
 
 def resampled_values(
-    scored: Scored, options: Options, weights: NDArray[np.int32]
+    scored: Scored, options: Options, weights: NDArray[np.int16]
 ) -> tuple[dict[str, Floats], Floats]:
     """(B,) values of each AP key, and (B, S) values of the cells."""
     family = {}
@@ -123,7 +123,7 @@ def resampled_values(
     return family, scored.cells.resampled(weights)
 
 
-def sorted_weights(truth: Dataset, bootstrap: int, by: By, seed: int) -> NDArray[np.int32]:
+def sorted_weights(truth: Dataset, bootstrap: int, by: By, seed: int) -> NDArray[np.int16]:
     """Bootstrap weights with images in the order that scoring uses: by rising id."""
     weights = draw_weights(truth.images, bootstrap, by, seed)
     return weights[:, np.argsort(truth.images.ids, kind="stable")]
@@ -143,7 +143,7 @@ def _pick(table: dict[str, Floats], source: str, index: int | None) -> Floats:
 
 
 def _intervals(
-    scored: Scored, options: Options, weights: NDArray[np.int32]
+    scored: Scored, options: Options, weights: NDArray[np.int16]
 ) -> tuple[dict[str, Interval | None], dict[tuple[str, str, str], Interval | None]]:
     family, resampled = resampled_values(scored, options, weights)
     intervals = {name: interval(values) for name, values in family.items()}

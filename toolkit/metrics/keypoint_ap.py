@@ -90,7 +90,7 @@ class ApTable:
             result[f"AR:{name}"] = _mean_of([r for _, r in parts])
         return result
 
-    def resampled(self, weights: NDArray[np.int32]) -> dict[str, Floats]:
+    def resampled(self, weights: NDArray[np.int16]) -> dict[str, Floats]:
         """The same for (B, I) image weights: (B, T) values a name."""
         result = {}
         for name, tables in self.tables.items():

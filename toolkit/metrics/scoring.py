@@ -118,7 +118,8 @@ def check_sides(truth: Dataset, predictions: Predictions) -> Predictions:
     """The predictions in the truth's schema, or an error that says what does not fit.
 
     Raises:
-        InvalidDataError: No ground truth, results for unknown images, broken coordinates.
+        InvalidDataError: No ground truth, annotations or results for unknown images,
+            broken coordinates.
         SchemaError: The predictions lack keypoints of the truth.
     """
     if not len(truth.annotations):
@@ -126,6 +127,7 @@ def check_sides(truth: Dataset, predictions: Predictions) -> Predictions:
             f"{truth.name}: no ground truth: 'annotations' holds no instance with "
             f"keypoints of schema '{truth.schema.name}', so that no score exists"
         )
+    _ = truth.image_row  # refuses annotations of unknown images
     unknown = ~np.isin(predictions.image_id, truth.images.ids)
     if unknown.any():
         first = int(predictions.image_id[unknown][0])

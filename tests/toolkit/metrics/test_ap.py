@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from toolkit.annotations import Images, Predictions
 from toolkit.dataset import Dataset
+from toolkit.errors import InvalidDataError, SchemaError, UsageError
 from toolkit.metrics import evaluate
 from toolkit.metrics.evaluate import ap_values, resampled_values
 from toolkit.metrics.scoring import Options, score
+from toolkit.schema import Schema
 
 STATS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 
@@ -160,7 +162,7 @@ def test_weights_of_one_give_the_plain_value(random_pair: Callable[..., Any]) ->
     options = Options.make("coco", ["AP"])
     scored = score(pair.truth, pair.predictions, options)
 
-    resampled, _ = resampled_values(scored, options, np.ones((3, 12), np.int32))
+    resampled, _ = resampled_values(scored, options, np.ones((3, 12), np.int16))
 
     for name, value in ap_values(scored, options).items():
         np.testing.assert_allclose(resampled[name], value, atol=1e-6)
@@ -173,7 +175,7 @@ def test_an_image_drawn_twice_counts_as_two_images(
     rng = np.random.default_rng(2)
     # distinct scores: copies of an image are then neighbours in the order
     predictions = replace(pair.predictions, scores=rng.permutation(150) / 150)
-    weights = rng.integers(0, 3, (1, 12)).astype(np.int32)
+    weights = rng.integers(0, 3, (1, 12)).astype(np.int16)
     options = Options.make("coco", ["AP"])
     in_order = np.argsort(pair.truth.images.ids)
 
@@ -211,3 +213,74 @@ def _joined(parts: list[Any]) -> Any:
         if isinstance(value, np.ndarray)
     }
     return replace(parts[0], **columns)
+
+
+def test_annotations_of_unknown_images_are_refused(
+    make_dataset: Callable[..., Dataset], predictions_of: Callable[..., Predictions]
+) -> None:
+    truth = make_dataset()
+    lost = replace(truth, annotations=replace(truth.annotations, image_id=np.array([1, 9])))
+
+    with pytest.raises(InvalidDataError, match="1 annotations name images that do not exist"):
+        evaluate(lost, predictions_of(truth))
+
+
+def test_predictions_of_another_schema_are_mapped_by_name(
+    make_dataset: Callable[..., Dataset], predictions_of: Callable[..., Predictions]
+) -> None:
+    truth = make_dataset()
+    exact = predictions_of(truth)
+    keypoints = truth.schema.keypoints
+    turned = replace(
+        exact,
+        schema=replace(truth.schema, name="turned", keypoints=keypoints[::-1]),
+        keypoints=exact.keypoints[:, ::-1],
+    )
+
+    assert evaluate(truth, turned).metrics == evaluate(truth, exact).metrics
+    short = replace(truth.schema, name="short", keypoints=keypoints[:2], edges=())
+    with pytest.raises(SchemaError, match="no keypoints tip"):
+        evaluate(truth, Predictions.from_arrays(short, np.array([1]), np.zeros((1, 2, 2))))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"profile": "mpii"}, "no profile 'mpii'; known: coco, crowdpose, extension"),
+        ({"metrics": ["mAP"]}, "no metric 'mAP'"),
+        ({"engine": "magic"}, "no engine 'magic'; known: toolkit, hotcoco, pycocotools"),
+        ({"bands": (0.8, 0.2)}, "expected 0 <= first <= second"),
+        ({"bootstrap": 5, "by": "game"}, "bootstrap by 'game' is unknown"),
+    ],
+)
+def test_wrong_arguments_are_named(
+    make_dataset: Callable[..., Dataset],
+    predictions_of: Callable[..., Predictions],
+    arguments: dict[str, Any],
+    message: str,
+) -> None:
+    truth = make_dataset()
+
+    with pytest.raises(UsageError, match=message):
+        evaluate(truth, predictions_of(truth), **arguments)
+
+
+def test_without_sigmas_pckh_is_measured_and_ap_is_left_out_and_told(
+    make_dataset: Callable[..., Dataset],
+    predictions_of: Callable[..., Predictions],
+    tiny_schema: Schema,
+) -> None:
+    bare = replace(
+        tiny_schema, keypoints=tuple(replace(k, sigma=None) for k in tiny_schema.keypoints)
+    )
+    truth = make_dataset(schema=bare)
+
+    found = evaluate(truth, predictions_of(truth))
+
+    assert "AP" not in found.metrics
+    assert found.metrics["PCKh@0.5"] == 1
+    assert (
+        found.settings["skipped"]["AP"] == "schema 'tiny' has no OKS sigma for head, foot, tip"
+    )
+    with pytest.raises(SchemaError, match="has no OKS sigma for head, foot, tip"):
+        evaluate(truth, predictions_of(truth), metrics=["AP"])
