@@ -36,6 +36,7 @@ from toolkit import __version__
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
+from toolkit.files import sha256_file
 from toolkit.formats import read
 from toolkit.geometry import points_from_box, points_to_box
 from toolkit.models import PoseModel, TrainRequest
@@ -114,6 +115,7 @@ class ControlModel:
         """
         tensors = read_tensors(path)
         self.facts: dict[str, object] = read_facts(path)
+        self.facts["checkpoint_sha256"] = sha256_file(path)
         self.schema: Schema = schema_from_facts(path, self.facts)
         self.name = str(self.facts.get("model", path.stem))
         is_extension = self.schema.is_extension

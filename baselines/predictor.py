@@ -23,6 +23,7 @@ from baselines.family import Family
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.errors import ReadError
+from toolkit.files import sha256_file
 from toolkit.geometry import apply_affine, box_to_crop_affine, invert_affine
 from toolkit.schema import Schema
 
@@ -63,7 +64,11 @@ class CheckpointModel:
         self.device = device
         self.name = str(facts.get("model", path.stem))
         self.num_parameters = sum(p.numel() for p in self.network.parameters())
-        self.facts: dict[str, object] = {**facts, "box": self.config.box}
+        self.facts: dict[str, object] = {
+            **facts,
+            "box": self.config.box,
+            "checkpoint_sha256": sha256_file(path),
+        }
 
     def predict(
         self,

@@ -82,5 +82,5 @@ def generator_of(path: Path) -> str | None:
     info = json.loads(path.read_text(encoding="utf-8")).get("info")
     if not isinstance(info, dict):
         return None
-    said = info.get("generator") or info.get("version")
-    return None if said is None else str(said)
+    said = [info.get("generator"), info.get("generator_version")]
+    return " ".join(str(part) for part in said if part is not None) or None

@@ -42,9 +42,11 @@ from toolkit import __version__
 from toolkit.dataset import Dataset
 from toolkit.errors import ReadError, ToolkitError, UsageError
 from toolkit.files import write_text
+from toolkit.geometry import inside_box
 
 Progress = Callable[[int, int], None]
 STATE = "last.state.safetensors"
+STATES = 5  # states saved between two validations: the most that an interruption can cost
 
 
 @dataclass
@@ -146,6 +148,8 @@ def train(
         if run.step % every == 0 or run.step == steps:
             speed = (run.step - start_step) * config.batch_size / (time.monotonic() - started)
             _checkpoint(run, family, out, config, about, value, speed, held_out, device)
+        elif run.step % max(1, every // STATES) == 0:
+            _save_state(out, run)
         if stop_after is not None and seen >= stop_after:
             _save_state(out, run)
             break
@@ -333,8 +337,6 @@ def pckh_shares(dataset: Dataset, keypoints: np.ndarray[Any, Any]) -> dict[str, 
         Per cent of labelled keypoints within half a head: `all`, `body`, and for each other
         report group its value outside the human box.
     """
-    from toolkit.geometry import inside_box
-
     people, schema = dataset.annotations, dataset.schema
     head = 0.6 * np.linalg.norm(people.head_box_xywh[:, 2:], axis=1)
     error = np.linalg.norm(keypoints - people.keypoints, axis=2) / head[:, None]
