@@ -33,10 +33,11 @@ class HeadSizes:
     step: NDArray[np.int64]
     keys: tuple[str, ...]
 
-    def counts(self) -> dict[str, int]:
-        """How many instances each step served, and `none`."""
-        used = {key: int((self.step == row).sum()) for row, key in enumerate(self.keys)}
-        return used | {"none": int((self.step == NONE).sum())}
+    def counts(self, among: NDArray[np.bool_] | None = None) -> dict[str, int]:
+        """How many instances (of those that `among` marks) each step served, and `none`."""
+        step = self.step if among is None else self.step[among]
+        used = {key: int((step == row).sum()) for row, key in enumerate(self.keys)}
+        return used | {"none": int((step == NONE).sum())}
 
 
 def head_sizes(truth: Annotations) -> HeadSizes:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
@@ -86,7 +87,7 @@ def settings_of(
             },
             "head_size": {
                 "rule": list(scored.errors.head.keys),
-                "used": scored.errors.head.counts(),
+                "used": scored.errors.head.counts(_measured(truth)),
                 "torso_ratio": torso_ratio(truth.annotations),
             },
             "unmatched_rule": "an instance without a prediction counts as wrong everywhere, "
@@ -112,6 +113,12 @@ def settings_of(
             "interval": "percentile",
         }
     return settings
+
+
+def _measured(truth: Dataset) -> NDArray[np.bool_]:
+    """(N,) instances that PCKh could measure: somebody, with something labelled."""
+    people = truth.annotations
+    return np.asarray(people.labelled.any(axis=1) & ~people.is_crowd)
 
 
 def _ignored_counts(
@@ -174,7 +181,7 @@ def notes_of(
     for name, reason in scored.skipped.items():
         notes.append(f"{name} was left out: {reason}")
     if scored.errors is not None and has_pckh(scored):
-        none = scored.errors.head.counts()["none"]
+        none = scored.errors.head.counts(_measured(truth))["none"]
         if none:
             notes.append(f"{none} instances have no head size and are left out of PCKh")
     return tuple(notes)
