@@ -9,8 +9,9 @@ from pathlib import Path
 
 
 def test_the_short_form_reports_ratios_and_memory(root: Path) -> None:
+    options = ["--scale", "0.002", "--repeat", "1", "--json"]
     ended = subprocess.run(
-        [sys.executable, "benchmarks/reading.py", "--scale", "0.002", "--repeat", "1", "--json"],
+        [sys.executable, "benchmarks/reading.py", *options],
         cwd=root,
         stdout=subprocess.PIPE,
         text=True,
