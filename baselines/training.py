@@ -145,7 +145,8 @@ def train(
         seen = run.step * config.batch_size
         if progress is not None:
             progress(min(seen, config.images_seen), config.images_seen)
-        if run.step % every == 0 or run.step == steps:
+        near_end = steps - run.step < every // 2
+        if run.step == steps or (run.step % every == 0 and not near_end):
             speed = (run.step - start_step) * config.batch_size / (time.monotonic() - started)
             _checkpoint(run, family, out, config, about, value, speed, held_out, device)
         elif run.step % max(1, every // STATES) == 0:

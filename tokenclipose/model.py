@@ -44,6 +44,7 @@ from toolkit.errors import UsageError
 
 SPOT_STRIDE = 4  # crop px a cell of the fused map: where a keypoint is seen
 STRIDE = 8  # crop px a cell that proposes, and an image token
+GENTLE = 0.3  # share of the tokens' gradient that reaches the backbone: the body learns first
 SHARPEN = 3.0  # a softmax trained on Gaussians of one cell keeps 0.6 of their width
 
 
@@ -112,7 +113,7 @@ class TokenCLIPose(nn.Module):
         self.attention, self.evidence = attention, evidence and coarse == "vote"
         self.backbone = Backbone(size)
         self.fuse = FusedMap(self.backbone.channels, dim)
-        self.to_cells = nn.Conv2d(dim, dim, 3, stride=2, padding=1)
+        self.to_cells = CellTower(dim)
         width, height = crop_wh
         map_hw = (height // STRIDE, width // STRIDE)
         self.register_buffer("centers", cell_centers(map_hw, crop_wh), persistent=False)
@@ -147,7 +148,7 @@ class TokenCLIPose(nn.Module):
             Places and scales, coarse and final; unclamped.
         """
         fine = self.fuse(self.backbone(images))  # (B, D, H/4, W/4)
-        cells = functional.relu(self.to_cells(fine)).flatten(2).transpose(1, 2)  # (B, P, D)
+        cells = self.to_cells(_gentle(fine)).flatten(2).transpose(1, 2)  # (B, P, D)
         coarse = self.coarse(fine, cells, self.centers)
 
         image = cells + self.image_position(position_code(self.centers, cells.shape[2]))
@@ -188,6 +189,30 @@ class FusedMap(nn.Module):
             part = self.project[level](maps[level])
             total = total + functional.interpolate(part, scale_factor=2**level)
         return functional.relu(self.norm(total))
+
+
+class CellTower(nn.Module):
+    """The fused map at stride 8, with layers of its own that look far along a shaft."""
+
+    def __init__(self, dim: int) -> None:
+        """One convolution that halves the map, then two residual ones."""
+        super().__init__()
+        self.halve = nn.Conv2d(dim, dim, 3, stride=2, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(dim)
+        self.far = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(dim, dim, 3, padding=gap, dilation=gap, bias=False),
+                nn.BatchNorm2d(dim),
+            )
+            for gap in (2, 3)
+        )
+
+    def forward(self, fine: Tensor) -> Tensor:
+        """(B, D, H / 8, W / 8) from (B, D, H / 4, W / 4)."""
+        cells = functional.relu(self.norm(self.halve(fine)))
+        for layer in self.far:
+            cells = functional.relu(cells + layer(cells))
+        return cells
 
 
 class Coarse(NamedTuple):
@@ -338,6 +363,11 @@ def position_code(points: Tensor, dim: int) -> Tensor:
     octaves = torch.arange(dim // 4, device=points.device) * (6 / max(dim // 4 - 1, 1))
     angles = points[..., None] * (2**octaves) * math.pi / 2  # (..., 2, dim / 4)
     return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(-2)
+
+
+def _gentle(features: Tensor) -> Tensor:
+    """The same features, passing back only a share of the gradient."""
+    return GENTLE * features + (1 - GENTLE) * features.detach()
 
 
 def _standardised(embeddings: Tensor) -> Tensor:
