@@ -293,7 +293,7 @@ def _train_true(request: TrainRequest) -> Path:
 
 
 def _train_predicted(request: TrainRequest) -> Path:
-    """Trained on predictions for data that hrnet-small should not have been trained on."""
+    """Trained on the joints that the shipped hrnet-small predicts for these people."""
     from baselines import HRNET_SMALL  # at run time: the package's own entries
     from baselines.requests import choose_device
 
