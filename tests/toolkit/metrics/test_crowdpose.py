@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -138,3 +139,30 @@ def test_other_engines_give_the_same_bands(
 
     assert theirs.metrics == pytest.approx(ours.metrics, abs=1e-12)
     assert engine in theirs.versions
+
+
+def test_every_band_has_an_interval_or_null(
+    three_crowds: Callable[[list[float]], tuple[Dataset, Predictions]],
+) -> None:
+    found = evaluate(*three_crowds([0.1, 0.15, 0.3]), metrics=["AP"], bootstrap=200)
+
+    assert set(found.intervals) == set(found.metrics)
+    assert found.intervals["APH"] is None
+    low, high = found.intervals["APE"] or (-1.0, -1.0)
+    assert (low, high) == pytest.approx((0, 1), abs=1e-6)
+    assert found.intervals["APM"] == (0, 0)
+
+
+def test_results_whose_keypoint_scores_are_all_zero_are_left_out_as_the_authors_do(
+    three_crowds: Callable[[list[float]], tuple[Dataset, Predictions]],
+) -> None:
+    truth, predictions = three_crowds([0.1, 0.3])
+    confidence = predictions.keypoint_scores.copy()
+    confidence[0] = 0
+
+    found = evaluate(
+        truth, replace(predictions, keypoint_scores=confidence), "crowdpose", metrics=["AP"]
+    )
+
+    assert found.metrics["AP"] == 0
+    assert found.settings["ignored"]["detections_with_all_keypoint_scores_zero"] == 1
