@@ -196,3 +196,18 @@ def test_an_unknown_device_is_refused(
     )  # fmt: skip
     assert result.exit_code == 2
     assert "device 'quantum' cannot be used here" in result.stderr
+
+
+def test_weights_of_a_schema_with_all_the_keypoints_stand_in_on_real_images(
+    toolkit_cli: Callable[..., object], shared_data: Path, tmp_path: Path
+) -> None:
+    """COCO's 17 keypoints are all in hockey's 20."""
+    folder = shared_data / "mmpose" / "coco"
+    out = tmp_path / "results.json"
+    result = toolkit_cli(
+        "predict", "hrnet-small", "--data", folder / "test_coco.json", "--images", folder,
+        "--out", out, "--device", "cpu",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "no weights for schema 'coco': using those for 'hockey'" in result.stderr
+    assert all(len(record["keypoints"]) == 60 for record in json.loads(out.read_text()))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from toolkit.dataset import Dataset
     from toolkit.models import PoseModel
+    from toolkit.schema import Schema
 
 _PATH = click.Path(path_type=Path)
 
@@ -70,8 +71,8 @@ def predict(
     """Predict keypoints with MODEL, a registered name or a checkpoint file.
 
     Writes COCO results with `keypoint_scores`, `sigmas` (px) and `annotation_id`, in the
-    model's own keypoints. Without --weights the checkpoint of the data's schema is taken;
-    hockey's for lacrosse, which has none of its own.
+    model's own keypoints. Without --weights the checkpoint of the data's schema is taken, or
+    of a built-in schema that has all its keypoints (hockey's for lacrosse and for coco).
     """
     from toolkit.files import check_output
     from toolkit.formats import read, write_predictions
@@ -84,7 +85,7 @@ def predict(
 
     set_threads(threads)
     dataset, chosen = _with_boxes(dataset, boxes)
-    loaded = _load(model, weights or dataset.schema.name, device)
+    loaded = _load(model, weights, dataset.schema, device)
     with progress_bar(f"predicting with {loaded.name}") as update:
         predictions = loaded.predict(
             dataset, images, boxes=chosen, batch_size=batch_size, progress=update
@@ -102,15 +103,35 @@ def predict(
         notice(f"{len(predictions)} people, schema '{loaded.schema.name}': {out}")
 
 
-def _load(model: str, weights: str, device: str | None) -> PoseModel:
-    """The model of a name with the weights of a schema, or the model in a file."""
+def _load(model: str, weights: str | None, schema: Schema, device: str | None) -> PoseModel:
+    """The model in a file, or of a name with the weights that were asked for.
+
+    Without `weights` those of the data's schema; where none ship, those of a built-in schema
+    that has all its keypoints, as hockey's for lacrosse or coco, and a notice says so.
+    """
+    from toolkit.errors import UsageError
     from toolkit.models import find_models, get_model, load_checkpoint
+    from toolkit.schema import Schema
 
     chosen = _device(device)
     if model not in find_models() and Path(model).suffix:
         return load_checkpoint(Path(model), chosen)
     entry = get_model(model)
-    return entry.load("hockey" if weights == "lacrosse" else weights, chosen)
+    if weights is not None:
+        return entry.load(weights, chosen)
+    try:
+        return entry.load(schema.name, chosen)
+    except UsageError:
+        for other in Schema.builtin_names():
+            if other == schema.name or set(schema.names) - set(Schema.load(other).names):
+                continue
+            try:
+                loaded = entry.load(other, chosen)
+            except UsageError:
+                continue
+            notice(f"no weights for schema '{schema.name}': using those for '{other}'")
+            return loaded
+        raise
 
 
 def _device(device: str | None) -> str:
@@ -133,7 +154,7 @@ def _with_boxes(dataset: Dataset, boxes: str) -> tuple[Dataset, NDArray[np.float
     from toolkit.errors import InvalidDataError
     from toolkit.formats import read_predictions
 
-    found = read_predictions(Path(boxes), dataset.schema)
+    found = read_predictions(Path(boxes), dataset.schema, boxes=True)
     image_id, boxes_xywh = found.image_id, found.bbox_xywh
     known = np.isin(image_id, dataset.images.ids)
     if not known.all():
