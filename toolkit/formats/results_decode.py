@@ -100,26 +100,24 @@ class ResultsReader:
     def accounts_for(self, data: bytes) -> bool:
         """Whether the columns hold all there is in the text, which then has no hidden fault.
 
-        Every record was decoded by type. If the text has exactly as many colons as fields
-        were found, there is no unknown and no repeated key; if it has no backslash and no
-        letter e beyond those of the keys, there is no escape and no exponent.
+        Every record was decoded by type, which refuses numbers beyond 64 bits. If the text
+        has exactly as many colons as fields were found, there is no unknown and no repeated
+        key either; without a backslash there is no escape.
         """
         if self.repaired or b"\\" in data:
             return False
         rows = slice(0, self.count)
-        absent = self._absent_categories
-        fields = {
-            "image_id": self.count,
-            "score": self.count,
-            "category_id": self.count - absent,
-            "annotation_id": int((self.ids[rows, 2] != -1).sum()),
-            "keypoints": self.count - len(self._without),
-            "bbox": int((~np.isnan(self.bbox[rows, 0])).sum()),
-            "keypoint_scores": int(self._extra_keys[0]),
-            "sigmas": int(self._extra_keys[1]),
-        }
-        letters = sum(name.count("e") * count for name, count in fields.items())
-        return b"E" not in data and count(data, b":e") == [sum(fields.values()), letters]
+        fields = (
+            2 * self.count  # image_id and score
+            + self.count
+            - self._absent_categories
+            + int((self.ids[rows, 2] != -1).sum())  # annotation_id
+            + self.count
+            - len(self._without)  # keypoints
+            + int((~np.isnan(self.bbox[rows, 0])).sum())
+            + int(self._extra_keys.sum())
+        )
+        return count(data, b":") == [fields]
 
     def _read_chunk(self, raws: Sequence[Raw] | Pieces, begin: int) -> None:
         pack, buffer, size = self._packer.pack_into, self._buffer, self._packer.size
