@@ -85,6 +85,6 @@ def test_without_a_network_clip_fails_at_once_and_says_how_to_supply_a_file(
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     make_encoder("minilm")
     started = time.monotonic()
-    with pytest.raises(ServiceError, match="could not be fetched.*openclip:ViT-B-32/FILE"):
+    with pytest.raises(ServiceError, match=r"could not be fetched.*openclip:ViT-B-32/FILE"):
         make_encoder("openclip:ViT-B-32/laion2b_s34b_b79k")
     assert time.monotonic() - started < 60
