@@ -16,7 +16,7 @@ from tokenclipose.model import SPOT_STRIDE, STRIDE, Poses, Votes
 
 # Both guides are means over their keypoints. At equal weight the few extension keypoints
 # pull on the shared features as hard as the whole body, which then learns more slowly.
-TRAIL_SHARE = 0.3
+TRAIL_SHARE = 0.15
 
 
 class TokenCLIPoseLoss(nn.Module):

@@ -44,7 +44,6 @@ from toolkit.errors import UsageError
 
 SPOT_STRIDE = 4  # crop px a cell of the fused map: where a keypoint is seen
 STRIDE = 8  # crop px a cell that proposes, and an image token
-GENTLE = 0.3  # share of the tokens' gradient that reaches the backbone: the body learns first
 SHARPEN = 3.0  # a softmax trained on Gaussians of one cell keeps 0.6 of their width
 
 
@@ -148,7 +147,7 @@ class TokenCLIPose(nn.Module):
             Places and scales, coarse and final; unclamped.
         """
         fine = self.fuse(self.backbone(images))  # (B, D, H/4, W/4)
-        cells = self.to_cells(_gentle(fine)).flatten(2).transpose(1, 2)  # (B, P, D)
+        cells = self.to_cells(fine).flatten(2).transpose(1, 2)  # (B, P, D)
         coarse = self.coarse(fine, cells, self.centers)
 
         image = cells + self.image_position(position_code(self.centers, cells.shape[2]))
@@ -363,11 +362,6 @@ def position_code(points: Tensor, dim: int) -> Tensor:
     octaves = torch.arange(dim // 4, device=points.device) * (6 / max(dim // 4 - 1, 1))
     angles = points[..., None] * (2**octaves) * math.pi / 2  # (..., 2, dim / 4)
     return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(-2)
-
-
-def _gentle(features: Tensor) -> Tensor:
-    """The same features, passing back only a share of the gradient."""
-    return GENTLE * features + (1 - GENTLE) * features.detach()
 
 
 def _standardised(embeddings: Tensor) -> Tensor:
