@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -26,7 +27,6 @@ from toolkit.formats.fields import (
 )
 from toolkit.formats.flat import Pieces, count
 from toolkit.formats.rules import Findings
-from toolkit.formats.text import Text
 from toolkit.schema import Schema
 
 _NAN_BOX = (math.nan, math.nan, math.nan, math.nan)
@@ -239,8 +239,8 @@ class ResultsReader:
             place.add("keypoints-length", "keypoints", message)
         return None
 
-    def predictions(self, text: Text) -> Predictions:
-        """The columns as predictions."""
+    def predictions(self, path: Path, sha256: str) -> Predictions:
+        """The columns as predictions; `path` and `sha256` are the file's."""
         rows = slice(0, self.count)
         ids = np.ascontiguousarray(self.ids[rows].T)
         return Predictions(
@@ -253,9 +253,9 @@ class ResultsReader:
             annotation_id=ids[2],
             bbox_xywh=self.bbox[rows],
             category_id=ids[1],
-            model=text.path.stem,
-            path=str(text.path),
-            sha256=text.sha256,
+            model=path.stem,
+            path=str(path),
+            sha256=sha256,
         )
 
 
