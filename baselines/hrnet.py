@@ -130,7 +130,8 @@ class HRNetHeatmap(nn.Module):
         self.backbone = Backbone(size)
         self.final_layer = nn.Conv2d(self.backbone.channels[0], num_keypoints, 1)
         nn.init.normal_(self.final_layer.weight, std=0.001)
-        nn.init.zeros_(self.final_layer.bias)
+        if self.final_layer.bias is not None:
+            nn.init.zeros_(self.final_layer.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         """Heatmaps of normalised images.

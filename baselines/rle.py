@@ -50,8 +50,9 @@ class RealNVP(nn.Module):
             nn.LeakyReLU(),
             nn.Linear(width, 2),
         ]
-        for layer in layers[::2]:
-            nn.init.xavier_uniform_(layer.weight, gain=0.01)
+        for layer in layers:
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight, gain=0.01)
         return nn.Sequential(*layers, nn.Tanh()) if bounded else nn.Sequential(*layers)
 
     def log_prob(self, errors: Tensor) -> Tensor:

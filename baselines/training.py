@@ -182,7 +182,8 @@ def _new_run(family: Family, dataset: Dataset, config: TrainConfig, device: str)
     averaged.load_state_dict(network.state_dict())
     averaged = averaged.to(memory_format=torch.channels_last).eval().requires_grad_(False)
     loss = family.build_loss(dataset.schema, config).to(device)
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for parameter in [*network.parameters(), *loss.parameters()]:
         (decayed if parameter.dim() > 1 else plain).append(parameter)
     groups = [

@@ -115,7 +115,7 @@ class Spots(nn.Module):
         self.register_buffer("columns", cells[0, :, 0].clone(), persistent=False)
         self.register_buffer("rows", cells[:, 0, 1].clone(), persistent=False)
         self.unit = stride / height  # one cell in network units
-        self.half = (width / height / 2, 0.5)
+        self.extent = (width / height / 2, 0.5)
 
     def forward(self, points: Tensor) -> Tensor:
         """(B, M, cells) from (B, M, 2) network units."""
@@ -126,7 +126,7 @@ class Spots(nn.Module):
         """The same as two factors, on columns and on rows; zero outside the crop."""
         gap_x = (points[..., :1] - self.columns) / self.unit
         gap_y = (points[..., 1:] - self.rows) / self.unit
-        inside = (points.abs() <= points.new_tensor(self.half)).all(dim=-1, keepdim=True)
+        inside = (points.abs() <= points.new_tensor(self.extent)).all(dim=-1, keepdim=True)
         return torch.exp(-0.5 * gap_x * gap_x) * inside, torch.exp(-0.5 * gap_y * gap_y)
 
 
