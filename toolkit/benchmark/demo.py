@@ -1,8 +1,8 @@
 """What the suites are: test sets with their seeds, columns, and who stands in each table.
 
 The seeds below are the whole definition of the demo's data: a set is rendered from its seed
-on first use. Models were trained on the train seeds, chosen on the validation seeds, and
-no choice was ever made on a test seed.
+on first use. Models were trained on the train seeds and chosen on the validation seeds. The
+last TokenCLIPose recipe was chosen with hrnet-small's result on test seed 303 in sight.
 """
 
 from __future__ import annotations
