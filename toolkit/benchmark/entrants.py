@@ -127,7 +127,7 @@ def model_entrant(
         given_truth=entry.name in GIVEN_TRUE_BODY,
         note=entry.note.rstrip("."),
         costs=_costs(entry, model, seconds / max(1, len(truth.annotations))),
-        seeds=_training_seeds(model.facts, suite.name),
+        seeds=_training_seeds(model.facts, truth.sha256),
         is_ours=entry.role == "model",
     )
 
@@ -186,10 +186,16 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _training_seeds(facts: Mapping[str, object], table: str) -> dict[str, dict[int, float]]:
-    """Column -> seed -> value from the facts `training_seeds[table][seed][column]`."""
+def _training_seeds(
+    facts: Mapping[str, object], truth_sha256: str | None
+) -> dict[str, dict[int, float]]:
+    """Column -> seed -> value from the facts `training_seeds[truth's sha256][seed][column]`.
+
+    Keyed by the hash of the annotations, so that values measured on one test set never
+    stand beside those of another.
+    """
     tables = facts.get("training_seeds")
-    seeds = tables.get(table) if isinstance(tables, dict) else None
+    seeds = tables.get(truth_sha256) if isinstance(tables, dict) else None
     found: dict[str, dict[int, float]] = {}
     if not isinstance(seeds, dict):
         return found

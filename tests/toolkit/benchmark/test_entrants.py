@@ -79,7 +79,10 @@ def test_facts_become_costs_notes_and_training_seeds(
     players: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
-    seeds = {"hockey": {"1": {"Body": 0.5}, "2": {"Body": 0.6}, "x": {"Body": 1}}}
+    seeds = {
+        players.sha256: {"1": {"Body": 0.5}, "2": {"Body": 0.6}, "x": {"Body": 1}},
+        "another test set": {"1": {"Body": 0.9}},
+    }
 
     row = model_entrant(
         HOCKEY,
@@ -137,7 +140,7 @@ def test_a_demo_set_is_rendered_once_from_its_seed(
     assert len(truth.annotations) == 6
     assert again == folder
     assert (again / "annotations.json").stat().st_mtime_ns == stamp
-    assert "seed303" in folder.parent.name
+    assert f"seed{HOCKEY.seed}" in folder.parent.name
 
 
 def test_a_cache_that_cannot_be_made_says_what_to_set(
@@ -154,5 +157,5 @@ def test_no_test_seed_was_trained_or_chosen_on() -> None:
     used = {*TRAIN_SEEDS.values(), *VALIDATION_SEEDS.values()}
 
     assert used.isdisjoint(TEST_SEEDS.values())
-    assert [suite.seed for suite in DEMO] == [303, 323, 313]
+    assert [suite.seed for suite in DEMO] == [404, 424, 414]
     assert replace(HOCKEY, seed=1).schema == HOCKEY.trained_on
