@@ -24,6 +24,20 @@ Profile = Literal["coco", "crowdpose", "cropcoco", "extension"]
 Purpose = Literal["validate", "evaluate"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 Severities = Mapping[Profile, Severity | None]
+# What rules are about, in the order in which people read findings.
+FAMILIES = (
+    "file",
+    "structure",
+    "licence",
+    "images",
+    "sets",
+    "boxes",
+    "segmentation",
+    "visibility",
+    "keypoints",
+    "sticks",
+    "results",
+)
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 
@@ -73,6 +87,8 @@ class Check:
         severity: For each profile; None where the rule does not apply.
         find: Gives what breaks the rule; whole-file findings have no rows.
         needed_to_evaluate: Whether `evaluate` refuses data that break it.
+        family: What the rule is about, one of `FAMILIES`.
+        repair: How to put it right, in one sentence.
     """
 
     code: str
@@ -80,6 +96,8 @@ class Check:
     severity: Severities
     find: Callable[[Subject], Iterable[Hits | Finding]]
     needed_to_evaluate: bool = False
+    family: str = "structure"
+    repair: str = ""
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,7 @@ BBOX_MISSING = Check(
     everywhere(ERROR),
     _missing,
     needed_to_evaluate=True,
+    family="boxes",
 )
 BBOX_SIZE = Check(
     "bbox-size",
@@ -155,12 +156,14 @@ BBOX_SIZE = Check(
     everywhere(ERROR),
     _size,
     needed_to_evaluate=True,
+    family="boxes",
 )
 BBOX_OUTSIDE_IMAGE = Check(
     "bbox-outside-image",
     "A bbox overlaps its image.",
     everywhere(ERROR),
     _outside,
+    family="boxes",
 )
 BBOX_BEYOND_IMAGE = Check(
     "bbox-beyond-image",
@@ -168,6 +171,7 @@ BBOX_BEYOND_IMAGE = Check(
     "clip it.",
     everywhere(INFO),
     _beyond,
+    family="boxes",
 )
 AREA_MISSING = Check(
     "area-missing",
@@ -176,6 +180,7 @@ AREA_MISSING = Check(
     everywhere(ERROR, crowdpose=INFO),
     _area_missing,
     needed_to_evaluate=True,
+    family="boxes",
 )
 AREA_VALUE = Check(
     "area-value",
@@ -183,12 +188,14 @@ AREA_VALUE = Check(
     everywhere(ERROR),
     _area_value,
     needed_to_evaluate=True,
+    family="boxes",
 )
 IMAGE_SIZE = Check(
     "image-size",
     "Every image states a width and a height above 0 px.",
     everywhere(ERROR),
     _image_size,
+    family="images",
 )
 CROWD_INDEX_MISSING = Check(
     "crowd-index-missing",
@@ -196,12 +203,14 @@ CROWD_INDEX_MISSING = Check(
     "hard scores the image counts in.",
     everywhere(None, crowdpose=ERROR),
     _crowd_missing,
+    family="images",
 )
 CROWD_INDEX_VALUE = Check(
     "crowd-index-value",
     "A crowdIndex is a finite number of 0 or more.",
     everywhere(None, crowdpose=ERROR),
     _crowd_value,
+    family="images",
 )
 CROWD_INDEX_ABOVE_ONE = Check(
     "crowd-index-above-one",
@@ -209,4 +218,5 @@ CROWD_INDEX_ABOVE_ONE = Check(
     "as hard.",
     everywhere(None, crowdpose=INFO),
     _crowd_above_one,
+    family="images",
 )

@@ -57,6 +57,7 @@ KEYPOINT_OUTSIDE_IMAGE = Check(
     "Extension keypoints often do not, and are ordinary there.",
     everywhere(WARNING, crowdpose=INFO, extension=INFO, cropcoco=INFO),
     _outside_image,
+    family="keypoints",
 )
 KEYPOINT_OUTSIDE_BOX = Check(
     "keypoint-outside-box",
@@ -64,4 +65,5 @@ KEYPOINT_OUTSIDE_BOX = Check(
     "the number says how much of the data a crop of the box cannot see.",
     everywhere(INFO),
     _outside_box,
+    family="keypoints",
 )

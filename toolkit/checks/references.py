@@ -96,6 +96,7 @@ ANNOTATION_IMAGE_UNKNOWN = Check(
     everywhere(ERROR),
     _images,
     needed_to_evaluate=True,
+    family="structure",
 )
 ANNOTATION_CATEGORY_UNKNOWN = Check(
     "annotation-category-unknown",
@@ -103,6 +104,7 @@ ANNOTATION_CATEGORY_UNKNOWN = Check(
     everywhere(ERROR),
     _categories,
     needed_to_evaluate=True,
+    family="structure",
 )
 FILE_NAME_DUPLICATE = Check(
     "file-name-duplicate",
@@ -110,6 +112,7 @@ FILE_NAME_DUPLICATE = Check(
     "many disks that is one file.",
     everywhere(ERROR),
     _file_names,
+    family="images",
 )
 FILE_NAME_UNSAFE = Check(
     "file-name-unsafe",
@@ -117,4 +120,5 @@ FILE_NAME_UNSAFE = Check(
     "network share, NUL or over-long part. Commands that read images refuse it.",
     everywhere(ERROR),
     _unsafe_names,
+    family="images",
 )

@@ -130,6 +130,7 @@ ANNOTATION_ID_DUPLICATE = Check(
     everywhere(ERROR),
     _annotation_ids,
     needed_to_evaluate=True,
+    family="structure",
 )
 ANNOTATION_ID_ZERO = Check(
     "annotation-id-zero",
@@ -137,12 +138,14 @@ ANNOTATION_ID_ZERO = Check(
     "instance with id 0 as missed.",
     everywhere(WARNING),
     _id_zero,
+    family="structure",
 )
 ANNOTATIONS_EMPTY = Check(
     "annotations-empty",
     "A file without annotations is allowed, and of no use for training or scoring.",
     everywhere(WARNING),
     _empty,
+    family="structure",
 )
 IMAGE_ID_DUPLICATE = Check(
     "image-id-duplicate",
@@ -150,6 +153,7 @@ IMAGE_ID_DUPLICATE = Check(
     everywhere(ERROR),
     _image_ids,
     needed_to_evaluate=True,
+    family="structure",
 )
 CATEGORY_ID_DUPLICATE = Check(
     "category-id-duplicate",
@@ -157,16 +161,19 @@ CATEGORY_ID_DUPLICATE = Check(
     everywhere(ERROR),
     _category_ids,
     needed_to_evaluate=True,
+    family="structure",
 )
 CATEGORY_NAME_DUPLICATE = Check(
     "category-name-duplicate",
     "Every category has a name of its own: tables and exports go by name.",
     everywhere(ERROR),
     _category_names,
+    family="structure",
 )
 KEYPOINT_PAIR_MISSING = Check(
     "keypoint-pair-missing",
     "A keypoint left_X has a partner right_X: mirroring an image moves one to the other.",
     everywhere(ERROR),
     _flip_pairs,
+    family="structure",
 )

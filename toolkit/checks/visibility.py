@@ -91,6 +91,7 @@ NUM_KEYPOINTS_MISSING = Check(
     "COCO states num_keypoints for every annotation; pycocotools stops without it.",
     everywhere(ERROR, crowdpose=INFO, extension=WARNING),
     _missing,
+    family="visibility",
 )
 NUM_KEYPOINTS_MISMATCH = Check(
     "num-keypoints-mismatch",
@@ -98,6 +99,7 @@ NUM_KEYPOINTS_MISMATCH = Check(
     "own numbers agree with nothing and are left alone: its scores depend on them.",
     everywhere(ERROR, crowdpose=INFO),
     _mismatch,
+    family="visibility",
 )
 NUM_KEYPOINTS_ZERO = Check(
     "num-keypoints-zero",
@@ -105,6 +107,7 @@ NUM_KEYPOINTS_ZERO = Check(
     "otherwise, and training often drops it.",
     everywhere(ERROR, crowdpose=INFO),
     _zero,
+    family="visibility",
 )
 VISIBILITY_ZERO_COORDINATES = Check(
     "visibility-zero-coordinates",
@@ -112,4 +115,5 @@ VISIBILITY_ZERO_COORDINATES = Check(
     "Other values are kept as they are and never used.",
     everywhere(WARNING),
     _coordinates,
+    family="visibility",
 )
