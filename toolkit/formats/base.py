@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Generic, TypeVar
 
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
+from toolkit.formats.foreign import Foreign
 from toolkit.report import Finding, Severity
 from toolkit.schema import Schema
 
@@ -46,7 +48,10 @@ class Format(Generic[Content]):
         detect: Whether a file's first bytes look like this format.
         scan: Reads a file leniently: what it holds, and the findings.
         write: Writes it; the third argument is `force`.
-        loses: What this format has no place for: field names of COCO's records.
+        loses: What changes if these data go there and back: names as
+            `toolkit.formats.compare.measured_loss` gives them, with the number of records.
+        is_folder: Whether it is a folder of files.
+        foreign: The foreign format that this one adapts, or None.
     """
 
     name: str
@@ -55,7 +60,9 @@ class Format(Generic[Content]):
     detect: Callable[[Path], bool]
     scan: Callable[[Path, Schema | None], tuple[Content, list[Finding]]]
     write: Callable[[Content, Path, bool], None]
-    loses: tuple[str, ...] = ()
+    loses: Callable[[Content], Counter[str]]
+    is_folder: bool = False
+    foreign: Foreign | None = None
 
 
 @contextmanager

@@ -8,6 +8,7 @@ document. CrowdPose's files have no `area`, a `crowdIndex` for each image, and C
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,7 @@ from toolkit.formats.categories import choose_schema, decode_categories
 from toolkit.formats.coco_write import CocoSource, write_coco
 from toolkit.formats.decode import decode_annotations
 from toolkit.formats.decode_images import decode_images
-from toolkit.formats.document import Document
+from toolkit.formats.document import Document, field_texts
 from toolkit.formats.lint import lint_record, lint_section
 from toolkit.formats.parse import TOO_DEEP, Parsed, Section, parse, section_around, section_of
 from toolkit.formats.rules import Findings
@@ -29,6 +30,8 @@ from toolkit.report import Finding
 from toolkit.schema import Schema
 
 SECTIONS = ("images", "annotations", "categories")
+NOT_IN_CROWDPOSE = ("area", "segmentation")
+OUTSIDE = 3  # CropCOCO's visibility of a keypoint outside the crop
 _KIND = {b"{": "an object", b'"': "a string", b"t": "true", b"f": "false", b"n": "null"}
 _OBJECT = re.compile(rb"[ \t\r\n]*\{")
 _HEAD = 4096
@@ -48,8 +51,12 @@ def scan_coco(path: Path, schema: Schema | None = None) -> Scan:
         ReadError: It cannot be read, is not JSON, or is a list (a results file).
         ResourceError: It needs more memory than there is.
     """
+    return scan_text(load_text(path), schema)
+
+
+def scan_text(text: Text, schema: Schema | None = None) -> Scan:
+    """Like `scan_coco`, of bytes that were read or made already."""
     with collector_off():
-        text = load_text(path)
         parsed = parse(text)
         if parsed.items is not None:
             text.fail(
@@ -151,6 +158,22 @@ def _scan_pair(path: Path, schema: Schema | None) -> tuple[Dataset, list[Finding
     return scan.dataset, scan.findings
 
 
+def _lost_in_coco(dataset: Dataset) -> Counter[str]:
+    """Visibility 3, which only CropCOCO has: it becomes 1."""
+    outside = np.count_nonzero((dataset.annotations.visibility == OUTSIDE).any(axis=1))
+    return +Counter({"annotations.keypoints": int(outside)})
+
+
+def _lost_in_crowdpose(dataset: Dataset) -> Counter[str]:
+    """Visibility 3, and the fields that CrowdPose's files do not have."""
+    lost, source = _lost_in_coco(dataset), dataset.source
+    if isinstance(source, CocoSource):
+        for index in source.annotation_records.tolist():
+            fields = field_texts(source.document.record("annotations", index))
+            lost.update(f"annotations.{name}" for name in NOT_IN_CROWDPOSE if name in fields)
+    return lost
+
+
 COCO = Format(
     name="coco",
     suffixes=(".json",),
@@ -158,6 +181,7 @@ COCO = Format(
     detect=detect_coco,
     scan=_scan_pair,
     write=write_coco,
+    loses=_lost_in_coco,
 )
 CROWDPOSE = Format(
     name="crowdpose",
@@ -166,5 +190,5 @@ CROWDPOSE = Format(
     detect=detect_crowdpose,
     scan=_scan_pair,
     write=write_coco,
-    loses=("area", "segmentation"),
+    loses=_lost_in_crowdpose,
 )

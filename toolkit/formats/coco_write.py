@@ -81,6 +81,14 @@ def write_coco(dataset: Dataset, path: Path, force: bool = False) -> None:
     source.document.write(path, edits_of(dataset, source), force=force)
 
 
+def coco_bytes(dataset: Dataset) -> bytes:
+    """What `write_coco` writes."""
+    source = dataset.source
+    if not isinstance(source, CocoSource):
+        return canonical_document(dataset)
+    return b"".join(source.document.render(edits_of(dataset, source)))
+
+
 def canonical_document(dataset: Dataset) -> bytes:
     """A document for a data set that was not read from a file."""
     images, people = dataset.images, dataset.annotations

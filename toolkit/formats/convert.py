@@ -16,7 +16,7 @@ from toolkit.annotations import Annotations, Predictions, Visibility
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError, ReadError, UsageError
 from toolkit.files import check_output
-from toolkit.formats.coco import CROWDPOSE, scan_coco
+from toolkit.formats.coco import CROWDPOSE, NOT_IN_CROWDPOSE, scan_coco
 from toolkit.formats.coco_write import CocoSource, edits_of
 from toolkit.formats.document import Edit, field_texts, patch_record
 from toolkit.formats.encode import category_record
@@ -201,7 +201,7 @@ class _Plan:
         if self.end == RESULTS.name:
             self._lose_for_results()
         elif self.end == CROWDPOSE.name:
-            self._dropped = CROWDPOSE.loses
+            self._dropped = NOT_IN_CROWDPOSE
             self._count_fields(self._dropped)
             missing = int(np.isnan(self.dataset.images.crowd_index).sum())
             if missing:

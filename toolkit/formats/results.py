@@ -8,6 +8,7 @@ px). Detector boxes are the same list without keypoints.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -89,7 +90,9 @@ def _read_flat(text: Text, schema: Schema) -> tuple[ResultsReader, Section] | No
         return None
     findings = Findings()
     reader = ResultsReader(len(section), schema, findings)
-    reader.read(Pieces(text.data, section), boxes=False)
+    hidden = (b"\\", b"keypoint_scores", b"sigmas")  # an escape could spell such a key
+    extras = any(word in text.data for word in hidden)
+    reader.read(Pieces(text.data, section), boxes=False, extras=extras)
     return None if reader.repaired or findings.close() else (reader, section)
 
 
@@ -181,6 +184,11 @@ def _scan_any(path: Path, schema: Schema | None) -> tuple[Predictions, list[Find
     return scan_predictions(path, schema, boxes=True)
 
 
+def _lost_in_results(found: Predictions) -> Counter[str]:
+    """Nothing: predictions that were read as results are results."""
+    return Counter()
+
+
 RESULTS = Format(
     name="results",
     suffixes=(".json",),
@@ -188,17 +196,5 @@ RESULTS = Format(
     detect=detect_results,
     scan=_scan_any,
     write=write_predictions,
-    loses=(
-        "images",
-        "categories",
-        "info",
-        "licenses",
-        "area",
-        "iscrowd",
-        "num_keypoints",
-        "segmentation",
-        "visibility",
-        "head_box_xywh",
-        "fields of your own",
-    ),
+    loses=_lost_in_results,
 )

@@ -69,6 +69,9 @@ RULES = (
     Rule("sigmas-shape", _ERROR, "sigmas is not 2K finite numbers."),
     Rule("results-empty", _WARNING, "The list of results is empty."),
     Rule("results-without-keypoints", _ERROR, "No result has keypoints: only boxes."),
+    Rule("foreign-unusable", _ERROR, "A record of a foreign file cannot be used."),
+    Rule("foreign-left-out", _WARNING, "COCO keypoints have no place for it; left out."),
+    Rule("foreign-assumed", _WARNING, "A foreign file does not say it; it was assumed."),
 )
 # A wrong category explains wrong annotations, so it is told first.
 _ORDER = ("categories", "images", "annotations", "results")
