@@ -90,9 +90,7 @@ def _read_flat(text: Text, schema: Schema) -> tuple[ResultsReader, Section] | No
         return None
     findings = Findings()
     reader = ResultsReader(len(section), schema, findings)
-    hidden = (b"\\", b"keypoint_scores", b"sigmas")  # an escape could spell such a key
-    extras = any(word in text.data for word in hidden)
-    reader.read(Pieces(text.data, section), boxes=False, extras=extras)
+    reader.read(Pieces(text.data, section), boxes=False)
     return None if reader.repaired or findings.close() else (reader, section)
 
 
