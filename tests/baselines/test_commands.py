@@ -210,4 +210,4 @@ def test_weights_of_a_schema_with_all_the_keypoints_stand_in_on_real_images(
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert "no weights for schema 'coco': using those for 'hockey'" in result.stderr
-    assert all(len(record["keypoints"]) == 60 for record in json.loads(out.read_text()))
+    assert all(len(record["keypoints"]) == 51 for record in json.loads(out.read_text()))

@@ -70,9 +70,10 @@ def predict(
 ) -> None:
     """Predict keypoints with MODEL, a registered name or a checkpoint file.
 
-    Writes COCO results with `keypoint_scores`, `sigmas` (px) and `annotation_id`, in the
-    model's own keypoints. Without --weights the checkpoint of the data's schema is taken, or
-    of a built-in schema that has all its keypoints (hockey's for lacrosse and for coco).
+    Writes COCO results with `keypoint_scores`, `sigmas` (px) and `annotation_id`. Without
+    --weights the checkpoint of the data's schema is taken, or of a built-in schema that has all
+    its keypoints (hockey's for lacrosse and for coco); then the data's keypoints are written.
+    With --weights the model's own are.
     """
     from toolkit.files import check_output
     from toolkit.formats import read, write_predictions
@@ -90,17 +91,20 @@ def predict(
         predictions = loaded.predict(
             dataset, images, boxes=chosen, batch_size=batch_size, progress=update
         )
+    stand_in = weights is None and not set(dataset.schema.names) - set(loaded.schema.names)
+    if stand_in:
+        predictions = predictions.to_schema(dataset.schema)
     write_predictions(predictions, out, force)
     summary = {
         "model": loaded.name,
-        "schema": loaded.schema.name,
+        "schema": predictions.schema.name,
         "predictions": len(predictions),
         "out": str(out),
     }
     if as_json:
         echo_json(summary)
     else:
-        notice(f"{len(predictions)} people, schema '{loaded.schema.name}': {out}")
+        notice(f"{len(predictions)} people, schema '{predictions.schema.name}': {out}")
 
 
 def _load(model: str, weights: str | None, schema: Schema, device: str | None) -> PoseModel:
@@ -129,7 +133,10 @@ def _load(model: str, weights: str | None, schema: Schema, device: str | None) -
                 loaded = entry.load(other, chosen)
             except UsageError:
                 continue
-            notice(f"no weights for schema '{schema.name}': using those for '{other}'")
+            notice(
+                f"no weights for schema '{schema.name}': using those for '{other}', keypoints "
+                f"matched by name; --weights {other} writes all of that schema's"
+            )
             return loaded
         raise
 
