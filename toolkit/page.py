@@ -2,13 +2,15 @@
 
 Every page that the toolkit writes (reports, galleries, tables) goes through `html_page`. A
 content security policy in its head forbids all network requests, so a hostile label can
-neither load nor send anything, whatever it says. Callers escape text with `html.escape`.
+neither load nor send anything, whatever it says. Callers escape text with `escape`.
 """
 
 from __future__ import annotations
 
 import base64
 import html
+import json
+import re
 
 STYLE = """
 :root{color-scheme:light dark;--ink:#18202f;--soft:#5c667a;--paper:#f5f6f8;--card:#fff;
@@ -42,6 +44,7 @@ img,svg{max-width:100%}
 @media print{section{break-inside:avoid;border:0;padding:0}}
 """
 
+_UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 )
@@ -56,7 +59,7 @@ def html_page(title: str, body: str, *, style: str = "", script: str = "") -> st
         style: Rules after the common style sheet.
         script: JavaScript for the end of the page, or nothing.
     """
-    name = html.escape(title)
+    name = escape(title)
     end = f"<script>{script}</script>" if script else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -65,6 +68,25 @@ def html_page(title: str, body: str, *, style: str = "", script: str = "") -> st
         f"<title>{name}</title><style>{STYLE}{style}</style></head>\n"
         f"<body>{body}{end}</body></html>\n"
     )
+
+
+def escape(text: object) -> str:
+    """Text from outside as HTML and SVG show it, quotes included.
+
+    Control characters and halves of surrogate pairs, which no file of text may hold,
+    become U+FFFD.
+    """
+    return html.escape(_UNFIT.sub("\N{REPLACEMENT CHARACTER}", str(text)), quote=True)
+
+
+def script_data(name: str, value: object) -> str:
+    """Plain values for a page's script, as a JSON element that no text can close.
+
+    The script reads it with `JSON.parse(document.getElementById(name).textContent)`.
+    """
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    safe = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return f'<script type="application/json" id="{escape(name)}">{safe}</script>'
 
 
 def data_uri(content: bytes, kind: str = "image/jpeg") -> str:

@@ -1,0 +1,217 @@
+"""Statistics as tables for the terminal; shares in per cent, `-` where there is nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.charts import percent
+from toolkit.crop_curve import HELD, MARKED, CropCurve, outside_share, padding_to_hold
+from toolkit.stats.keypoints import KeypointCounts
+from toolkit.stats.measure import Statistics
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from toolkit.stats.people import Sizes
+
+
+
+
+
+def statistics_tables(stats: Statistics) -> list[Table]:
+    """Facts, keypoints and groups, and what could not be read."""
+    tables = [_pairs(f"{stats.file}, schema {stats.schema}", facts(stats)), _keypoints(stats)]
+    if stats.unread:
+        table = _table("What the reader could not use", "rule", "", "records", "first")
+        for rule, severity, count, first in stats.unread:
+            table.add_row(rule, severity, f"{count:,}", plain(first))
+        tables.append(table)
+    return tables
+
+
+def crop_table(curve: CropCurve, title: str) -> Table:
+    """Shares outside the crop by padding, and the paddings that hold 50 to 99 %."""
+    marked = [f"{p:g}" + (" *" if p in MARKED else "") for p in curve.paddings]
+    held = [f"{share:.0%} in" for share in HELD]
+    table = _table(title, "", "n", *marked, *held)
+    for name, needed in curve.keypoints.items():
+        table.add_row(plain(name), *crop_cells(curve, needed))
+    table.add_section()
+    for name in distinct_groups({k: v.tobytes() for k, v in curve.groups.items()}):
+        if len(curve.groups[name]):
+            label = "all keypoints" if name == "Mean" else plain(name)
+            table.add_row(label, *crop_cells(curve, curve.groups[name]))
+    return table
+
+
+def crop_cells(curve: CropCurve, needed: NDArray[np.float64]) -> list[str]:
+    """Number, shares by padding, paddings by share."""
+    paddings = [padding_to_hold(needed, share) for share in HELD]
+    return [
+        f"{len(needed):,}",
+        *(percent(outside_share(needed, padding)) for padding in curve.paddings),
+        *("-" if value is None else f"{value:.2f}" for value in paddings),
+    ]
+
+
+def facts(stats: Statistics) -> list[tuple[str, str]]:
+    """Everything that is one number or one line, by name."""
+    return [
+        *_file_facts(stats),
+        *_size_facts(stats.sizes),
+        *_crowding_facts(stats),
+    ]
+
+
+def keypoint_cells(row: KeypointCounts) -> list[str]:
+    """Labelled, visible, occluded, absent; outside the box; outside the image."""
+    seen = row.labelled or None
+    return [
+        f"{row.labelled:,}",
+        percent(seen and row.visible / row.labelled),
+        percent(seen and row.occluded / row.labelled),
+        f"{row.absent:,}",
+        f"{row.out_of_box:,}" if row.boxed else "-",
+        percent(row.out_of_box_share),
+        f"{row.out_of_image:,}" if row.sized else "-",
+        percent(row.out_of_image_share),
+    ]
+
+
+KEYPOINT_COLUMNS = (
+    "labelled", "visible", "occluded", "absent",
+    "outside box", "share", "outside image", "share",
+)  # fmt: skip
+
+
+def group_rows(stats: Statistics) -> Iterator[KeypointCounts]:
+    """Groups that differ from one another and have keypoints."""
+    by_name = {row.name: row for row in stats.groups}
+    key = {row.name: row.to_json() for row in stats.groups}
+    for name in distinct_groups({n: repr(v).encode() for n, v in key.items()}):
+        if by_name[name].instances or not stats.instances:
+            yield by_name[name]
+
+
+def distinct_groups(content: Mapping[str, bytes]) -> list[str]:
+    """Names without those that hold what another one holds; `Mean` stays."""
+    seen = {content["Mean"]} if "Mean" in content else set()
+    names = []
+    for name, value in content.items():
+        if name == "Mean" or value not in seen:
+            seen.add(value)
+            names.append(name)
+    return names
+
+
+def plain(text: str) -> str:
+    """Text from a file for a terminal: no markup, no control characters."""
+    from rich.markup import escape  # lazy: rich costs 0.1 s
+
+    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+
+
+def _file_facts(stats: Statistics) -> Iterator[tuple[str, str]]:
+    empty = stats.images_without_annotations
+    yield "images", f"{stats.images:,} ({empty:,} without annotations)"
+    extra = [
+        f"{number:,} {what}"
+        for number, what in (
+            (stats.without_box, "without a box"),
+            (stats.without_image, "naming an image that is not there"),
+            (stats.crowds, "crowd regions"),
+        )
+        if number
+    ]
+    yield "instances", f"{stats.instances:,}" + (f" ({', '.join(extra)})" if extra else "")
+    for category in stats.categories:
+        number = category.instances
+        name = "(not in the file)" if category.name is None else category.name
+        said = "not counted: other keypoints" if number is None else f"{number:,} instances"
+        yield f"category {category.id}", f"{name}: {said}"
+    frames = stats.clips.frames
+    if not frames:
+        yield "clips", "none named"
+        return
+    counts = sorted(frames.values())
+    without = f"; {stats.clips.without:,} images without" if stats.clips.without else ""
+    yield (
+        "clips",
+        f"{len(frames):,}, {counts[0]:,} to {counts[-1]:,} frames (median "
+        f"{counts[(len(counts) - 1) // 2]:,}){without}",
+    )
+
+
+def _size_facts(sizes: Sizes) -> Iterator[tuple[str, str]]:
+    unknown = f", {sizes.unknown:,} unknown" if sizes.unknown else ""
+    yield (
+        "size (COCO)",
+        f"{sizes.small:,} small, {sizes.medium:,} medium, {sizes.large:,} large{unknown}; "
+        f"by {sizes.rule}",
+    )
+    yield "box height, px", _spread(sizes.heights, "{:.0f}")
+
+
+def _crowding_facts(stats: Statistics) -> Iterator[tuple[str, str]]:
+    crowding = stats.crowding
+    yield "people per image", _spread(crowding.people, "{:,.0f}")
+    if len(crowding.overlap):
+        shares = [(limit, (crowding.overlap > limit).mean()) for limit in (0.1, 0.5)]
+        said = ", ".join(f"{percent(float(s))} above {limit:g}" for limit, s in shares)
+        yield "IoU with a neighbour", f"{said}; {_spread(crowding.overlap, '{:.2f}')}"
+    if crowding.not_compared:
+        yield "not compared", f"{crowding.not_compared:,} people of very crowded images"
+    bands = stats.crowd_index
+    if bands is not None:
+        yield (
+            "crowdIndex",
+            f"{bands['easy']:,} easy, {bands['medium']:,} medium, {bands['hard']:,} hard images",
+        )
+
+
+def _spread(values: NDArray[np.generic], form: str) -> str:
+    """Median and the range that holds most: `median 224 (5 % 28, 95 % 754)`."""
+    if not len(values):
+        return "-"
+    low, middle, high = (values[int(q * (len(values) - 1))].item() for q in (0.05, 0.5, 0.95))
+    return (
+        f"median {form.format(middle)} (5 % {form.format(low)}, 95 % {form.format(high)}, "
+        f"largest {form.format(values[-1].item())})"
+    )
+
+
+def _keypoints(stats: Statistics) -> Table:
+    table = _table("Keypoints", "", *KEYPOINT_COLUMNS)
+    for row in stats.keypoints:
+        name = plain(row.name) + (" (extension)" if row.extension else "")
+        table.add_row(name, *keypoint_cells(row))
+    table.add_section()
+    for row in group_rows(stats):
+        label = "all keypoints" if row.name == "Mean" else plain(row.name)
+        table.add_row(label, *keypoint_cells(row))
+    return table
+
+
+def _pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
+    from rich.table import Table  # lazy: rich costs 0.1 s
+
+    table = Table(title=plain(title), title_justify="left", show_header=False, box=None)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for name, value in rows:
+        table.add_row(plain(name), plain(value))
+    return table
+
+
+def _table(title: str, first: str, *columns: str) -> Table:
+    from rich.table import Table  # lazy: rich costs 0.1 s
+
+    table = Table(title=plain(title), title_justify="left")
+    table.add_column(first, no_wrap=False)
+    for column in columns:
+        table.add_column(column, justify="left" if column == "first" else "right")
+    return table
