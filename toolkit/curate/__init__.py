@@ -1,0 +1,1 @@
+"""Comparing and merging annotation files: what changed, and whose change it was."""
