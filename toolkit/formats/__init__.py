@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from typing import cast
 
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
-from toolkit.errors import UsageError
+from toolkit.errors import ReadError, UsageError
 from toolkit.formats.base import Format, Scan
-from toolkit.formats.coco import COCO, CROWDPOSE, scan_coco
+from toolkit.formats.coco import COCO, CROPCOCO, CROWDPOSE, scan_coco
 from toolkit.formats.coco_write import CocoSource, write_coco
 from toolkit.formats.results import (
     RESULTS,
@@ -27,6 +28,7 @@ from toolkit.formats.results import (
 )
 from toolkit.formats.results_write import ResultsSource
 from toolkit.formats.rules import RULES, Rule
+from toolkit.formats.text import load_text
 from toolkit.schema import Schema
 
 __all__ = [
@@ -37,6 +39,9 @@ __all__ = [
     "ResultsSource",
     "Rule",
     "Scan",
+    "dataset_format",
+    "detect",
+    "format_named",
     "read",
     "read_predictions",
     "scan",
@@ -45,7 +50,14 @@ __all__ = [
     "write_predictions",
 ]
 
-FORMATS: tuple[Format[Dataset] | Format[Predictions], ...] = (COCO, CROWDPOSE, RESULTS)
+# In the order in which they are offered. Where several fit a file, the first that is no
+# COCO JSON is taken: `detect`.
+FORMATS: tuple[Format[Dataset] | Format[Predictions], ...] = (
+    COCO,
+    CROWDPOSE,
+    CROPCOCO,
+    RESULTS,
+)
 # Not errors of the arrays: CrowdPose is published with COCO's skeleton, CropCOCO with
 # visibility 3. Whether they are faults is for a profile to say.
 _NOT_IN_ARRAYS = frozenset({"skeleton-index", "visibility-beyond"})
@@ -57,20 +69,25 @@ def scan(
     """Read an annotation file leniently.
 
     Args:
-        path: The file.
+        path: The file, or the folder of a format that is one.
         schema: A schema or its name; by default found from the file's categories.
-        format: Name of the format; by default COCO's, which CrowdPose's is too.
+        format: Name of the format; by default found from the file.
 
     Returns:
         The data set and the findings.
 
     Raises:
-        ReadError: The file cannot be read or is not JSON.
+        ReadError: It cannot be read, or no format fits.
     """
+    path = Path(path)
     known = Schema.load(schema) if isinstance(schema, str) else schema
-    if format_named(format or COCO.name) is RESULTS:
+    chosen = detect(path) if format is None else format_named(format)
+    if format is not None and chosen.name == RESULTS.name:
         raise UsageError("results are no annotations; read them with read_predictions")
-    return scan_coco(Path(path), known)
+    if chosen.is_json or chosen.name == RESULTS.name:
+        return scan_coco(path, known)
+    found = dataset_format(chosen.name)
+    return Scan(*found.scan(path, known))
 
 
 def read(
@@ -91,6 +108,53 @@ def read(
 def write(dataset: Dataset, path: Path | str, force: bool = False) -> None:
     """Write a data set as COCO JSON; see `toolkit.formats.coco_write.write_coco`."""
     write_coco(dataset, Path(path), force)
+
+
+def detect(path: Path) -> Format[Dataset] | Format[Predictions]:
+    """The format of a file or folder, by its content.
+
+    JSON that is no known format is COCO's: its reader says what is wrong, and where.
+
+    Raises:
+        ReadError: It cannot be read, or no format fits; the message lists what was tried.
+    """
+    try:
+        is_folder = path.is_dir()
+        tried = [item for item in FORMATS if item.is_folder == is_folder]
+        if not is_folder:
+            path.open("rb").close()
+        fitting = [item for item in tried if item.detect(path)]
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ReadError(f"{path}: cannot read: {reason}") from error
+    foreign = [item for item in fitting if not item.is_json and item is not RESULTS]
+    names = ", ".join(f"'{item.name}'" for item in foreign)
+    if len(foreign) > 1:
+        raise ReadError(f"{path}: fits formats {names}; say which one with --from")
+    if fitting:
+        return (foreign or fitting)[0]
+    names = ", ".join(item.name for item in tried) or "none"
+    if is_folder:
+        raise ReadError(
+            f"{path}: is a folder; expected a JSON file or a folder of a known format "
+            f"(tried: {names})"
+        )
+    load_text(path)  # Empty, compressed and not UTF-8: its messages say more.
+    if path.suffix.lower() in COCO.suffixes:
+        return COCO
+    raise ReadError(f"{path}: no known format (tried: {names}); say which with --from")
+
+
+def dataset_format(name: str) -> Format[Dataset]:
+    """A format of annotations by its name.
+
+    Raises:
+        UsageError: There is none, or it is one of predictions.
+    """
+    found = format_named(name)
+    if found.name == RESULTS.name:
+        raise UsageError("results are no annotations; read them with read_predictions")
+    return cast("Format[Dataset]", found)
 
 
 def format_named(name: str) -> Format[Dataset] | Format[Predictions]:

@@ -55,6 +55,10 @@ def adapt(foreign: Foreign) -> Format[Dataset]:
         document: CocoDocument = orjson.loads(coco_bytes(dataset))
         return +foreign.loses(document, dataset.schema)
 
+    def dropped(dataset: Dataset) -> set[int]:
+        document: CocoDocument = orjson.loads(coco_bytes(dataset))
+        return foreign.dropped(document, dataset.schema)
+
     return Format(
         name=foreign.name,
         suffixes=foreign.suffixes,
@@ -64,7 +68,7 @@ def adapt(foreign: Foreign) -> Format[Dataset]:
         write=write,
         loses=loses,
         is_folder=foreign.is_folder,
-        foreign=foreign,
+        dropped=dropped,
     )
 
 

@@ -12,7 +12,6 @@ from typing import Generic, TypeVar
 
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
-from toolkit.formats.foreign import Foreign
 from toolkit.report import Finding, Severity
 from toolkit.schema import Schema
 
@@ -37,6 +36,11 @@ class Scan:
         return [f for f in self.findings if f.severity is Severity.ERROR]
 
 
+def drops_nothing(content: object) -> set[int]:
+    """What a format drops that has a place for every annotation."""
+    return set()
+
+
 @dataclass(frozen=True)
 class Format(Generic[Content]):
     """A file format of annotated or predicted people.
@@ -51,7 +55,8 @@ class Format(Generic[Content]):
         loses: What changes if these data go there and back: names as
             `toolkit.formats.compare.measured_loss` gives them, with the number of records.
         is_folder: Whether it is a folder of files.
-        foreign: The foreign format that this one adapts, or None.
+        is_json: Whether it is COCO's JSON, of which records are copied as they are.
+        dropped: Indices of the file's annotations that this format has no place for.
     """
 
     name: str
@@ -62,7 +67,8 @@ class Format(Generic[Content]):
     write: Callable[[Content, Path, bool], None]
     loses: Callable[[Content], Counter[str]]
     is_folder: bool = False
-    foreign: Foreign | None = None
+    is_json: bool = False
+    dropped: Callable[[Content], set[int]] = drops_nothing
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from msgspec import Raw
 
+from toolkit.annotations import Annotations, Images, Visibility
 from toolkit.dataset import Dataset
 from toolkit.formats.base import Format, Scan, collector_off
 from toolkit.formats.categories import choose_schema, decode_categories
@@ -31,10 +32,10 @@ from toolkit.schema import Schema
 
 SECTIONS = ("images", "annotations", "categories")
 NOT_IN_CROWDPOSE = ("area", "segmentation")
-OUTSIDE = 3  # CropCOCO's visibility of a keypoint outside the crop
 _KIND = {b"{": "an object", b'"': "a string", b"t": "true", b"f": "false", b"n": "null"}
 _OBJECT = re.compile(rb"[ \t\r\n]*\{")
 _HEAD = 4096
+_KEYPOINTS = re.compile(rb'"keypoints"\s*:\s*\[([-+0-9.eE,\s]+)\]')
 
 
 def scan_coco(path: Path, schema: Schema | None = None) -> Scan:
@@ -112,7 +113,7 @@ def _scan(text: Text, parsed: Parsed, schema: Schema | None) -> Scan:
         annotation_records=rows.records,
         absent_with_coordinates=rows.absent_with_coordinates,
         categories=categories,
-        format=("coco" if np.isnan(images.crowd_index).all() else "crowdpose"),
+        format=_dialect(images, rows.annotations),
     )
     dataset = Dataset(
         schema=choice.schema,
@@ -123,6 +124,13 @@ def _scan(text: Text, parsed: Parsed, schema: Schema | None) -> Scan:
         source=source,
     )
     return Scan(dataset, findings.close())
+
+
+def _dialect(images: Images, people: Annotations) -> str:
+    """Name of the format: what only CropCOCO or only CrowdPose has tells."""
+    if np.any(people.visibility == Visibility.BEYOND):
+        return "cropcoco"
+    return "coco" if np.isnan(images.crowd_index).all() else "crowdpose"
 
 
 def _lint(text: Text, sections: dict[str, Section], findings: Findings) -> None:
@@ -153,6 +161,18 @@ def detect_crowdpose(path: Path) -> bool:
     return _OBJECT.match(head) is not None and b'"crowdIndex"' in head
 
 
+def detect_cropcoco(path: Path) -> bool:
+    """Whether the first keypoints of a COCO file have visibility 3; most are found later.
+
+    A file is CropCOCO's by its visibilities, which only reading all of it can tell:
+    `CocoSource.format` does.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD).removeprefix(BOM)
+    lists = _KEYPOINTS.findall(head) if _OBJECT.match(head) else []
+    return any(value.strip() == b"3" for v in lists for value in v.split(b",")[2::3])
+
+
 def _scan_pair(path: Path, schema: Schema | None) -> tuple[Dataset, list[Finding]]:
     scan = scan_coco(path, schema)
     return scan.dataset, scan.findings
@@ -160,7 +180,9 @@ def _scan_pair(path: Path, schema: Schema | None) -> tuple[Dataset, list[Finding
 
 def _lost_in_coco(dataset: Dataset) -> Counter[str]:
     """Visibility 3, which only CropCOCO has: it becomes 1."""
-    outside = np.count_nonzero((dataset.annotations.visibility == OUTSIDE).any(axis=1))
+    outside = np.count_nonzero(
+        (dataset.annotations.visibility == Visibility.BEYOND).any(axis=1)
+    )
     return +Counter({"annotations.keypoints": int(outside)})
 
 
@@ -174,6 +196,10 @@ def _lost_in_crowdpose(dataset: Dataset) -> Counter[str]:
     return lost
 
 
+def _lost_in_cropcoco(dataset: Dataset) -> Counter[str]:
+    return Counter()
+
+
 COCO = Format(
     name="coco",
     suffixes=(".json",),
@@ -182,6 +208,7 @@ COCO = Format(
     scan=_scan_pair,
     write=write_coco,
     loses=_lost_in_coco,
+    is_json=True,
 )
 CROWDPOSE = Format(
     name="crowdpose",
@@ -191,4 +218,15 @@ CROWDPOSE = Format(
     scan=_scan_pair,
     write=write_coco,
     loses=_lost_in_crowdpose,
+    is_json=True,
+)
+CROPCOCO = Format(
+    name="cropcoco",
+    suffixes=(".json",),
+    description="CropCOCO annotations: COCO's JSON with visibility 3 outside the crop",
+    detect=detect_cropcoco,
+    scan=_scan_pair,
+    write=write_coco,
+    loses=_lost_in_cropcoco,
+    is_json=True,
 )
