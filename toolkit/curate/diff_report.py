@@ -145,18 +145,18 @@ def field_json(change: FieldChange) -> Json:
     found: Json = {"section": change.section, "id": change.key, "field": change.field}
     for name, value in (("old", change.old), ("new", change.new)):
         if value is not MISSING:
-            found[name] = _finite(value)
+            found[name] = finite(value)
     return found
 
 
-def _finite(value: object) -> object:
+def finite(value: object) -> object:
     """JSON has no infinity: a number like 1e999 becomes text."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     return value
 
 
