@@ -16,7 +16,9 @@ from __future__ import annotations
 import re
 import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +34,18 @@ IMAGE_FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS = 89_478_485  # Pillow's own warning limit: a quarter of a 1 GiB RGB image
 MAX_NAME_LENGTH = 255
 
+ORIENTATION = 0x0112  # EXIF's tag
+SIDEWAYS = (5, 6, 7, 8)  # its values that swap width and height
+
+_UNSAFE_TYPES = (
+    (b"%!PS", "PostScript"),
+    (b"\xc5\xd0\xd3\xc6", "PostScript"),
+    (b"%PDF", "PDF"),
+    (b"SIMPLE  =", "FITS"),
+    (b"gd2\0", "GD"),
+)
+# A GD file says twice whether it has true colours: in its second byte and its seventh.
+_GD_FLAG = bytes.maketrans(b"\xfe\xff", b"\x01\x00")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _DECODER_LOCK = threading.Lock()  # `warnings.catch_warnings` is not thread-safe
 
@@ -130,18 +144,75 @@ def load_image(path: str | Path) -> NDArray[np.uint8]:
     Raises:
         InvalidDataError: the file is missing, empty, truncated, or neither JPEG, PNG nor
             WebP.
-        UnsafeInputError: it claims more than `MAX_PIXELS` pixels (nothing is decoded).
+        UnsafeInputError: it claims more than `MAX_PIXELS` pixels, or is of a type that
+            image libraries were attacked through (nothing is decoded).
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError  # lazy: pillow
+    from PIL import ImageOps  # lazy: pillow
+
+    with opened(path) as image:
+        image.load()
+        return _to_rgb(ImageOps.exif_transpose(image))
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a look at an image file tells.
+
+    Attributes:
+        size_wh: Width and height of the pixels as stored, before EXIF orientation.
+        upright_wh: The same after it: what browsers and labelling tools show.
+        grey: (side, side) luminance of the upright picture, squeezed to a square.
+    """
+
+    size_wh: tuple[int, int]
+    upright_wh: tuple[int, int]
+    grey: NDArray[np.uint8]
+
+
+def look_at(path: str | Path, side: int) -> Looked:
+    """Decode a whole file, but keep only a small grey square of it.
+
+    A JPEG is decoded at the smallest scale that leaves twice `side`, which costs a third;
+    every byte is still read, so that a damaged file is found.
+
+    Raises:
+        InvalidDataError: as `load_image`.
+        UnsafeInputError: as `load_image`.
+    """
+    from PIL import Image, ImageOps  # lazy: pillow
+
+    with opened(path) as image:
+        size = image.size
+        image.draft("L", (2 * side, 2 * side))
+        image.load()
+        grey = Image.fromarray(_to_grey(image))
+        small = grey.resize((side, side), Image.Resampling.BILINEAR)
+        exif = image.getexif()
+        turned = exif.get(ORIENTATION) in SIDEWAYS
+        small.info["exif"] = exif.tobytes()
+        upright = ImageOps.exif_transpose(small)
+    pixels = np.array(upright, dtype=np.uint8)
+    return Looked(size, (size[1], size[0]) if turned else size, pixels)
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[Image.Image]:
+    """Open an image file for decoding inside the block; every failure names the file.
+
+    Raises:
+        InvalidDataError: as `load_image`.
+        UnsafeInputError: as `load_image`.
+    """
+    from PIL import Image, UnidentifiedImageError  # lazy: pillow
 
     path = Path(path)
     try:
+        _refuse_type(path)
         with _open(path) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise _bomb(path, f"{width} x {height} pixels")
-            image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
+            yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _bomb(path, str(error)) from None
     except FileNotFoundError:
@@ -157,6 +228,20 @@ def load_image(path: str | Path) -> NDArray[np.uint8]:
         raise InvalidDataError(
             f"{path}: image is damaged or truncated ({error}); fetch the file again."
         ) from None
+
+
+def _refuse_type(path: Path) -> None:
+    """Refuse what Pillow or its helpers were attacked through, whatever the file's name."""
+    with path.open("rb") as stream:
+        head = stream.read(16)
+    kind = next((kind for magic, kind in _UNSAFE_TYPES if head.startswith(magic)), None)
+    if head[:2] in (b"\xff\xfe", b"\xff\xff") and head[6:7] == head[1:2].translate(_GD_FLAG):
+        kind = "GD"
+    if kind is not None:
+        raise UnsafeInputError(
+            f"{path}: image refused before decoding: it is {kind}; wanted one of "
+            f"{', '.join(IMAGE_FORMATS)}. Convert the file with a tool that you trust."
+        )
 
 
 def _open(path: Path) -> Image.Image:
@@ -177,9 +262,25 @@ def _bomb(path: Path, got: str) -> UnsafeInputError:
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     """Pixels of any Pillow mode as (H, W, 3) uint8 RGB."""
-    if image.mode.startswith("I") or image.mode == "F":  # 16-bit or float grey
-        grey = np.asarray(image, dtype=np.float64)
-        scale = 257.0 if image.mode.startswith("I") else 1.0
-        grey8 = np.clip(np.rint(grey / scale), 0, 255).astype(np.uint8)
-        return np.repeat(grey8[:, :, None], 3, axis=2)
+    if _is_deep(image):
+        return np.repeat(_from_deep(image)[:, :, None], 3, axis=2)
     return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+def _to_grey(image: Image.Image) -> NDArray[np.uint8]:
+    """Luminance of any Pillow mode as (H, W) uint8; transparency is dropped."""
+    if _is_deep(image):
+        return _from_deep(image)
+    direct = image.mode in ("L", "RGB", "RGBA")
+    return np.array((image if direct else image.convert("RGB")).convert("L"), dtype=np.uint8)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether it is 16-bit or float grey."""
+    return image.mode.startswith("I") or image.mode == "F"
+
+
+def _from_deep(image: Image.Image) -> NDArray[np.uint8]:
+    grey = np.asarray(image, dtype=np.float64)
+    scale = 257.0 if image.mode.startswith("I") else 1.0
+    return np.clip(np.rint(grey / scale), 0, 255).astype(np.uint8)
