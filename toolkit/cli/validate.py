@@ -2,27 +2,90 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from toolkit.cli.common import echo_json, json_option, schema_option
+from toolkit.cli.common import (
+    console,
+    echo_json,
+    force_option,
+    json_option,
+    notice,
+    progress_bar,
+    schema_option,
+)
 from toolkit.errors import InvalidDataError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from toolkit.checks import Profile
-    from toolkit.dataset import Dataset
+    from toolkit.checks.baseline import Compared
+    from toolkit.checks.text import Line
+    from toolkit.formats import Scan
     from toolkit.report import Finding, Report
 
 PROFILES = ("coco", "crowdpose", "cropcoco", "extension")
 EXAMPLES = 3  # findings of a rule that the text shows
-LISTED = 1000  # findings of a rule that the JSON document lists
-_COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
+LISTED = 1000  # findings of a rule that the other outputs list
+Output = Literal["text", "json", "sarif", "html"]
+_PATH = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What the user asked for, checked for sense."""
+
+    file: Path
+    schema: str | None
+    profile: Profile
+    images: Path | None
+    workers: int | None
+    scheduler: str | None
+    output: Output
+    limit: int | None
+    out: Path | None
+    baseline: Path | None
+    write_baseline: Path | None
+    fix: bool
+    to: Path | None
+    fix_rules: tuple[str, ...]
+    yes: bool
+    force: bool
+
+    def check(self) -> None:
+        """Refuse what cannot be done, before any work."""
+        from toolkit.files import check_output
+
+        if (self.to or self.fix_rules or self.yes) and not self.fix:
+            raise UsageError("--to, --fix-rule and --yes go with --fix; add --fix")
+        if self.yes and self.to is None:
+            raise UsageError("--yes writes a new file; name it: --fix --to NEW --yes")
+        if self.fix and self.output not in ("text", "json"):
+            raise UsageError(
+                f"--fix prints text or JSON; write the {self.output} report without it"
+            )
+        if self.fix and (self.baseline or self.write_baseline):
+            raise UsageError("--fix and a baseline do not go together; repair first")
+        if (self.workers or self.scheduler) and self.images is None:
+            raise UsageError("--workers and --scheduler are for images; add --images DIR")
+        outputs = [path for path in (self.out, self.write_baseline, self.to) if path]
+        if len({path.absolute() for path in outputs}) < len(outputs):
+            raise UsageError("two outputs have one name; choose another for one of them")
+        for path in outputs:
+            check_output(path, force=self.force, inputs=(self.file,))
+
+    @property
+    def listed(self) -> int:
+        """Findings of a rule to list."""
+        return self.limit or (EXAMPLES if self.output == "text" else LISTED)
 
 
 @click.command(epilog="Example: toolkit validate annotations.json --profile extension")
-@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.argument("file", type=_PATH, required=False)
 @schema_option
 @click.option(
     "--profile",
@@ -31,71 +94,230 @@ _COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
     show_default=True,
     help="What counts as an error: the rules of a family of data sets.",
 )
+@click.option("--images", type=_PATH, metavar="DIR", help="Also look at every image.")
 @click.option(
-    "--images",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Also look whether every image is there.",
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes that look at images (default: one a core).",
 )
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler to look at images with.")
 @click.option(
     "--format",
     "output",
-    type=click.Choice(("text", "json")),
+    type=click.Choice(("text", "json", "sarif", "html")),
     default="text",
     show_default=True,
-    help="How to print the findings.",
+    help="How to give the findings.",
 )
 @json_option
+@click.option("--out", type=_PATH, metavar="PATH", help="Write the report to a file.")
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
     metavar="N",
-    help=f"Findings to list for each rule (text {EXAMPLES}, JSON {LISTED}); all are counted.",
+    help=f"Findings to list for each rule (text {EXAMPLES}, others {LISTED}); all are counted.",
 )
+@click.option(
+    "--baseline", type=_PATH, metavar="PATH", help="Accept the findings that this file lists."
+)
+@click.option(
+    "--write-baseline", type=_PATH, metavar="PATH", help="Accept all findings from now on."
+)
+@click.option("--fix", is_flag=True, help="Show what can be repaired; --yes writes it.")
+@click.option("--to", type=_PATH, metavar="NEW", help="The repaired file.")
+@click.option(
+    "--fix-rule",
+    "fix_rules",
+    multiple=True,
+    metavar="CODE,...",
+    help="Also make this repair, though scores or other tools depend on it.",
+)
+@click.option("--yes", is_flag=True, help="Write the repaired file.")
+@force_option
 @click.option("--explain", metavar="CODE", help="Say what a rule means ('all': every rule).")
 def validate(
-    *,
-    file: Path | None,
-    schema: str | None,
-    profile: Profile,
-    images: Path | None,
-    output: str,
-    as_json: bool,
-    limit: int | None,
-    explain: str | None,
+    *, file: Path | None, explain: str | None, as_json: bool, **options: object
 ) -> int:
     """Check the annotations in FILE and list every finding; ends with 1 on an error."""
-    as_json = as_json or output == "json"
+    if as_json and options["output"] == "text":
+        options["output"] = "json"
     if explain is not None:
-        _explain(explain, as_json=as_json)
+        _explain(explain, as_json=options["output"] == "json")
         return 0
     if file is None:
         raise UsageError("no file to validate; name one: toolkit validate annotations.json")
+    if as_json and options["output"] != "json":
+        raise UsageError(f"--json and --format {options['output']}: choose one")
+    named = options.pop("fix_rules")
+    codes = [code for text in named for code in text.split(",") if code]  # type: ignore[attr-defined]
+    wanted = _Wanted(file=file, fix_rules=tuple(codes), **options)  # type: ignore[arg-type]
+    wanted.check()
+    return _run(wanted)
+
+
+def _run(wanted: _Wanted) -> int:
     from toolkit import checks, formats
     from toolkit.schema import Schema
 
-    scan = formats.scan(file, None if schema is None else Schema.load(schema))
-    found = [*scan.findings, *_missing_images(scan.dataset, images)]
+    schema = None if wanted.schema is None else Schema.load(wanted.schema)
+    scan = formats.scan(wanted.file, schema)
+    looked = _look_at_images(scan, wanted)
+    whole = wanted.baseline is not None or wanted.write_baseline is not None
     report = checks.validate(
         scan.dataset,
-        profile=profile,
-        findings=found,
-        limit=limit or (LISTED if as_json else EXAMPLES),
+        profile=wanted.profile,
+        findings=[*scan.findings, *looked],
+        limit=None if whole else wanted.listed,
     )
-    if as_json:
-        echo_json(report.to_json())
-    else:
-        _print(report, file.name, scan.dataset)
-    return 0 if report.ok else InvalidDataError.exit_code
+    if wanted.fix:
+        return _fix(scan, looked, report, wanted)
+    compared = None
+    if whole:
+        report, compared = _known(report, wanted)
+    _give(report, compared, scan, wanted)
+    accepted = report.ok or wanted.write_baseline is not None
+    return 0 if accepted else InvalidDataError.exit_code
 
 
-def _missing_images(dataset: Dataset, images: Path | None) -> list[Finding]:
-    """Findings for the image files that are not there; unsafe names are refused."""
-    if images is None:
+def _look_at_images(scan: Scan, wanted: _Wanted) -> list[Finding]:
+    """Findings about the image files; unsafe names are refused."""
+    if wanted.images is None:
         return []
-    from toolkit.checks import missing_images
+    from importlib.util import find_spec
 
-    return missing_images(dataset, images)
+    if find_spec("toolkit.checks.images") is None:  # until it is there
+        from toolkit.checks import missing_images
+
+        return missing_images(scan.dataset, wanted.images)
+    from toolkit.checks.images import check_images
+
+    with progress_bar("looking at images") as progress:
+        return check_images(
+            scan.dataset,
+            wanted.images,
+            workers=wanted.workers,
+            scheduler=wanted.scheduler,
+            progress=progress,
+        )
+
+
+def _known(report: Report, wanted: _Wanted) -> tuple[Report, Compared | None]:
+    """What is new, capped; and the comparison, where there is a baseline."""
+    from toolkit.checks.baseline import capped, compare, read_baseline, write_baseline
+
+    compared = None
+    if wanted.baseline is not None:
+        compared = compare(report, read_baseline(wanted.baseline, wanted.profile))
+    if wanted.write_baseline is not None:
+        write_baseline(report, wanted.write_baseline, force=wanted.force)
+        total = sum(report.counts().values())
+        notice(f"{wanted.write_baseline}: {total:,} findings are accepted from now on")
+    return capped(compared.report if compared else report, wanted.listed), compared
+
+
+def _give(report: Report, compared: Compared | None, scan: Scan, wanted: _Wanted) -> None:
+    """Print the report, or write it to a file."""
+    notes = _baseline_notes(compared, wanted.baseline)
+    if wanted.output == "text" and wanted.out is None:
+        from toolkit.checks.text import report_lines
+
+        _print(report_lines(report, wanted.file.name, scan.dataset))
+    elif wanted.output == "json" and wanted.out is None:
+        echo_json(_document(report, compared))
+    else:
+        content = _content(report, compared, scan, wanted, notes)
+        if wanted.out is None:
+            click.echo(content, nl=False)
+        else:
+            from toolkit.files import write_text
+
+            write_text(wanted.out, content, force=wanted.force)
+            notice(f"{wanted.out}: {'valid' if report.ok else 'not valid'}")
+    for line in notes:
+        notice(line)
+
+
+def _content(
+    report: Report,
+    compared: Compared | None,
+    scan: Scan,
+    wanted: _Wanted,
+    notes: list[str],
+) -> str:
+    """The report as the text of a file."""
+    if wanted.output == "json":
+        import json
+
+        document = _document(report, compared)
+        return json.dumps(document, indent=2, allow_nan=False) + "\n"
+    if wanted.output == "sarif":
+        from toolkit import __version__
+        from toolkit.checks.sarif import MAX_RESULTS, sarif_text
+
+        if len(report.findings) > MAX_RESULTS:
+            notice(f"the {MAX_RESULTS:,} worst findings are listed; pass a smaller --limit")
+        return sarif_text(report, scan.dataset.source, __version__)
+    if wanted.output == "html":
+        from toolkit.checks.html import report_page
+
+        name = wanted.file.name
+        return report_page(
+            report, scan.dataset, name=name, images_dir=wanted.images, notes=notes
+        )
+    from toolkit.checks.text import report_lines
+
+    lines = report_lines(report, wanted.file.name, scan.dataset)
+    return "".join(line.plain + "\n" for line in lines)
+
+
+def _document(report: Report, compared: Compared | None) -> dict[str, object]:
+    document = report.to_json()
+    if compared is not None:
+        document["baseline"] = {"known": compared.known, "fixed": list(compared.fixed)}
+    return document
+
+
+def _baseline_notes(compared: Compared | None, baseline: Path | None) -> list[str]:
+    if compared is None or baseline is None:
+        return []
+    lines = [f"{baseline.name} accepts {compared.known:,} known findings"]
+    lines += [
+        f"{baseline.name}: {line}; remove it from the baseline" for line in compared.fixed
+    ]
+    return lines
+
+
+def _fix(scan: Scan, looked: list[Finding], report: Report, wanted: _Wanted) -> int:
+    """Show the plan of repairs; write it with --yes and check what was written."""
+    from toolkit import checks, formats
+    from toolkit.checks.fix import plan_repairs, write_repaired
+    from toolkit.checks.text import plan_lines, remaining_lines, verdict
+
+    plan = plan_repairs(scan.dataset, scan.findings, wanted.fix_rules)
+    after = None
+    if wanted.yes and wanted.to is not None:
+        write_repaired(scan.dataset, plan, wanted.to, force=wanted.force)
+        again = formats.scan(wanted.to, scan.dataset.schema if wanted.schema else None)
+        after = checks.validate(
+            again.dataset,
+            profile=wanted.profile,
+            findings=[*again.findings, *looked],
+            limit=wanted.listed,
+        )
+    if wanted.output == "json":
+        echo_json(
+            report.to_json()
+            | {"fix": plan.to_json() | {"to": str(wanted.to) if wanted.to else None}}
+            | ({} if after is None else {"after": after.to_json()})
+        )
+    else:
+        _print([verdict(report, wanted.file.name, scan.dataset), *plan_lines(plan)])
+        if after is not None and wanted.to is not None:
+            _print(remaining_lines(after, wanted.to.name, scan.dataset))
+    if after is None:
+        notice(f"nothing is written; add {'' if wanted.to else '--to NEW '}--yes to write")
+    return 0 if (after or report).ok else InvalidDataError.exit_code
 
 
 def _explain(code: str, *, as_json: bool) -> None:
@@ -112,26 +334,15 @@ def _explain(code: str, *, as_json: bool) -> None:
         click.echo("\n".join(explain(code).lines()))
 
 
-def _print(report: Report, name: str, dataset: Dataset) -> None:
-    by_rule: dict[tuple[str, str], list[Finding]] = {}
-    for finding in report.findings:
-        by_rule.setdefault((finding.severity.value, finding.rule), []).append(finding)
-    for severity in _COLOURS:
-        for (of, rule), found in by_rule.items():
-            if of == severity:
-                total = sum(finding.count for finding in found)
-                click.echo(f"{_coloured(severity)} {click.style(rule, bold=True)} ({total:,})")
-                for finding in found:
-                    click.echo(f"  {finding.line(name)}")
-    counts = report.counts()
-    verdict = _coloured("valid", "green") if report.ok else _coloured("not valid", "red")
-    click.echo(
-        f"{name}: {verdict} under profile '{report.profile}': {counts['error']:,} errors, "
-        f"{counts['warning']:,} warnings, {counts['info']:,} notes; "
-        f"{len(dataset.images):,} images, {len(dataset.annotations):,} annotations, "
-        f"schema '{report.schema}'"
-    )
+def _print(lines: Iterable[Line]) -> None:
+    """Print lines: coloured and wrapped in a terminal, one line each elsewhere."""
+    terminal = console()
+    if not terminal.is_terminal:
+        for line in lines:
+            click.echo(line.plain)
+        return
+    from rich.padding import Padding  # lazy: rich costs 0.1 s
+    from rich.text import Text
 
-
-def _coloured(word: str, colour: str | None = None) -> str:
-    return click.style(word, fg=colour or _COLOURS[word], bold=True)
+    for line in lines:
+        terminal.print(Padding(Text.assemble(*line.parts), (0, 0, 0, line.indent)))

@@ -1,0 +1,136 @@
+"""A report as lines of text: by family, then by rule, first examples, totals.
+
+Lines carry the style of their parts, so that a terminal can colour them; in a file or a
+pipe each finding is one line, for `grep`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from toolkit.checks.families import family_rank
+from toolkit.checks.fix import EXAMPLES, Plan
+from toolkit.checks.rulebook import all_rules
+from toolkit.dataset import Dataset
+from toolkit.report import Finding, Report
+
+SEVERITIES = ("error", "warning", "info")
+STYLES = {"error": "bold red", "warning": "bold yellow", "info": "bold cyan"}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line in pieces.
+
+    Attributes:
+        parts: Text and style of each piece; the style is empty for plain text.
+        indent: Spaces before it, and before what a terminal wraps of it.
+    """
+
+    parts: tuple[tuple[str, str], ...]
+    indent: int = 0
+
+    @property
+    def plain(self) -> str:
+        """The line without styles."""
+        return " " * self.indent + "".join(text for text, _ in self.parts)
+
+
+def printable(text: str) -> str:
+    r"""The text with everything escaped that could steer a terminal or turn text round.
+
+    >>> printable("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return _CONTROL.sub(lambda m: m[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def report_lines(report: Report, name: str, dataset: Dataset) -> Iterator[Line]:
+    """The report, worst severity first within a family; the last line is the verdict.
+
+    Families get headings where there are several.
+
+    Args:
+        report: What was found, capped as it is to be shown.
+        name: How to call the file.
+        dataset: For the totals.
+    """
+    families = {page.code: page.family for page in all_rules()}
+    groups: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in report.findings:
+        family = families.get(finding.rule, "")
+        key = (family, finding.severity.value, finding.rule)
+        groups.setdefault(key, []).append(finding)
+    several = len({family for family, _, _ in groups}) > 1
+    shown = ""
+    for key in sorted(groups, key=lambda k: (family_rank(k[0]), SEVERITIES.index(k[1]))):
+        family, severity, rule = key
+        if several and family != shown:
+            yield Line(((family, "bold underline"),))
+            shown = family
+        total = sum(finding.count for finding in groups[key])
+        yield Line(((severity, STYLES[severity]), (f" {rule}", "bold"), (f" ({total:,})", "")))
+        for finding in groups[key]:
+            yield Line(((printable(finding.line(name)), ""),), indent=2)
+    yield verdict(report, name, dataset)
+
+
+def verdict(report: Report, name: str, dataset: Dataset) -> Line:
+    """Whether the file is valid, and the totals."""
+    counts = report.counts()
+    word = ("valid", "bold green") if report.ok else ("not valid", "bold red")
+    totals = (
+        f" under profile '{report.profile}': {counts['error']:,} errors, "
+        f"{counts['warning']:,} warnings, {counts['info']:,} notes; "
+        f"{len(dataset.images):,} images, {len(dataset.annotations):,} annotations, "
+        f"schema '{report.schema}'"
+    )
+    return Line(((printable(name) + ": ", ""), word, (printable(totals), "")))
+
+
+def remaining_lines(report: Report, name: str, dataset: Dataset) -> Iterator[Line]:
+    """What is left in a repaired file: a line for each rule, then the verdict."""
+    totals: dict[tuple[str, str], int] = {}
+    for finding in report.findings:
+        key = (finding.severity.value, finding.rule)
+        totals[key] = totals.get(key, 0) + finding.count
+    for (severity, rule), total in sorted(totals.items(), key=lambda t: _rank(t[0])):
+        yield Line((("left ", ""), (severity, STYLES[severity]), (f" {rule} ({total:,})", "")))
+    yield verdict(report, name, dataset)
+
+
+def _rank(key: tuple[str, str]) -> int:
+    return SEVERITIES.index(key[0])
+
+
+def plan_lines(plan: Plan) -> Iterator[Line]:
+    """What will be repaired, with the first changes, and what could be."""
+    if not plan.steps:
+        yield Line((("no safe repair to make", ""),))
+    for step in plan.steps:
+        yield Line(
+            (
+                ("repair", "bold green"),
+                (f" {step.repair.rule}", "bold"),
+                (f" ({step.records:,}): {step.repair.does}", ""),
+            )
+        )
+        for change in step.changes[:EXAMPLES]:
+            yield Line(((printable(change.line()), ""),), indent=2)
+        if len(step.changes) > EXAMPLES:
+            yield Line(((f"{len(step.changes) - EXAMPLES:,} more", ""),), indent=2)
+    for offer in plan.offered:
+        yield Line(
+            (
+                ("left", "bold yellow"),
+                (f" {offer.repair.rule}", "bold"),
+                (
+                    f" ({offer.records:,}): scores or other tools depend on it; "
+                    f"--fix-rule {offer.repair.rule}: {offer.repair.does}",
+                    "",
+                ),
+            )
+        )
