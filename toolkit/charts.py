@@ -18,8 +18,19 @@ from toolkit.page import escape as _escape
 
 INK, SOFT, EDGE = "var(--ink,#18202f)", "var(--soft,#5c667a)", "var(--edge,#dde2ea)"
 # Told apart by people with colour-blindness too (Okabe and Ito), and on dark ground.
-COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8a7a00", "#7f7f7f")
-LABEL_CHARS = 26
+COLORS = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#cc79a7",
+    "#d55e00",
+    "#56b4e9",
+    "#8a7a00",
+    "#7f7f7f",
+)
+LABEL_CHARS = 20
+# Of a chart's own units. Bars fit a telephone whole: a bar cut off would look full.
+WIDTH, BARS_WIDTH = 640, 470
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,7 @@ def stacked_bars(
         series: Shares of the whole; a row whose values are all None shows "no data".
         notes: A text to the right of each bar.
     """
-    left, width, line = 210, 470, 22
+    left, width, line = 150, 200, 22
     height = line * len(rows) + 34
     parts = [_legend(series, left)]
     for index, row in enumerate(rows):
@@ -71,7 +82,7 @@ def stacked_bars(
             parts.append(_text(left + width + 8, y + 12, notes[index], soft=True))
         if not drawn:
             parts.append(_text(left + 6, y + 12, "no data", soft=True))
-    return _svg(title, 820, height, parts)
+    return _svg(title, BARS_WIDTH, height, parts)
 
 
 def histogram(
@@ -81,6 +92,7 @@ def histogram(
     *,
     unit: str,
     show: Callable[[float], str] = lambda value: f"{value:,.0f}",
+    whole: bool = False,
 ) -> str:
     """Counts between edges; the bars are equally wide, the ticks say where they lie.
 
@@ -90,14 +102,16 @@ def histogram(
         counts: (B,).
         unit: Under the axis.
         show: Spelling of an edge.
+        whole: Whether a bar is one whole number, its lower edge, named beneath its middle.
     """
-    left, width, top, height = 56, 740, 14, 200
+    left, width, top, height = 56, 570, 14, 180
     most = max(int(counts.max(initial=0)), 1)
     step = width / len(counts)
     parts = _y_grid([0, most / 2, most], most, left, width, top, height, lambda v: f"{v:,.0f}")
     for index, count in enumerate(counts):
         tall = height * int(count) / most
-        hint = f"{show(edges[index])} to {show(edges[index + 1])}: {int(count):,}"
+        upper = "" if whole else f" to {show(edges[index + 1])}"
+        hint = f"{show(edges[index])}{upper}: {int(count):,}"
         parts.append(
             _rect(
                 left + index * step + 1,
@@ -109,14 +123,18 @@ def histogram(
             )
         )
     every = max(1, -(-len(edges) // 9))
-    for index in range(0, len(edges), every):
+    for index in range(0, len(counts) if whole else len(edges), every):
         parts.append(
             _text(
-                left + index * step, top + height + 16, show(edges[index]), "middle", soft=True
+                left + (index + whole / 2) * step,
+                top + height + 16,
+                show(edges[index]),
+                "middle",
+                soft=True,
             )
         )
     parts.append(_text(left + width / 2, top + height + 34, unit, "middle", soft=True))
-    return _svg(title, 820, top + height + 44, parts)
+    return _svg(title, WIDTH, top + height + 44, parts)
 
 
 def curves(
@@ -136,7 +154,7 @@ def curves(
         x_name: Under the axis.
         marks: Places on the x axis with a name, drawn as dotted lines.
     """
-    left, width, top, height = 56, 520, 26, 300
+    left, width, top, height = 56, 400, 26, 280
     low, high = x[0], max(x[-1], x[0] + 1e-9)
 
     def across(value: float) -> float:
@@ -177,7 +195,7 @@ def curves(
         name = part.name if points else f"{part.name} (no data)"
         parts.append(_text(left + width + 46, y + 4, _short(name), full=name))
     bottom = max(top + height + 44, top + 19 * len(series) + 10)
-    return _svg(title, 820, bottom, parts)
+    return _svg(title, WIDTH, bottom, parts)
 
 
 def density(
@@ -268,8 +286,7 @@ def _y_grid(
     for tick in ticks:
         y = top + height * (1 - tick / most)
         parts.append(
-            f'<line x1="{left}" x2="{left + width}" y1="{y:.1f}" y2="{y:.1f}" '
-            f'stroke="{EDGE}"/>'
+            f'<line x1="{left}" x2="{left + width}" y1="{y:.1f}" y2="{y:.1f}" stroke="{EDGE}"/>'
         )
         parts.append(_text(left - 6, y + 4, show(tick), "end", soft=True))
     return parts
@@ -310,5 +327,8 @@ def _text(
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LABEL_CHARS else text[: LABEL_CHARS - 1] + "\N{HORIZONTAL ELLIPSIS}"
-
+    return (
+        text
+        if len(text) <= LABEL_CHARS
+        else text[: LABEL_CHARS - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    )

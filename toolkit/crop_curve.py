@@ -85,9 +85,7 @@ class CropCurve:
         return {
             "n": len(needed),
             "outside": [outside_share(needed, padding) for padding in self.paddings],
-            "padding_to_hold": {
-                f"{share:g}": padding_to_hold(needed, share) for share in HELD
-            },
+            "padding_to_hold": {f"{share:g}": padding_to_hold(needed, share) for share in HELD},
         }
 
 
@@ -181,6 +179,24 @@ def padding_to_hold(needed: Floats, share: float) -> float | None:
     if not len(needed):
         return None
     return float(needed[max(0, math.ceil(share * len(needed) - 1e-9) - 1)])
+
+
+def parse_aspect(text: str) -> float:
+    """Width over height, from `3:4`, `96x128` or `0.75`.
+
+    Raises:
+        UsageError: It is none of these.
+    """
+    parts = text.lower().replace("x", ":").split(":")
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 1:
+        numbers.append(1.0)
+    if len(numbers) != 2 or not all(0 < number < math.inf for number in numbers):
+        raise UsageError(f"aspect '{text}': expected width and height, such as 3:4")
+    return numbers[0] / numbers[1]
 
 
 def harmless(name: str) -> str:

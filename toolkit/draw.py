@@ -5,7 +5,8 @@ What is drawn, and how to read it:
 * truth in green (body) and orange (extension), a prediction in blue and magenta;
 * a filled disc is a visible keypoint, a ring an occluded one;
 * a yellow diamond round a keypoint says that it lies outside its own human box;
-* a solid white line is the human box, a dashed one the crop that a network would see;
+* a solid white line is the human box, a dashed one the crop that a network would see, and
+  the number at a box is the annotation's id;
 * where a keypoint lies outside the image, the canvas grows so that it is shown; the part
   beyond the image is hatched.
 
@@ -37,8 +38,10 @@ from toolkit.ink import (
     corners_of,
     diamond,
     hatched,
+    label_tile,
     line,
     mark,
+    paste,
     rectangle,
 )
 
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from toolkit.schema import Schema
 
 MIN_CANVAS = 720  # px on the long side; smaller images are enlarged
+SCREEN = 1100  # px that people look at: strokes on a larger canvas grow with it
 MAX_MARGIN = 1.0  # of the image's own size: keypoints further out are cut off
 CROP_ASPECT, CROP_PADDING = 0.75, 1.1  # what the small models are shown
 
@@ -67,6 +71,11 @@ class Canvas:
     def locate(self, points: Floats) -> Floats:
         """Canvas positions of (..., 2) image points."""
         return points * self.scale + self.origin
+
+    @property
+    def unit(self) -> float:
+        """Canvas px that are one px on a screen which shows the canvas whole, at least 1."""
+        return max(1.0, max(self.pixels.shape[:2]) / SCREEN)
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,9 @@ def draw_image(
     view_xywh: Floats | None = None,
     long_side: int = MIN_CANVAS,
     crops: bool = True,
+    crop_padding: float = CROP_PADDING,
+    crop_aspect: float = CROP_ASPECT,
+    labels: bool = False,
 ) -> Canvas:
     """Draw the people of one image.
 
@@ -102,6 +114,9 @@ def draw_image(
             keypoint beyond it.
         long_side: the canvas is enlarged to at least this many px; a view to exactly this.
         crops: whether to draw the network's crop beside the human box.
+        crop_padding: its padding.
+        crop_aspect: its width over height.
+        labels: whether to write the annotation's id at each box that has room for it.
     """
     groups = []
     if truth is not None and len(truth):
@@ -109,14 +124,34 @@ def draw_image(
     if predictions is not None and len(predictions):
         groups.append(_from_predictions(predictions, truth))
     canvas = _make_canvas(image, groups, view_xywh, long_side)
+    crop = (crop_padding, crop_aspect) if crops else None
     if truth is not None and len(truth):
-        _draw_boxes(canvas, truth.bbox_xywh, crops=crops)
+        _draw_boxes(canvas, truth.bbox_xywh, crop)
     elif predictions is not None and len(predictions):
-        _draw_boxes(canvas, predictions.bbox_xywh, crops=crops)
+        _draw_boxes(canvas, predictions.bbox_xywh, crop)
     for people in groups:
         for row in range(len(people.keypoints)):
             _draw_person(canvas, people, row)
+    if labels and truth is not None:
+        _write_ids(canvas, truth)
     return canvas
+
+
+def whole_view(
+    image: Pixels, truth: Annotations | None, predictions: Predictions | None
+) -> Floats:
+    """The region that `draw_image` shows by itself: the image and every keypoint.
+
+    Returns:
+        (4,) px, xywh.
+    """
+    groups = []
+    if truth is not None and len(truth):
+        groups.append(_from_truth(truth))
+    if predictions is not None and len(predictions):
+        groups.append(_from_predictions(predictions, truth))
+    low, high = _extent(image.shape[1], image.shape[0], groups)
+    return np.concatenate([low, high - low])
 
 
 def instance_view(
@@ -240,16 +275,27 @@ def _extent(width: int, height: int, groups: list[_People]) -> tuple[Floats, Flo
     return np.floor(np.maximum(low, -limit)), np.ceil(np.minimum(high, size + limit))
 
 
-def _draw_boxes(canvas: Canvas, bbox_xywh: Floats, *, crops: bool) -> None:
+def _draw_boxes(canvas: Canvas, bbox_xywh: Floats, crop: tuple[float, float] | None) -> None:
+    """Human boxes, and crops where a padding and an aspect ratio are given."""
     for box in bbox_xywh[_finite(bbox_xywh)]:
         if box[2] <= 0 or box[3] <= 0:
             continue
         width = _line_width(canvas, float(np.sqrt(box[2] * box[3]))) * 0.75
         rectangle(canvas.pixels, canvas.locate(corners_of(box)), width)
-        if crops:
-            crop = expand_to_aspect(box[None], CROP_ASPECT, CROP_PADDING)[0]
-            corners = canvas.locate(corners_of(crop))
-            rectangle(canvas.pixels, corners, width * 0.7, dash_px=9.0)
+        if crop is not None:
+            padding, aspect = crop
+            seen = expand_to_aspect(box[None], aspect, padding)[0]
+            corners = canvas.locate(corners_of(seen))
+            rectangle(canvas.pixels, corners, width * 0.7, dash_px=9.0 * canvas.unit)
+
+
+def _write_ids(canvas: Canvas, truth: Annotations) -> None:
+    """The id at the corner of each box, where the box is as wide as the text."""
+    for row in np.flatnonzero(_finite(truth.bbox_xywh)):
+        box = truth.bbox_xywh[row]
+        text = label_tile(str(int(truth.instance_id[row])), round(13 * canvas.unit))
+        if box[2] * canvas.scale >= 0.8 * text.shape[1]:
+            paste(canvas.pixels, text, canvas.locate(box[:2]) - [0, text.shape[0]])
 
 
 def _draw_person(canvas: Canvas, people: _People, row: int) -> None:
@@ -267,15 +313,21 @@ def _draw_person(canvas: Canvas, people: _People, row: int) -> None:
         if drawable[index]:
             color = people.stick if is_extension[index] else people.body
             marker: Marker = "ring" if people.rings[row, index] else "disc"
-            radius = width * (1.9 if is_extension[index] else 1.5) + 1.0
+            radius = width * (1.9 if is_extension[index] else 1.5) + canvas.unit
             if people.outside[row, index]:
                 diamond(canvas.pixels, points[index], radius * 1.9 + 2, width * 0.8)
             mark(canvas.pixels, points[index], radius, color, marker)
 
 
 def _line_width(canvas: Canvas, person_px: float) -> float:
-    """Width in canvas px for a person of that size in image px."""
-    return float(np.clip(0.012 * person_px * canvas.scale, 2.0, 7.0))
+    """Width in canvas px for a person of that size in image px.
+
+    On a canvas larger than a screen the least width grows, or lines vanish when it is shown
+    whole, but never so far that a small person drowns in them.
+    """
+    size = person_px * canvas.scale
+    least = max(2.0, min(2.0 * canvas.unit, 0.04 * size))
+    return float(np.clip(0.012 * size, least, 7.0 * canvas.unit))
 
 
 def _finite(points: Floats) -> NDArray[np.bool_]:

@@ -96,8 +96,46 @@ def hatched(width: int, height: int) -> Pixels:
     return np.where(stripe[:, :, None], HATCH, MARGIN).astype(np.uint8)
 
 
-def legend(schema: Schema, width: int, *, predicted: bool) -> Pixels:
-    """A strip of `width` px that says what the colours and markers mean."""
+def label_tile(text: str, size: int) -> Pixels:
+    """A line of text of `size` px on dark ground, as a picture of its own."""
+    from PIL import Image, ImageDraw, ImageFont  # lazy: pillow
+
+    font = ImageFont.load_default(size=size)
+    pad = max(2, size // 5)
+    left, top, right, bottom = font.getbbox(text)
+    room = (int(right - left) + 2 * pad, int(bottom - top) + 2 * pad)
+    tile = Image.new("RGB", room, DARK)
+    ImageDraw.Draw(tile).text((pad - left, pad - top), text, fill=BOX, font=font)
+    return np.array(tile, dtype=np.uint8)
+
+
+def paste(pixels: Pixels, tile: Pixels, at: Floats) -> None:
+    """Put a tile with its corner at a place, moved where it would leave the canvas."""
+    room = np.array(pixels.shape[1::-1]) - tile.shape[1::-1]
+    if (room < 0).any():
+        return
+    x, y = np.clip(np.rint(at).astype(int), 0, room)
+    pixels[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
+
+
+def legend(
+    schema: Schema, width: int, *, predicted: bool, crop: bool = True, scale: float = 1.0
+) -> Pixels:
+    """A strip of `width` px that says what the colours and markers mean.
+
+    Args:
+        schema: Says whether there is an extension.
+        width: In px.
+        predicted: Whether predictions are drawn too.
+        crop: Whether crops are drawn.
+        scale: Enlarges symbols and words, for strips under large pictures.
+    """
+    if scale > 1:
+        import cv2  # lazy: opencv
+
+        strip = legend(schema, max(1, int(width / scale)), predicted=predicted, crop=crop)
+        size = (width, round(strip.shape[0] * width / strip.shape[1]))
+        return np.asarray(cv2.resize(strip, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     entries: list[tuple[str, Color, str]] = [("line", TRUTH_BODY, "body")]
     if schema.is_extension.any():
         entries.append(("line", TRUTH_STICK, "extension"))
@@ -110,7 +148,7 @@ def legend(schema: Schema, width: int, *, predicted: bool) -> Pixels:
         ("ring", TRUTH_BODY, "occluded"),
         ("diamond", OUTSIDE, "outside the box"),
         ("box", BOX, "human box"),
-        ("dash", BOX, "crop"),
+        *([("dash", BOX, "crop")] if crop else []),
         ("hatch", HATCH, "beyond the image"),
     ]
     return _legend_strip(entries, width)

@@ -28,6 +28,11 @@ section{background:var(--card);border:1px solid var(--edge);border-radius:12px;
 padding:22px 24px;margin:0 0 22px}
 .lead{margin:0 0 14px;color:var(--soft);overflow-wrap:anywhere}
 .wide{overflow-x:auto}
+.wide td{white-space:nowrap}.wide td.text{white-space:normal;min-width:14em}
+.wide th:first-child,.wide td:first-child{position:sticky;left:0;background:var(--card)}
+.chart svg{display:block;min-width:480px;max-width:760px;width:100%;height:auto}
+.chart.bars svg{min-width:0;max-width:600px}
+.chart svg text,.panels svg text{font-family:inherit}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:7px 9px;text-align:right;vertical-align:top;border-top:1px solid var(--edge)}
 th:first-child,td:first-child{text-align:left}
@@ -37,7 +42,7 @@ td.text,th.text{text-align:left;overflow-wrap:anywhere}
 .good{color:var(--good)}
 .panels{display:grid;gap:10px;grid-template-columns:repeat(auto-fill,minmax(min(100%,240px),1fr))}
 .panels figure{margin:0;border:1px solid var(--edge);border-radius:8px;overflow:hidden}
-.panels img{display:block;width:100%;height:auto}
+.panels img,.panels svg{display:block;width:100%;height:auto}
 .panels figcaption{padding:5px 9px 7px;font-size:12.5px;line-height:1.35;overflow-wrap:anywhere}
 img,svg{max-width:100%}
 @media (max-width:600px){header,main{padding:0 12px}section{padding:14px 12px}}

@@ -62,7 +62,7 @@ def crop(
     shipped models do (1.1; HRNet's usual is 1.25). A heatmap cannot point outside it.
     """
     from toolkit import formats
-    from toolkit.crop_curve import MARKED, PADDINGS, crop_curve
+    from toolkit.crop_curve import MARKED, PADDINGS, crop_curve, parse_aspect
     from toolkit.files import check_output
     from toolkit.schema import Schema
     from toolkit.stats.text import crop_table
@@ -72,7 +72,7 @@ def crop(
             raise UsageError(f"--out {out}: expected a name ending in .html, .svg or .csv")
         check_output(out, force=force, inputs=(file,))
     wanted = PADDINGS if paddings is None else _numbers(paddings)
-    ratio = _aspect(aspect)
+    ratio = parse_aspect(aspect)
     scan = formats.scan(file, None if schema is None else Schema.load(schema))
     curve = crop_curve(scan.dataset.annotations, paddings=wanted, aspect=ratio)
     if out is not None:
@@ -114,17 +114,3 @@ def _numbers(text: str) -> tuple[float, ...]:
         raise UsageError(
             f"--paddings '{text}': expected numbers with commas, such as 1.0,1.25,2"
         ) from None
-
-
-def _aspect(text: str) -> float:
-    """Width over height, from `3:4`, `96x128` or a number."""
-    parts = text.lower().replace("x", ":").split(":")
-    try:
-        numbers = [float(part) for part in parts]
-    except ValueError:
-        numbers = []
-    if len(numbers) == 1:
-        numbers.append(1.0)
-    if len(numbers) != 2 or not all(0 < n < float("inf") for n in numbers):
-        raise UsageError(f"--aspect '{text}': expected width and height, such as 3:4")
-    return numbers[0] / numbers[1]

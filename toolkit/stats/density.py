@@ -12,7 +12,8 @@ from toolkit.crop_curve import usable_boxes
 from toolkit.geometry import points_to_box
 
 EXTENT = (-1.5, -1.5, 2.5, 2.5)  # left, top, right, bottom in box units
-BINS = 48
+BINS, FEW_BINS = 48, 24
+FEW = 3000  # points: below that, small cells show single points
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Density:
 
     Attributes:
         name: Of the keypoint.
-        counts: (BINS, BINS) int64, rows downwards, over `EXTENT`.
+        counts: (B, B) int64, rows downwards, over `EXTENT`; larger cells for few points.
         total: Labelled keypoints of instances with a usable box.
         beyond: Of these, outside `EXTENT`: counted here and drawn nowhere.
         median_xy: Median place, or None where there is none.
@@ -37,7 +38,7 @@ class Density:
         """Plain values."""
         return {
             "extent": list(EXTENT),
-            "bins": [BINS, BINS],
+            "bins": list(self.counts.shape),
             "counts": self.counts.tolist(),
             "total": self.total,
             "beyond": self.beyond,
@@ -65,8 +66,9 @@ def densities(people: Annotations, keypoints: NDArray[np.int64]) -> tuple[Densit
 
 def _density(name: str, points: NDArray[np.float64]) -> Density:
     left, top, right, bottom = EXTENT
+    bins = BINS if len(points) >= FEW else FEW_BINS
     counts, _, _ = np.histogram2d(
-        points[:, 1], points[:, 0], bins=BINS, range=((top, bottom), (left, right))
+        points[:, 1], points[:, 0], bins=bins, range=((top, bottom), (left, right))
     )
     drawn = counts.astype(np.int64)
     median = None

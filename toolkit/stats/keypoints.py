@@ -118,7 +118,10 @@ def count_keypoints(people: Annotations, outside: Outside) -> tuple[KeypointCoun
     columns = _columns(people, outside)
     return tuple(
         KeypointCounts(
-            name, bool(people.schema.is_extension[k]), len(people), *(int(c[k]) for c in columns)
+            name,
+            bool(people.schema.is_extension[k]),
+            len(people),
+            *(int(c[k]) for c in columns),
         )
         for k, name in enumerate(people.schema.names)
     )

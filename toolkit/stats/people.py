@@ -107,9 +107,7 @@ def measure_sizes(people: Annotations) -> Sizes:
 def measure_crowding(people: Annotations) -> Crowding:
     """Count the people of each image and compare their boxes (crowd regions left out)."""
     order = np.argsort(people.image_id, kind="stable")
-    _, starts, counts = np.unique(
-        people.image_id[order], return_index=True, return_counts=True
-    )
+    _, starts, counts = np.unique(people.image_id[order], return_index=True, return_counts=True)
     single = ~people.is_crowd & np.isfinite(people.bbox_xywh).all(axis=1)
     overlap = np.full(len(people), np.nan)
     for count in np.unique(counts).tolist():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from toolkit.stats.people import Sizes
-
-
-
 
 
 def statistics_tables(stats: Statistics) -> list[Table]:
@@ -41,11 +38,23 @@ def crop_table(curve: CropCurve, title: str) -> Table:
     for name, needed in curve.keypoints.items():
         table.add_row(plain(name), *crop_cells(curve, needed))
     table.add_section()
-    for name in distinct_groups({k: v.tobytes() for k, v in curve.groups.items()}):
-        if len(curve.groups[name]):
-            label = "all keypoints" if name == "Mean" else plain(name)
-            table.add_row(label, *crop_cells(curve, curve.groups[name]))
+    for name, needed in crop_groups(curve):
+        table.add_row(plain(name), *crop_cells(curve, needed))
     return table
+
+
+def crop_groups(curve: CropCurve) -> list[tuple[str, NDArray[np.float64]]]:
+    """Groups of the curve that say more than a keypoint's row."""
+    names = distinct_groups(
+        {name: needed.tobytes() for name, needed in curve.groups.items()},
+        {needed.tobytes() for needed in curve.keypoints.values()},
+    )
+    return [(label(name), curve.groups[name]) for name in names if len(curve.groups[name])]
+
+
+def label(group: str) -> str:
+    """A group's name for people."""
+    return "all keypoints" if group == "Mean" else group
 
 
 def crop_cells(curve: CropCurve, needed: NDArray[np.float64]) -> list[str]:
@@ -88,24 +97,29 @@ KEYPOINT_COLUMNS = (
 )  # fmt: skip
 
 
-def group_rows(stats: Statistics) -> Iterator[KeypointCounts]:
-    """Groups that differ from one another and have keypoints."""
+def group_rows(stats: Statistics) -> list[KeypointCounts]:
+    """Groups that say more than a keypoint's row."""
     by_name = {row.name: row for row in stats.groups}
-    key = {row.name: row.to_json() for row in stats.groups}
-    for name in distinct_groups({n: repr(v).encode() for n, v in key.items()}):
-        if by_name[name].instances or not stats.instances:
-            yield by_name[name]
+    names = distinct_groups(
+        {name: _content(row) for name, row in by_name.items()},
+        {_content(row) for row in stats.keypoints},
+    )
+    return [by_name[name] for name in names if by_name[name].instances or name == "Mean"]
 
 
-def distinct_groups(content: Mapping[str, bytes]) -> list[str]:
-    """Names without those that hold what another one holds; `Mean` stays."""
-    seen = {content["Mean"]} if "Mean" in content else set()
+def distinct_groups(content: Mapping[str, bytes], known: set[bytes]) -> list[str]:
+    """Names whose content is new; `Mean`, which comes after them, always stays."""
+    seen = known | {content["Mean"]}
     names = []
     for name, value in content.items():
         if name == "Mean" or value not in seen:
             seen.add(value)
             names.append(name)
     return names
+
+
+def _content(row: KeypointCounts) -> bytes:
+    return repr(row.to_json()).encode()
 
 
 def plain(text: str) -> str:
@@ -168,8 +182,8 @@ def _crowding_facts(stats: Statistics) -> Iterator[tuple[str, str]]:
     bands = stats.crowd_index
     if bands is not None:
         yield (
-            "crowdIndex",
-            f"{bands['easy']:,} easy, {bands['medium']:,} medium, {bands['hard']:,} hard images",
+            "images by crowdIndex",
+            f"{bands['easy']:,} easy, {bands['medium']:,} medium, {bands['hard']:,} hard",
         )
 
 
@@ -191,8 +205,7 @@ def _keypoints(stats: Statistics) -> Table:
         table.add_row(name, *keypoint_cells(row))
     table.add_section()
     for row in group_rows(stats):
-        label = "all keypoints" if row.name == "Mean" else plain(row.name)
-        table.add_row(label, *keypoint_cells(row))
+        table.add_row(plain(label(row.name)), *keypoint_cells(row))
     return table
 
 

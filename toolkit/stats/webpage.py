@@ -16,10 +16,11 @@ from toolkit.stats.measure import Statistics
 from toolkit.stats.text import (
     KEYPOINT_COLUMNS,
     crop_cells,
-    distinct_groups,
+    crop_groups,
     facts,
     group_rows,
     keypoint_cells,
+    label,
 )
 
 VISIBLE, OCCLUDED, BEYOND, OUTSIDE = COLORS[2], COLORS[1], COLORS[3], COLORS[4]
@@ -71,7 +72,7 @@ def visibility_chart(stats: Statistics) -> str:
     if any(r.beyond for r in rows):
         beyond = [share(r.beyond, r.instances) for r in rows]
         parts.append(Series("beyond the window", beyond, BEYOND))
-    notes = [f"{r.labelled:,} labelled" for r in rows]
+    notes = [f"of {r.instances:,}" for r in rows]
     return stacked_bars("Visibility by keypoint", [r.name for r in rows], parts, notes=notes)
 
 
@@ -89,7 +90,7 @@ def height_chart(stats: Statistics) -> str:
     """Heights of the boxes on a logarithmic scale."""
     heights = stats.sizes.heights
     low, high = np.log2(max(heights[0], 1.0)), np.log2(max(heights[-1], 2.0))
-    edges = 2.0 ** (np.arange(np.floor(low * 2), np.ceil(high * 2 + 1e-9) + 1) / 2)
+    edges = 2.0 ** (np.arange(np.floor(low * 4), np.ceil(high * 4 + 1e-9) + 1) / 4)
     if len(edges) < 2:
         edges = np.array([edges[0], edges[0] * 2])
     counts, _ = np.histogram(np.clip(heights, edges[0], edges[-1]), edges)
@@ -105,7 +106,7 @@ def people_chart(stats: Statistics) -> str:
     counts = np.bincount(np.minimum(people, most), minlength=most + 1)[1:]
     edges = np.arange(1, most + 2, dtype=np.float64)
     unit = "people in an image" + (f" ({most} or more in the last)" if people[-1] > 30 else "")
-    return histogram("People per image", edges, counts.astype(np.int64), unit=unit)
+    return histogram("People per image", edges, counts.astype(np.int64), unit=unit, whole=True)
 
 
 def crop_chart(curve: CropCurve) -> str:
@@ -131,13 +132,7 @@ def crop_chart(curve: CropCurve) -> str:
 def crop_section(curve: CropCurve) -> str:
     """Chart and table of the crop curve."""
     head = [f"{p:g}" for p in curve.paddings] + ["50 % in", "90 % in", "95 % in", "99 % in"]
-    rows = [(name, needed) for name, needed in curve.keypoints.items()]
-    distinct = distinct_groups({k: v.tobytes() for k, v in curve.groups.items()})
-    rows += [
-        ("all keypoints" if name == "Mean" else name, curve.groups[name])
-        for name in distinct
-        if len(curve.groups[name])
-    ]
+    rows = [*curve.keypoints.items(), *crop_groups(curve)]
     cells = [[name, *crop_cells(curve, needed)] for name, needed in rows]
     left_out = (
         f" {curve.left_out:,} labelled keypoints without a usable box are left out."
@@ -146,7 +141,7 @@ def crop_section(curve: CropCurve) -> str:
     )
     more = len(curve.keypoints) - len(_worst(curve))
     some = (
-        f" The chart draws the {CURVES} that lie outside most often; the table has all."
+        " The chart draws those that lie outside most often; the table has all."
         if more > 0
         else ""
     )
@@ -156,18 +151,15 @@ def crop_section(curve: CropCurve) -> str:
         f"{curve.aspect:.3g} (width over height) and multiplied with a padding. A heatmap "
         "cannot point outside it. The last columns: the padding that holds that share of "
         f"the keypoint.{some}{left_out}</p>"
-        f'{_chart(crop_chart(curve))}{_table(["", "n", *head], cells)}</section>'
+        f"{_chart(crop_chart(curve))}{_table(['', 'n', *head], cells)}</section>"
     )
 
 
 def _worst(curve: CropCurve) -> list[tuple[str, NDArray[np.float64]]]:
     """The keypoints with the largest share outside, in the schema's order."""
-    at = next((p for p in (1.1, *curve.paddings)), 1.0)
-    ranked = sorted(
-        range(len(curve.keypoints)),
-        key=lambda k: (-(outside_share(list(curve.keypoints.values())[k], at) or 0.0), k),
-    )
-    kept = set(ranked[:CURVES])
+    outside = [outside_share(n, curve.paddings[0]) or 0.0 for n in curve.keypoints.values()]
+    ranked = sorted(range(len(outside)), key=lambda k: (-outside[k], k))
+    kept = {k for k in ranked[:CURVES] if outside[k] > 0}
     return [item for k, item in enumerate(curve.keypoints.items()) if k in kept]
 
 
@@ -184,14 +176,12 @@ def _keypoints(stats: Statistics) -> str:
         [row.name + (" (extension)" if row.extension else ""), *keypoint_cells(row)]
         for row in stats.keypoints
     ]
-    rows += [
-        ["all keypoints" if row.name == "Mean" else row.name, *keypoint_cells(row)]
-        for row in group_rows(stats)
-    ]
+    rows += [[label(row.name), *keypoint_cells(row)] for row in group_rows(stats)]
     return (
         '<section id="keypoints"><h2>Keypoints</h2>'
-        f"<h3>Visibility</h3>{_chart(visibility_chart(stats))}"
-        f"<h3>Share outside the box, of what is labelled</h3>{_chart(outside_chart(stats))}"
+        f"<h3>Visibility</h3>{_chart(visibility_chart(stats), 'bars')}"
+        "<h3>Share outside the box, of what is labelled</h3>"
+        f"{_chart(outside_chart(stats), 'bars')}"
         f"<h3>Numbers</h3>{_table(['', *KEYPOINT_COLUMNS], rows)}</section>"
     )
 
@@ -245,8 +235,8 @@ def _unread(stats: Statistics) -> str:
     )
 
 
-def _chart(svg: str) -> str:
-    return f'<div class="wide chart">{svg}</div>'
+def _chart(svg: str, kind: str = "") -> str:
+    return f'<div class="wide chart {kind}">{svg}</div>'
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
