@@ -12,7 +12,9 @@ from toolkit.cli.common import echo_json, force_option, json_option, notice, sch
 if TYPE_CHECKING:
     from toolkit.formats.convert import Conversion
 
-FORMATS = ("coco", "crowdpose", "results")
+# The names of `toolkit.formats.FORMATS`, which would cost `--help` its speed; a test holds
+# them equal.
+FORMATS = ("coco", "crowdpose", "cropcoco", "results")
 _format = click.Choice(FORMATS)
 
 
@@ -21,7 +23,10 @@ _format = click.Choice(FORMATS)
 @click.argument("target", metavar="DST", type=click.Path(path_type=Path))
 @click.option("--from", "source_format", type=_format, help="Format of SRC; found by default.")
 @click.option(
-    "--to", "target_format", type=_format, help="Format of DST; by default that of SRC."
+    "--to",
+    "target_format",
+    type=_format,
+    help="Format of DST; by default that of its suffix, else that of SRC.",
 )
 @schema_option
 @click.option(
@@ -34,6 +39,14 @@ _format = click.Choice(FORMATS)
     is_flag=True,
     help="End with 1 and write nothing if DST cannot hold all that SRC has.",
 )
+@click.option(
+    "--sidecar",
+    is_flag=False,
+    flag_value="",
+    metavar="[FILE]",
+    help="Keep in DST.sidecar.json (or FILE) what DST cannot hold; coming back, SRC's is "
+    "found by itself, FILE names another.",
+)
 @force_option
 @json_option
 def convert(
@@ -45,12 +58,14 @@ def convert(
     schema: str | None,
     to_schema: str | None,
     strict: bool,
+    sidecar: str | None,
     force: bool,
     as_json: bool,
 ) -> None:
     """Convert SRC to DST and say what changes and what is lost.
 
-    A file converted to its own format is copied byte for byte.
+    A file converted to its own format is copied byte for byte. Formats: coco, crowdpose,
+    cropcoco and results are JSON; docs/formats.md says what each of them cannot hold.
     """
     from toolkit.formats.convert import convert as convert_file
     from toolkit.schema import Schema
@@ -64,12 +79,20 @@ def convert(
         target_schema=None if to_schema is None else Schema.load(to_schema),
         strict=strict,
         force=force,
+        sidecar=sidecar is not None,
+        sidecar_file=Path(sidecar) if sidecar else None,
     )
     if as_json:
         echo_json(_document(done, source, target))
         return
     for name, count in done.lost.items():
-        notice(f"lost: {name} ({count:,} records); format '{done.target_format}' has no place")
+        if done.sidecar is None:
+            end = f"format '{done.target_format}' has no place"
+            notice(f"lost: {name} ({count:,} records); {end}")
+        else:
+            notice(f"kept in {done.sidecar.name}: {name} ({count:,} records)")
+    if done.restored_from is not None:
+        notice(f"the rest is from {done.restored_from.name}")
     for line in done.changed:
         notice(f"changed: {line}")
     if done.errors:
@@ -89,7 +112,10 @@ def _document(done: Conversion, source: Path, target: Path) -> dict[str, object]
         "to": done.target_format,
         "images": done.images,
         "instances": done.instances,
-        "lost": done.lost,
+        "lost": {} if done.sidecar else done.lost,
+        "kept": done.lost if done.sidecar else {},
+        "sidecar": None if done.sidecar is None else str(done.sidecar),
+        "restored_from": None if done.restored_from is None else str(done.restored_from),
         "changed": list(done.changed),
         "errors": done.errors,
     }

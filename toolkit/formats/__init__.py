@@ -122,6 +122,8 @@ def detect(path: Path) -> Format[Dataset] | Format[Predictions]:
         is_folder = path.is_dir()
         tried = [item for item in FORMATS if item.is_folder == is_folder]
         if not is_folder:
+            if path.exists() and not path.is_file():
+                return COCO  # a pipe can be read only once
             path.open("rb").close()
         fitting = [item for item in tried if item.detect(path)]
     except OSError as error:

@@ -1,34 +1,36 @@
 """From one format to another, with a list of everything that changes or is lost.
 
-A file converted to its own format is copied as it was read. CrowdPose's files are COCO's
-JSON with other fields, so between the two only what one of them cannot hold is touched.
+A file converted to its own format is copied as it was read. CrowdPose's and CropCOCO's
+files are COCO's JSON with other fields, so between them only what one of them cannot hold
+is touched. What a foreign format cannot hold can be kept in a sidecar.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import orjson
 
-from toolkit.annotations import Annotations, Predictions, Visibility
+from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
-from toolkit.errors import InvalidDataError, ReadError, UsageError
-from toolkit.files import check_output
-from toolkit.formats.coco import CROWDPOSE, NOT_IN_CROWDPOSE, scan_coco
-from toolkit.formats.coco_write import CocoSource, edits_of
-from toolkit.formats.document import Edit, field_texts, patch_record
-from toolkit.formats.encode import category_record
-from toolkit.formats.results import (
-    RESULTS,
-    detect_results,
-    raise_errors,
-    scan_predictions,
-    write_predictions,
-)
+from toolkit.errors import InvalidDataError, UsageError
+from toolkit.files import atomic_directory, atomic_file, check_output
+from toolkit.formats import FORMATS, Format, dataset_format, detect, format_named
+from toolkit.formats.adapter import path_hash
+from toolkit.formats.coco import COCO, CROPCOCO, scan_coco, scan_text
+from toolkit.formats.coco_write import CocoSource, coco_bytes
+from toolkit.formats.plan import Plan
+from toolkit.formats.results import RESULTS, raise_errors, scan_predictions, write_predictions
+from toolkit.formats.sidecar import Sidecar, read_sidecar, sidecar_path, write_sidecar
 from toolkit.report import Finding, Severity
 from toolkit.schema import Schema
+
+# Not in the way of a conversion: what is done about them is said.
+_TOLERATED = frozenset({"skeleton-index", "visibility-beyond"})
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Conversion:
         lost: What the target does not hold, by name, with how many records had it.
         changed: What is different in the target, one line each.
         findings: What reading found.
+        sidecar: The sidecar that keeps what is lost, or None.
+        restored_from: The sidecar that the source's original came from, or None.
     """
 
     source_format: str
@@ -52,11 +56,32 @@ class Conversion:
     lost: dict[str, int]
     changed: tuple[str, ...]
     findings: tuple[Finding, ...]
+    sidecar: Path | None = None
+    restored_from: Path | None = None
 
     @property
     def errors(self) -> int:
         """How many errors the source has."""
         return sum(f.count for f in self.findings if f.severity is Severity.ERROR)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What was read: a data set, the format's name, and where the rest came from."""
+
+    dataset: Dataset
+    format: str
+    findings: list[Finding]
+    sidecar: Path | None = None
+    changed: tuple[str, ...] = ()
+
+    @property
+    def original(self) -> str:
+        """Name of the format of the original, where a sidecar kept that, else `format`."""
+        kept = self.dataset.source
+        if self.sidecar is None or not isinstance(kept, CocoSource):
+            return self.format
+        return kept.format
 
 
 def convert(
@@ -69,18 +94,24 @@ def convert(
     target_schema: Schema | None = None,
     strict: bool = False,
     force: bool = False,
+    sidecar: bool = False,
+    sidecar_file: Path | None = None,
 ) -> Conversion:
     """Convert a file; the target is written whole or not at all.
 
     Args:
-        source: The file to read.
-        target: The file to write.
+        source: The file (or folder) to read.
+        target: The file (or folder) to write.
         source_format: Name of a format; found from the file by default.
-        target_format: Name of a format; the source's by default.
+        target_format: Name of a format; by default the one that the target's suffix
+            belongs to, else the source's.
         schema: What the source's keypoints are; found from the file by default.
         target_schema: Keypoints to write, matched by name; the source's by default.
         strict: Whether to refuse where the target cannot hold something.
         force: Whether an existing target may be replaced.
+        sidecar: Whether to keep in a sidecar what a foreign target cannot hold.
+        sidecar_file: The sidecar to write (with `sidecar`) or to read; by default the one
+            beside the foreign file.
 
     Raises:
         UsageError: There is no way from the one format to the other.
@@ -88,45 +119,146 @@ def convert(
             given and something would be lost; nothing is written.
     """
     check_output(target, force=force, inputs=(source,))
-    given = source_format or _detect(source)
-    if given == RESULTS.name:
+    begin = detect(source) if source_format is None else format_named(source_format)
+    if begin.name == RESULTS.name:
         wanted = target_format or RESULTS.name
         return _convert_results(source, target, wanted, schema, target_schema, force)
-    scan = scan_coco(source, schema)
-    kept = scan.dataset.source
-    found_format = kept.format if isinstance(kept, CocoSource) else CROWDPOSE.name
-    start = source_format or found_format
-    end = target_format or start
-    plan = _Plan(scan.dataset, start, end, scan.findings)
-    if start != end or schema is not None or target_schema is not None:
-        blocking = [f for f in scan.findings if f.rule != "skeleton-index"]
-        raise_errors(source, scan.dataset.schema, blocking)
+    writes_sidecar = sidecar and (target_format or _by_suffix(target, begin)) not in _JSON
+    home = None if writes_sidecar else sidecar_file
+    read = _read(source, dataset_format(begin.name), source_format, schema, home)
+    end = format_named(target_format or _by_suffix(target, format_named(read.original)))
+    if sidecar and not writes_sidecar and not begin.is_json and read.sidecar is None:
+        raise UsageError(f"{source}: no sidecar beside it; name one with --sidecar FILE")
+    if sidecar and end.is_json and begin.is_json:
+        raise UsageError(
+            f"--sidecar keeps what a foreign format cannot hold; '{end.name}' is COCO's JSON"
+        )
+    if end.name == read.format and schema is None and target_schema is None and not sidecar:
+        return _copy(source, target, read, force)
+    plan = Plan(read.dataset, _start(read, end), end, read.findings)
+    plan.changed += read.changed
+    blocking = [f for f in read.findings if f.rule not in _TOLERATED]
+    raise_errors(source, read.dataset.schema, blocking)
     if target_schema is not None:
         plan.map_to(target_schema)
     plan.fit_target()
-    if strict and plan.lost:
+    kept_in = (sidecar_file or sidecar_path(target)) if writes_sidecar else None
+    if strict and plan.lost and kept_in is None:
         raise InvalidDataError(
-            f"{source.name}: format '{end}' cannot hold all of it, and --strict was given; "
-            f"it would lose {_listed(plan.lost)}; nothing was written"
+            f"{source.name}: format '{end.name}' cannot hold all of it, and --strict was "
+            f"given; it would lose {_listed(plan.lost)}; nothing was written"
         )
-    plan.write(target, force=force)
+    _write(plan, target, kept_in, force=force)
     return Conversion(
-        start,
-        end,
-        len(scan.dataset.images),
-        len(scan.dataset.annotations),
+        read.format,
+        end.name,
+        len(read.dataset.images),
+        len(read.dataset.annotations),
         dict(plan.lost),
         tuple(plan.changed),
-        tuple(scan.findings),
+        tuple(read.findings),
+        sidecar=kept_in,
+        restored_from=read.sidecar,
     )
 
 
-def _detect(path: Path) -> str | None:
-    try:
-        return RESULTS.name if detect_results(path) else None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ReadError(f"{path}: cannot read: {reason}") from error
+def _start(read: _Source, end: Format[Dataset] | Format[Predictions]) -> str:
+    """What a target is fitted from: a restored original comes back as it was.
+
+    Only visibility 3 has no place in any JSON but CropCOCO's, even then.
+    """
+    if read.sidecar is not None and end.is_json and read.original != CROPCOCO.name:
+        return end.name
+    return read.original
+
+
+_JSON = frozenset(item.name for item in FORMATS if item.is_json)
+
+
+def _by_suffix(target: Path, source: Format[Dataset] | Format[Predictions]) -> str:
+    """The format that a target's suffix belongs to; of JSON's the source's, else COCO's."""
+    suffix = target.suffix.lower()
+    fitting = [item.name for item in FORMATS if suffix and suffix in item.suffixes]
+    if source.name in fitting or not fitting:
+        return source.name
+    return COCO.name if COCO.name in fitting else fitting[0]
+
+
+def _read(
+    path: Path,
+    begin: Format[Dataset],
+    named: str | None,
+    schema: Schema | None,
+    sidecar_file: Path | None,
+) -> _Source:
+    """Read a source; of a foreign one that has a sidecar, its original with what changed."""
+    if begin.is_json:
+        scan = scan_coco(path, schema)
+        kept = scan.dataset.source
+        found = kept.format if isinstance(kept, CocoSource) else begin.name
+        return _Source(scan.dataset, named or found, scan.findings)
+    beside = sidecar_file or sidecar_path(path)
+    if sidecar_file is None and not beside.exists():
+        return _Source(*_as_pair(begin.scan(path, schema), begin.name))
+    kept_there = read_sidecar(beside, begin.name)
+    dataset, findings = begin.scan(path, None)
+    raise_errors(path, dataset.schema, [f for f in findings if f.rule not in _TOLERATED])
+    text, changes = kept_there.original(
+        path, orjson.loads(coco_bytes(dataset)), path_hash(path)
+    )
+    scan = scan_text(text, schema)
+    changed = (f"{len(changes):,} values and records changed since {beside.name}",)
+    return _Source(scan.dataset, begin.name, scan.findings, beside, changed if changes else ())
+
+
+def _as_pair(
+    found: tuple[Dataset, list[Finding]], name: str
+) -> tuple[Dataset, str, list[Finding]]:
+    return found[0], name, found[1]
+
+
+def _copy(source: Path, target: Path, read: _Source, force: bool) -> Conversion:
+    """Copy a file or folder to its own format, byte for byte."""
+    if source.is_dir():
+        with atomic_directory(target, force=force) as temporary:
+            shutil.copytree(source, temporary, dirs_exist_ok=True)
+    else:
+        kept = read.dataset.source
+        if read.format in _JSON and isinstance(kept, CocoSource):
+            kept.document.write(target, {}, force=force)
+        else:
+            with atomic_file(target, force=force) as temporary:
+                shutil.copyfile(source, temporary)
+    images, people = read.dataset.images, read.dataset.annotations
+    name = read.format
+    return Conversion(name, name, len(images), len(people), {}, (), tuple(read.findings))
+
+
+def _write(plan: Plan, target: Path, sidecar: Path | None, *, force: bool) -> None:
+    """Write the target, and the sidecar after it: never beside a target it is not of."""
+    stale = sidecar_path(target)
+    if sidecar is not None:
+        check_output(sidecar, force=force)
+    elif stale.exists() and not plan.end.is_json and not force:
+        raise UsageError(
+            f"{stale}: is in the way: it would be taken for the new target's; remove it, or "
+            "pass --force to replace both"
+        )
+    if force and not plan.end.is_json:
+        stale.unlink(missing_ok=True)
+    plan.write(target, force=force)
+    if sidecar is None:
+        return
+    end = dataset_format(plan.end.name)
+    written, _ = end.scan(target, None)
+    content = Sidecar(
+        format=end.name,
+        target_sha256=path_hash(target),
+        document=coco_bytes(plan.dataset),
+        written=orjson.loads(coco_bytes(written)),
+        dropped=tuple(sorted(end.dropped(plan.dataset))),
+    )
+    write_sidecar(sidecar, content, force=force)
 
 
 def _convert_results(
@@ -151,155 +283,6 @@ def _convert_results(
     images = len(np.unique(found.image_id))
     name = RESULTS.name
     return Conversion(name, name, images, len(found), {}, (), tuple(findings))
-
-
-class _Plan:
-    """What is written, and what is told about it."""
-
-    def __init__(self, dataset: Dataset, start: str, end: str, findings: list[Finding]) -> None:
-        self.dataset, self.start, self.end = dataset, start, end
-        self.findings = findings
-        self.lost: Counter[str] = Counter()
-        self.changed: list[str] = []
-        self._dropped: tuple[str, ...] = ()
-        self._new_skeleton = False
-
-    def map_to(self, target: Schema) -> None:
-        """Take another schema's keypoints, matched by name."""
-        old = self.dataset.annotations
-        mapping = old.schema.mapping_to(target)
-        count, width = len(old), target.num_keypoints
-        points = np.full((count, width, 2), np.nan)
-        flags = np.zeros((count, width), np.uint8)
-        points[:, mapping.target_index] = old.keypoints[:, mapping.source_index]
-        flags[:, mapping.target_index] = old.visibility[:, mapping.source_index]
-        for name in mapping.unmatched_source:
-            labelled = int(old.labelled[:, old.schema.index(name)].sum())
-            if labelled:
-                self.lost[f"keypoint {name}"] = labelled
-        if mapping.unmatched_target:
-            names = ", ".join(mapping.unmatched_target)
-            self.changed.append(
-                f"keypoints of schema '{old.schema.name}' became those of '{target.name}'; "
-                f"not labelled: {names}"
-            )
-        people = replace(
-            old,
-            schema=target,
-            keypoints=points,
-            visibility=flags,
-            num_keypoints=np.where(
-                old.num_keypoints == -1, -1, (flags > Visibility.ABSENT).sum(axis=1)
-            ),
-        )
-        self.dataset = replace(self.dataset, schema=target, annotations=people)
-
-    def fit_target(self) -> None:
-        """Find out what the target cannot hold, and what it needs."""
-        if self.start == self.end:
-            return
-        if self.end == RESULTS.name:
-            self._lose_for_results()
-        elif self.end == CROWDPOSE.name:
-            self._dropped = NOT_IN_CROWDPOSE
-            self._count_fields(self._dropped)
-            missing = int(np.isnan(self.dataset.images.crowd_index).sum())
-            if missing:
-                self.changed.append(
-                    f"crowdIndex is missing for {missing:,} images and is not invented; "
-                    "the crowd bands APE, APM and APH stay empty"
-                )
-        else:
-            self._new_skeleton = any(f.rule == "skeleton-index" for f in self.findings)
-            if self._new_skeleton:
-                self.changed.append(
-                    "the skeleton named keypoints out of range; it is now that of schema "
-                    f"'{self.dataset.schema.name}'"
-                )
-            missing = int(np.isnan(self.dataset.annotations.area).sum())
-            if missing:
-                self.changed.append(
-                    f"area is missing for {missing:,} annotations and is not invented; "
-                    "COCO's own evaluator needs it"
-                )
-
-    def _count_fields(self, names: tuple[str, ...]) -> None:
-        source = self.dataset.source
-        if not isinstance(source, CocoSource):
-            return
-        for record in source.annotation_records.tolist():
-            fields = field_texts(source.document.record("annotations", record))
-            self.lost.update(name for name in names if name in fields)
-
-    def _lose_for_results(self) -> None:
-        people, images = self.dataset.annotations, self.dataset.images
-        source = self.dataset.source
-        self.lost["images"] = len(images)
-        if isinstance(source, CocoSource):
-            self.lost["categories"] = len(source.categories)
-            known = {"id", "image_id", "category_id", "keypoints", "bbox"}
-            for record in source.annotation_records.tolist():
-                fields = field_texts(source.document.record("annotations", record))
-                self.lost.update(name for name in fields if name not in known)
-            left_out = len(source.document.sections["annotations"]) - len(people)
-            if left_out:
-                self.lost["annotations outside the schema"] = left_out
-        self.lost["visibility"] = len(people)
-        self.changed.append(
-            "labelled keypoints get score 1, others 0, 0 with score 0; every score is 1"
-        )
-        self.lost = Counter({name: n for name, n in self.lost.items() if n})
-
-    def write(self, target: Path, *, force: bool) -> None:
-        """Write the target."""
-        source = self.dataset.source
-        if self.end == RESULTS.name:
-            found = _as_predictions(self.dataset.annotations)
-            write_predictions(found, target, force)
-            return
-        if not isinstance(source, CocoSource):
-            raise UsageError("only a data set that was read from a file can be converted")
-        edits = edits_of(self.dataset, source)
-        if self._dropped:
-            edits["annotations"] = self._without_fields(source, edits.get("annotations"))
-        if self._new_skeleton:
-            edits["categories"] = self._with_skeleton(source, edits.get("categories"))
-        source.document.write(target, edits, force=force)
-
-    def _without_fields(self, source: CocoSource, edit: Edit | None) -> Edit:
-        edit = edit or Edit()
-        replaced = dict(edit.replaced)
-        removed = dict.fromkeys(self._dropped)
-        for index in source.annotation_records.tolist():
-            record = replaced.get(index) or source.document.record("annotations", index)
-            replaced[index] = patch_record(record, removed)
-        return replace(edit, replaced=replaced)
-
-    def _with_skeleton(self, source: CocoSource, edit: Edit | None) -> Edit:
-        edit = edit or Edit()
-        replaced = dict(edit.replaced)
-        schema = self.dataset.schema
-        skeleton = field_texts(category_record(schema))["skeleton"]
-        for category in source.categories:
-            if category.keypoints == schema.names:
-                index = category.index
-                record = replaced.get(index) or source.document.record("categories", index)
-                replaced[index] = patch_record(record, {"skeleton": skeleton})
-        return replace(edit, replaced=replaced)
-
-
-def _as_predictions(people: Annotations) -> Predictions:
-    """Ground truth as perfect predictions."""
-    labelled = people.labelled
-    return Predictions.from_arrays(
-        people.schema,
-        people.image_id,
-        np.where(labelled[:, :, None], people.keypoints, 0.0),
-        keypoint_scores=labelled.astype(np.float64),
-        annotation_id=people.instance_id,
-        bbox_xywh=people.bbox_xywh,
-        category_id=people.category_id,
-    )
 
 
 def _listed(lost: Counter[str]) -> str:

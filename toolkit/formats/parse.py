@@ -118,6 +118,11 @@ def _parse(data: bytes) -> Parsed:
     return Parsed(data, _TOP.decode(data), None)
 
 
+def top_level_keys(data: bytes) -> list[str]:
+    """The keys of a document that is an object and was parsed before."""
+    return list(_TOP.decode(data))
+
+
 def _fail(text: Text, error: msgspec.DecodeError) -> NoReturn:
     message = str(error)
     if isinstance(error, msgspec.ValidationError):

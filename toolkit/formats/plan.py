@@ -1,0 +1,211 @@
+"""What a conversion writes, and what is told about it before anything is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from toolkit.annotations import Annotations, Predictions, Visibility
+from toolkit.dataset import Dataset
+from toolkit.errors import UsageError
+from toolkit.formats.base import Format
+from toolkit.formats.coco import COCO, CROPCOCO, CROWDPOSE, NOT_IN_CROWDPOSE
+from toolkit.formats.coco_write import CocoSource, edits_of
+from toolkit.formats.document import Edit, field_texts, patch_record
+from toolkit.formats.encode import category_record
+from toolkit.formats.parse import top_level_keys
+from toolkit.formats.results import RESULTS, write_predictions
+from toolkit.report import Finding
+from toolkit.schema import Schema
+
+_IN_RESULTS = frozenset({"id", "image_id", "category_id", "keypoints", "bbox"})
+
+
+class Plan:
+    """What is written, and what is told about it."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        start: str,
+        end: Format[Dataset] | Format[Predictions],
+        findings: list[Finding],
+    ) -> None:
+        """Plan to write a data set of format `start` as `end`."""
+        self.dataset, self.start, self.end = dataset, start, end
+        self.findings = findings
+        self.lost: Counter[str] = Counter()
+        self.changed: list[str] = []
+        self._dropped: tuple[str, ...] = ()
+        self._new_skeleton = False
+
+    def map_to(self, target: Schema) -> None:
+        """Take another schema's keypoints, matched by name."""
+        old = self.dataset.annotations
+        mapping = old.schema.mapping_to(target)
+        count, width = len(old), target.num_keypoints
+        points = np.full((count, width, 2), np.nan)
+        flags = np.zeros((count, width), np.uint8)
+        points[:, mapping.target_index] = old.keypoints[:, mapping.source_index]
+        flags[:, mapping.target_index] = old.visibility[:, mapping.source_index]
+        for name in mapping.unmatched_source:
+            labelled = int(old.labelled[:, old.schema.index(name)].sum())
+            if labelled:
+                self.lost[f"keypoint {name}"] = labelled
+        if mapping.unmatched_target:
+            names = ", ".join(mapping.unmatched_target)
+            self.changed.append(
+                f"keypoints of schema '{old.schema.name}' became those of '{target.name}'; "
+                f"not labelled: {names}"
+            )
+        people = replace(
+            old,
+            schema=target,
+            keypoints=points,
+            visibility=flags,
+            num_keypoints=np.where(
+                old.num_keypoints == -1, -1, (flags > Visibility.ABSENT).sum(axis=1)
+            ),
+        )
+        self.dataset = replace(self.dataset, schema=target, annotations=people)
+
+    def fit_target(self) -> None:
+        """Find out what the target cannot hold, and what it needs."""
+        end = self.end
+        if self.start == end.name:
+            return
+        if end.name == RESULTS.name:
+            self._lose_for_results()
+            return
+        self.lost += cast("Format[Dataset]", end).loses(self.dataset)
+        if end.name == CROWDPOSE.name:
+            self._dropped = NOT_IN_CROWDPOSE
+            missing = int(np.isnan(self.dataset.images.crowd_index).sum())
+            if missing:
+                self.changed.append(
+                    f"crowdIndex is missing for {missing:,} images and is not invented; "
+                    "the crowd bands APE, APM and APH stay empty"
+                )
+        if end.name == COCO.name:
+            self._fit_coco()
+        if end.is_json and end.name != CROPCOCO.name:
+            self._without_beyond()
+
+    def _fit_coco(self) -> None:
+        """Repair a skeleton that names no keypoints; say where areas are missing."""
+        self._new_skeleton = any(f.rule == "skeleton-index" for f in self.findings)
+        if self._new_skeleton:
+            self.changed.append(
+                "the skeleton named keypoints out of range; it is now that of schema "
+                f"'{self.dataset.schema.name}'"
+            )
+        missing = int(np.isnan(self.dataset.annotations.area).sum())
+        if missing:
+            self.changed.append(
+                f"area is missing for {missing:,} annotations and is not invented; "
+                "COCO's own evaluator needs it"
+            )
+
+    def _without_beyond(self) -> None:
+        """CropCOCO's visibility 3 becomes 1: labelled, not visible, the place is true."""
+        people = self.dataset.annotations
+        beyond = people.visibility == Visibility.BEYOND
+        if not beyond.any():
+            return
+        flags = np.where(beyond, np.uint8(Visibility.OCCLUDED), people.visibility)
+        self.dataset = replace(
+            self.dataset, annotations=replace(people, visibility=flags.astype(np.uint8))
+        )
+        self.changed.append(
+            f"visibility 3 (outside the crop) of {int(beyond.sum()):,} keypoints became 1; "
+            "their coordinates are as they were"
+        )
+
+    def _lose_for_results(self) -> None:
+        source = self.dataset.source
+        if isinstance(source, CocoSource):
+            self.lost += lost_in_results(source)
+        self.changed.append(
+            "labelled keypoints get score 1, others 0, 0 with score 0; every score is 1"
+        )
+
+    def write(self, target: Path, *, force: bool) -> None:
+        """Write the target."""
+        if self.end.name == RESULTS.name:
+            write_predictions(perfect_predictions(self.dataset.annotations), target, force)
+            return
+        if not self.end.is_json:
+            cast("Format[Dataset]", self.end).write(self.dataset, target, force)
+            return
+        source = self.dataset.source
+        if not isinstance(source, CocoSource):
+            raise UsageError("only a data set that was read from a file can be converted")
+        edits = edits_of(self.dataset, source)
+        if self._dropped:
+            edits["annotations"] = self._without_fields(source, edits.get("annotations"))
+        if self._new_skeleton:
+            edits["categories"] = self._with_skeleton(source, edits.get("categories"))
+        source.document.write(target, edits, force=force)
+
+    def _without_fields(self, source: CocoSource, edit: Edit | None) -> Edit:
+        edit = edit or Edit()
+        replaced = dict(edit.replaced)
+        removed = dict.fromkeys(self._dropped)
+        for index in source.annotation_records.tolist():
+            record = replaced.get(index) or source.document.record("annotations", index)
+            replaced[index] = patch_record(record, removed)
+        return replace(edit, replaced=replaced)
+
+    def _with_skeleton(self, source: CocoSource, edit: Edit | None) -> Edit:
+        edit = edit or Edit()
+        replaced = dict(edit.replaced)
+        schema = self.dataset.schema
+        skeleton = field_texts(category_record(schema))["skeleton"]
+        for category in source.categories:
+            if category.keypoints == schema.names:
+                index = category.index
+                record = replaced.get(index) or source.document.record("categories", index)
+                replaced[index] = patch_record(record, {"skeleton": skeleton})
+        return replace(edit, replaced=replaced)
+
+
+def lost_in_results(source: CocoSource) -> Counter[str]:
+    """What a list of results does not hold of a COCO file.
+
+    Of keypoints it holds coordinates and one score, so that labelled ones come back as
+    visible and the others as 0, 0, 0.
+    """
+    lost = Counter(top_level_keys(source.document.data))
+    for section in ("images", "annotations", "categories"):
+        lost.pop(section, None)
+    document, rows = source.document, source.annotation_records.tolist()
+    for name in ("images", "categories"):
+        lost[name] = len(document.sections[name])
+    lost["annotations"] = len(document.sections["annotations"]) - len(rows)
+    for record in rows:
+        fields = field_texts(document.record("annotations", record))
+        lost.update(f"annotations.{name}" for name in fields if name not in _IN_RESULTS)
+    flags = source.annotations.visibility
+    changed = ((flags != 0) & (flags != Visibility.VISIBLE)).any(axis=1)
+    lost["annotations.keypoints"] = int(
+        np.count_nonzero(changed | (source.absent_with_coordinates > 0))
+    )
+    return +lost
+
+
+def perfect_predictions(people: Annotations) -> Predictions:
+    """Ground truth as perfect predictions."""
+    labelled = people.labelled
+    return Predictions.from_arrays(
+        people.schema,
+        people.image_id,
+        np.where(labelled[:, :, None], people.keypoints, 0.0),
+        keypoint_scores=labelled.astype(np.float64),
+        annotation_id=people.instance_id,
+        bbox_xywh=people.bbox_xywh,
+        category_id=people.category_id,
+    )
