@@ -138,17 +138,21 @@ def _keypoint_lists(
 ) -> Iterator[FieldChange]:
     """Coordinates under visibility 0, and lists that arrays cannot hold."""
     old, new = lists
-    if not (isinstance(old, list) and isinstance(new, list)) or not len(shared.names):
-        yield FieldChange("annotations", key, "keypoints", old, new)
+    whole = FieldChange("annotations", key, "keypoints", old, new)
+    if not (isinstance(old, list) and isinstance(new, list) and shared.names):
+        yield whole
         return
     if 3 * (max(shared.old) + 1) > len(old) or 3 * (max(shared.new) + 1) > len(new):
-        if not moved:
-            yield FieldChange("annotations", key, "keypoints", old, new)
+        yield whole
         return
+    told = moved
     for name, i, j in zip(shared.names, shared.old.tolist(), shared.new.tolist(), strict=True):
         a, b = old[3 * i : 3 * i + 3], new[3 * j : 3 * j + 3]
         if a[2] == 0 and b[2] == 0 and a != b:
+            told = True
             yield FieldChange("annotations", key, f"keypoints: unlabelled {name}", a, b)
+    if not told and len(old) == len(new):
+        yield whole
 
 
 def _unlike(
