@@ -14,6 +14,7 @@ dropped, of an animation the first picture is taken, CMYK is converted.
 from __future__ import annotations
 
 import re
+import struct
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -147,11 +148,9 @@ def load_image(path: str | Path) -> NDArray[np.uint8]:
         UnsafeInputError: it claims more than `MAX_PIXELS` pixels, or is of a type that
             image libraries were attacked through (nothing is decoded).
     """
-    from PIL import ImageOps  # lazy: pillow
-
     with opened(path) as image:
         image.load()
-        return _to_rgb(ImageOps.exif_transpose(image))
+        return _to_rgb(_upright(image, _orientation(image)))
 
 
 @dataclass(frozen=True)
@@ -161,11 +160,13 @@ class Looked:
     Attributes:
         size_wh: Width and height of the pixels as stored, before EXIF orientation.
         upright_wh: The same after it: what browsers and labelling tools show.
+        orientation: EXIF's value, 1 to 8; 1 where there is none.
         grey: (side, side) luminance of the upright picture, squeezed to a square.
     """
 
     size_wh: tuple[int, int]
     upright_wh: tuple[int, int]
+    orientation: int
     grey: NDArray[np.uint8]
 
 
@@ -179,7 +180,7 @@ def look_at(path: str | Path, side: int) -> Looked:
         InvalidDataError: as `load_image`.
         UnsafeInputError: as `load_image`.
     """
-    from PIL import Image, ImageOps  # lazy: pillow
+    from PIL import Image  # lazy: pillow
 
     with opened(path) as image:
         size = image.size
@@ -187,12 +188,10 @@ def look_at(path: str | Path, side: int) -> Looked:
         image.load()
         grey = Image.fromarray(_to_grey(image))
         small = grey.resize((side, side), Image.Resampling.BILINEAR)
-        exif = image.getexif()
-        turned = exif.get(ORIENTATION) in SIDEWAYS
-        small.info["exif"] = exif.tobytes()
-        upright = ImageOps.exif_transpose(small)
-    pixels = np.array(upright, dtype=np.uint8)
-    return Looked(size, (size[1], size[0]) if turned else size, pixels)
+        orientation = _orientation(image)
+    pixels = np.array(_upright(small, orientation), dtype=np.uint8)
+    upright_wh = (size[1], size[0]) if orientation in SIDEWAYS else size
+    return Looked(size, upright_wh, orientation, pixels)
 
 
 @contextmanager
@@ -258,6 +257,26 @@ def _bomb(path: Path, got: str) -> UnsafeInputError:
         f"{path}: image refused before decoding: {got}; at most {MAX_PIXELS} pixels are "
         "accepted. Scale the image down."
     )
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8; 1 where there is none or the EXIF block is damaged."""
+    try:
+        value = image.getexif().get(ORIENTATION)
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    """The picture as its EXIF orientation means it to be seen."""
+    from PIL.Image import Transpose  # lazy: pillow
+
+    turns = (
+        Transpose.FLIP_LEFT_RIGHT, Transpose.ROTATE_180, Transpose.FLIP_TOP_BOTTOM,
+        Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90,
+    )  # fmt: skip
+    return image if orientation == 1 else image.transpose(turns[orientation - 2])
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
