@@ -43,6 +43,7 @@ from toolkit.ink import (
     mark,
     paste,
     rectangle,
+    rim,
 )
 
 if TYPE_CHECKING:
@@ -307,7 +308,7 @@ def _draw_person(canvas: Canvas, people: _People, row: int) -> None:
     for a, b in people.schema.edge_index:
         if drawable[a] and drawable[b]:
             color = people.stick if is_extension[a] or is_extension[b] else people.body
-            line(canvas.pixels, points[a], points[b], DARK, width + 1.5)
+            line(canvas.pixels, points[a], points[b], DARK, width + rim(width))
             line(canvas.pixels, points[a], points[b], color, width)
     for index in np.argsort(is_extension, kind="stable"):
         if drawable[index]:

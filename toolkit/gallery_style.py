@@ -116,7 +116,8 @@ function open(n) {
   const image = cards[n].querySelector("img");
   byId("large-image").src = image.src;
   byId("large-image").alt = image.alt;
-  byId("large-name").textContent = cards[n].querySelector("figcaption").textContent;
+  byId("large-name").textContent = [...cards[n].querySelector("figcaption").children]
+    .map((part) => part.textContent).filter((text) => text).join(" · ");
   if (!byId("large").open) byId("large").showModal();
 }
 function step(by) {

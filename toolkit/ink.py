@@ -50,9 +50,14 @@ def rectangle(
         if dash_px is not None:
             pieces = _dashes(start, end, dash_px + 2 * width)
         for a, b in pieces:
-            line(pixels, a, b, DARK, width + 1.5)
+            line(pixels, a, b, DARK, width + rim(width))
         for a, b in pieces:
             line(pixels, a, b, BOX, width)
+
+
+def rim(width: float) -> float:
+    """What a stroke's dark rim adds to its width: white lines must show on snow."""
+    return max(1.5, 0.4 * width)
 
 
 def _dashes(start: Floats, end: Floats, length: float) -> list[tuple[Floats, Floats]]:
@@ -75,7 +80,7 @@ def mark(pixels: Pixels, at: Floats, radius: float, color: Color, marker: Marker
     def disc(size: float, fill: Color) -> None:
         cv2.circle(pixels, _fixed(at), round(size * _ONE), fill, -1, cv2.LINE_AA, _SHIFT)
 
-    disc(radius + 1.2, DARK)
+    disc(radius + max(1.2, 0.15 * radius), DARK)
     disc(radius, color)
     if marker == "ring":
         disc(radius * 0.55, DARK)
@@ -84,7 +89,7 @@ def mark(pixels: Pixels, at: Floats, radius: float, color: Color, marker: Marker
 def diamond(pixels: Pixels, at: Floats, radius: float, width: float) -> None:
     """The frame of a keypoint outside its box."""
     corners = at + radius * np.array([[0, -1], [1, 0], [0, 1], [-1, 0]])
-    for color, extra in ((DARK, 1.5), (OUTSIDE, 0.0)):
+    for color, extra in ((DARK, rim(width)), (OUTSIDE, 0.0)):
         for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
             line(pixels, a, b, color, max(1.6, width) + extra)
 

@@ -6,14 +6,13 @@ page. The chart shows the headline column with its intervals.
 
 from __future__ import annotations
 
-import base64
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from toolkit.benchmark.page_style import STYLE
 from toolkit.benchmark.render_text import below
 from toolkit.benchmark.tables import Column, Row, Table
+from toolkit.page import data_uri, escape, html_page
 
 
 @dataclass(frozen=True)
@@ -73,22 +72,11 @@ def render_html(
     facts = "".join(
         f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in environment.items()
     )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "img-src data:; style-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>"
-        f"<header><h1>{escape(title)}</h1><nav>{links}</nav></header><main>"
-        f"{body}\n{shown}"
-        f'<section class="environment"><h2>Environment</h2><dl>{facts}</dl></section>'
-        "</main></body></html>\n"
+    content = (
+        f"<header><h1>{escape(title)}</h1><nav>{links}</nav></header><main>{body}\n{shown}"
+        f'<section class="environment"><h2>Environment</h2><dl>{facts}</dl></section></main>'
     )
-
-
-def escape(text: object) -> str:
-    """Text as HTML shows it, quotes included."""
-    return html.escape(str(text), quote=True)
+    return html_page(title, content, style=STYLE)
 
 
 def _section(table: Table) -> str:
@@ -232,19 +220,16 @@ def _gallery(gallery: Gallery) -> str:
     exhibits = "".join(_exhibit(exhibit) for exhibit in gallery.exhibits)
     return (
         f"<section><h2>{escape(gallery.title)}</h2>"
-        f'<img class="legend" alt="legend" src="{_uri(gallery.legend)}">{exhibits}</section>'
+        f'<img class="legend" alt="legend" src="{data_uri(gallery.legend)}">{exhibits}'
+        "</section>"
     )
 
 
 def _exhibit(exhibit: Exhibit) -> str:
     panels = "".join(
-        f'<figure><img loading="lazy" alt="{escape(panel.label)}" src="{_uri(panel.jpeg)}">'
+        f'<figure><img loading="lazy" alt="{escape(panel.label)}" src="{data_uri(panel.jpeg)}">'
         f"<figcaption><b>{escape(panel.label)}</b><span>{escape(panel.caption)}</span>"
         "</figcaption></figure>"
         for panel in exhibit.panels
     )
     return f'<h3>{escape(exhibit.title)}</h3><div class="panels">{panels}</div>'
-
-
-def _uri(jpeg: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
