@@ -1,0 +1,438 @@
+"""Reading Label Studio's JSON export: our own tasks come home, those of others are read.
+
+Several annotations of one task stay apart: each gives its own people, and each COCO
+annotation says under `labelstudio` which annotation it is from, who made it and when.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import NoReturn
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from toolkit.formats.foreign import (
+    ASSUMED,
+    LEFT_OUT,
+    UNUSABLE,
+    CocoDocument,
+    Record,
+    foreign_error,
+    foreign_finding,
+)
+from toolkit.formats.foreign_values import (
+    Number,
+    category_row,
+    decimal_of,
+    is_number,
+    keypoint_names,
+    plain,
+)
+from toolkit.formats.labelstudio_config import Config, config_beside
+from toolkit.formats.labelstudio_people import people_of
+from toolkit.formats.labelstudio_regions import (
+    IMAGE,
+    Canvas,
+    Drawn,
+    box_in_pixels,
+    drawn_of,
+    percent,
+    updated,
+)
+from toolkit.formats.text import load_text
+from toolkit.report import Finding
+from toolkit.schema import Schema
+
+CARRIED = "coco"
+NEW = object()  # in place of an id that is still to come
+_KEPT = ("completed_by", "created_at", "updated_at", "ground_truth", "lead_time")
+_TASK = re.compile(rb'"(?:annotations|predictions|completions|result)"\s*:')
+
+
+@dataclass
+class _Reading:
+    """What is gathered over all tasks."""
+
+    categories: list[Record]
+    next_image: int
+    findings: list[Finding] = field(default_factory=list)
+    images: list[tuple[int, Record]] = field(default_factory=list)
+    annotations: list[tuple[int, Record]] = field(default_factory=list)
+    rest: Record | None = None
+
+    def add(self, rule: str, place: str, message: str, count: int = 1) -> None:
+        """Add a finding."""
+        self.findings.append(foreign_finding(rule, place, message, count))
+
+
+def detect_labelstudio(path: Path) -> bool:
+    """Whether a JSON file begins as a list of tasks: `data`, and annotations or a result."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(1 << 16)
+    except OSError:
+        return False
+    head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not head.startswith((b"[", b"{")):
+        return False
+    regions = b'"result"' in head or b'"data"' in head
+    return (
+        regions and _TASK.search(head) is not None and b'"images"' not in head.split(b"[", 2)[0]
+    )
+
+
+def read_labelstudio(path: Path, schema: Schema | None) -> tuple[CocoDocument, list[Finding]]:
+    """Read an export (a list of tasks); the configuration is looked for beside it.
+
+    Raises:
+        ReadError: It is no JSON, or no list of tasks.
+    """
+    text = load_text(path)
+
+    def refuse(token: str) -> NoReturn:
+        raise foreign_error(path, "", f"{token} is not JSON; write null or leave it out")
+
+    try:
+        tasks = json.loads(text.data, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        text.fail_at(error.pos, f"not JSON: {error.msg}")
+    except (ValueError, RecursionError) as error:
+        raise foreign_error(path, "", f"not JSON that can be read: {error}") from error
+    tasks = [tasks] if isinstance(tasks, dict) and "data" in tasks else tasks
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise foreign_error(
+            path, "", "expected a list of tasks; export as JSON from Label Studio"
+        )
+    if tasks and not any("data" in task for task in tasks):
+        raise foreign_error(
+            path, "task 0", "no 'data'; JSON-MIN and CSV cannot be read, export as JSON"
+        )
+    names = _controls(tasks)
+    return document_of(tasks, schema, config_beside(path, names) if names else None)
+
+
+def document_of(
+    tasks: list[Record], schema: Schema | None, config: Config | None
+) -> tuple[CocoDocument, list[Finding]]:
+    """The COCO document that tasks say."""
+    carried = [_carried(task) for task in tasks]
+    own = next((c["categories"] for c in carried if c and "categories" in c), None)
+    own = own if isinstance(own, list) and all(isinstance(c, dict) for c in own) else None
+    known = [c["image"].get("id") for c in carried if c]
+    reading = _Reading(own or [], 1 + max((i for i in known if type(i) is int), default=0))
+    if not own:
+        reading.categories = _categories(tasks, schema, config, reading)
+    file_names = _file_names(tasks)
+    for number, (task, record) in enumerate(zip(tasks, carried, strict=True)):
+        _read_task(task, record, number, file_names[number], reading)
+    _number_anew(reading)
+    images = [record for _, record in sorted(reading.images, key=lambda pair: pair[0])]
+    people = [record for _, record in sorted(reading.annotations, key=lambda pair: pair[0])]
+    document: CocoDocument = {"images": images, "annotations": people}
+    if reading.rest is None:
+        return document | {"categories": reading.categories}, reading.findings
+    # What was empty or missing in the document that we sent is so again.
+    for key in [key for key, value in document.items() if not value]:
+        del document[key]
+    whole = {key: document.pop(key, value) for key, value in reading.rest.items()}
+    return whole | document, reading.findings
+
+
+def _carried(task: Record) -> Record | None:
+    """What we sent with a task; None for a task of others, or where it was spoilt."""
+    data = task.get("data")
+    text = data.get(CARRIED) if isinstance(data, dict) else None
+    if not isinstance(text, str):
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("image"), dict):
+        return None
+    pairs = [*_pairs(found.get("annotations")), *_pairs(found.get("loose"))]
+    wanted = [*_list(found.get("annotations")), *_list(found.get("loose"))]
+    good = len(pairs) == len(wanted) and type(found.get("index")) is int
+    return found if good else None
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _pairs(value: object) -> list[tuple[int, Record]]:
+    return [
+        (pair[0], pair[1])
+        for pair in _list(value)
+        if isinstance(pair, list) and len(pair) == 2
+        if type(pair[0]) is int and isinstance(pair[1], dict)
+    ]
+
+
+def _read_task(
+    task: Record, carried: Record | None, number: int, name: str, reading: _Reading
+) -> None:
+    place = f"task {task.get('id', number)}"
+    annotations = [a for a in _list(task.get("annotations")) if isinstance(a, dict)]
+    done = [a for a in annotations if not a.get("was_cancelled")]
+    if len(done) < len(annotations):
+        count = len(annotations) - len(done)
+        reading.add(LEFT_OUT, place, f"{count} annotations were cancelled", count)
+    canvas = _canvas(task, done, place, reading)
+    image = _image(task, carried, canvas, name)
+    if not carried:
+        image["id"] = reading.next_image
+        reading.next_image += 1
+    at = carried["index"] if carried else len(reading.images) + (1 << 40)
+    reading.images.append((at, image))
+    if carried and "rest" in carried and reading.rest is None:
+        reading.rest = carried["rest"] if isinstance(carried["rest"], dict) else {}
+        reading.annotations += _pairs(carried.get("loose"))
+    if not done:
+        if carried and (sent := _pairs(carried.get("annotations"))):
+            reading.annotations += sent
+            if annotations:
+                text = f"no annotation left; {len(sent)} people come back as they were sent"
+                reading.add(ASSUMED, place, text, len(sent))
+        if not carried and task.get("predictions"):
+            reading.add(LEFT_OUT, place, "only predictions, which nobody has confirmed")
+        return
+    for turn, annotation in enumerate(done):
+        where = f"{place} annotation {annotation.get('id', turn)}"
+        size = canvas or Canvas(1.0, 1.0)
+        found, others = people_of(annotation.get("result"), size, where, reading.findings)
+        if others and not carried:
+            image["labelstudio"].setdefault("regions", []).extend(others)
+        if canvas is None and found:
+            reading.add(UNUSABLE, where, "regions without original_width and original_height")
+            continue
+        said = _provenance(annotation, task)
+        new = _home(found, carried, image, size, said, turn, where, reading)
+        for one in new:
+            record = _person(one, image, size, where, reading)
+            if record is not None:
+                record |= {"labelstudio": said} if said else {}
+                reading.annotations.append((1 << 40, record))
+
+
+def _home(
+    found: list[Drawn],
+    carried: Record | None,
+    image: Record,
+    canvas: Canvas,
+    said: Record,
+    turn: int,
+    place: str,
+    reading: _Reading,
+) -> list[Drawn]:
+    """Bring the people home that we sent; gives those that were added by a person."""
+    by_key = {one.key: one for one in found}
+    for index, record in _pairs(carried.get("annotations")) if carried else ():
+        key = f"p{index}"
+        category = reading.categories[category_row(reading.categories, record, index)]
+        sent = drawn_of(record, key, category, canvas)
+        one = by_key.pop(key, None)
+        if one is None:
+            if (sent.box is None and not sent.points) and turn == 0:
+                reading.annotations.append((index, record))
+            continue
+        changed = updated(record, sent, one, category, canvas)
+        other = _named(one.label, reading) if one.label not in (None, sent.label) else None
+        if other is not None:
+            changed["category_id"] = other.get("id")
+        unknown = sorted(set(one.points) - set(keypoint_names(category)))
+        if unknown:
+            text = f"labels that are no keypoints of the category: {', '.join(unknown)}"
+            reading.add(UNUSABLE, place, text[:300], len(unknown))
+        if turn:
+            changed["id"] = NEW
+        if said:
+            changed["labelstudio"] = said
+        reading.annotations.append((index, changed))
+    return list(by_key.values())
+
+
+def _person(
+    one: Drawn, image: Record, canvas: Canvas, place: str, reading: _Reading
+) -> Record | None:
+    """A COCO annotation of somebody that no record of ours describes; its id comes later."""
+    category = _named(one.label, reading) or next(iter(reading.categories), None)
+    if category is None:
+        reading.add(UNUSABLE, place, "no category is known; pass --schema")
+        return None
+    names = keypoint_names(category)
+    record: Record = {
+        "id": NEW,
+        "image_id": image.get("id"),
+        "category_id": category.get("id"),
+    }
+    unknown = sorted(set(one.points) - set(names))
+    if unknown:
+        text = f"labels that are no keypoints of the category: {', '.join(unknown)}"
+        reading.add(UNUSABLE, place, text[:300], len(unknown))
+    if names:
+        flat: list[Number] = []
+        for name in names:
+            x, y, visibility = one.points.get(name, (0, 0, 0))
+            px = canvas.to_pixels(x, y) if visibility else (0, 0)
+            flat += [*px, visibility]
+        record["keypoints"] = flat
+        record["num_keypoints"] = sum(value > 0 for value in flat[2::3])
+    if one.box is not None:
+        record["bbox"] = box_in_pixels(one.box, canvas)
+    return record | {"iscrowd": 0}
+
+
+def _named(label: str | None, reading: _Reading) -> Record | None:
+    """The category of a rectangle's label."""
+    return next((c for c in reading.categories if str(c.get("name")) == label), None)
+
+
+def _provenance(annotation: Record, task: Record) -> Record:
+    """Whose annotation it is; nothing for one that no server has seen."""
+    if annotation.get("id") is None:
+        return {}
+    said = {key: annotation[key] for key in _KEPT if annotation.get(key) is not None}
+    who = said.get("completed_by")
+    if isinstance(who, dict) and "id" in who:  # without the name and address of a person
+        said["completed_by"] = who["id"]
+    return {"annotation": annotation["id"], "task": task.get("id"), **said}
+
+
+def _image(task: Record, carried: Record | None, canvas: Canvas | None, name: str) -> Record:
+    if carried:
+        found: Record = carried["image"]
+        return found
+    image: Record = {"id": 0, "file_name": name}
+    if canvas is not None:
+        right, bottom = _padding(task)[2:]
+        image["width"] = plain(decimal_of(canvas.width - canvas.left - right))
+        image["height"] = plain(decimal_of(canvas.height - canvas.top - bottom))
+    data = task.get("data")
+    others = {k: v for k, v in data.items() if k != "padding"} if isinstance(data, dict) else {}
+    return image | {"labelstudio": {"task": task.get("id"), "data": others}}
+
+
+def _padding(task: Record) -> tuple[Number, ...]:
+    """Margin left, top, right and bottom in px."""
+    data = task.get("data")
+    padding = data.get("padding") if isinstance(data, dict) else None
+    sides = padding if isinstance(padding, dict) else {}
+    found = [sides.get(side, 0) for side in ("left", "top", "right", "bottom")]
+    return tuple(value if is_number(value) else 0 for value in found)
+
+
+def _canvas(
+    task: Record, annotations: list[Record], place: str, reading: _Reading
+) -> Canvas | None:
+    """The canvas that the regions' original size tells; None where no region does."""
+    sizes: set[tuple[Number, Number]] = set()
+    turned = False
+    for annotation in annotations:
+        for region in _list(annotation.get("result")):
+            if not isinstance(region, dict):
+                continue
+            size = percent(region, "original_width", "original_height")
+            if size is not None and min(size) > 0:
+                sizes.add((size[0], size[1]))
+            turned |= region.get("image_rotation", 0) not in (0, None)
+    if turned:
+        text = "the picture was turned in the editor; the regions are taken unturned"
+        reading.add(ASSUMED, place, text)
+    if not sizes:
+        return None
+    width, height = max(sizes)
+    if len(sizes) > 1:
+        text = f"regions tell {len(sizes)} sizes; {width:g} x {height:g} is taken"
+        reading.add(ASSUMED, place, text)
+    left, top = _padding(task)[:2]
+    return Canvas(width, height, left, top)
+
+
+def _number_anew(reading: _Reading) -> None:
+    """Ids for the annotations that have none yet."""
+    ids = [record.get("id") for _, record in reading.annotations]
+    last = max((i for i in ids if type(i) is int), default=0)
+    for _, record in reading.annotations:
+        if "id" in record and record["id"] is NEW:
+            last += 1
+            record["id"] = last
+
+
+def _file_names(tasks: list[Record]) -> list[str]:
+    """The pictures' file names; with their folder where two would have the same."""
+    paths = []
+    for number, task in enumerate(tasks):
+        data = task.get("data")
+        values = data if isinstance(data, dict) else {}
+        texts = [v for k, v in values.items() if isinstance(v, str) and k != CARRIED]
+        image = values.get(IMAGE)
+        url = image if isinstance(image, str) else (texts or [f"task{number}"])[0]
+        paths.append(_path(url))
+    short = [PurePosixPath(path).name or path for path in paths]
+    counts = Counter(short)
+    return [s if counts[s] == 1 else p for s, p in zip(short, paths, strict=True)]
+
+
+def _path(url: str) -> str:
+    """The path in a picture's address: `/data/upload/18/a.jpg` is `18/a.jpg`."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    local = parse_qs(parts.query).get("d")
+    path = local[0] if local else unquote(parts.path)
+    return path.removeprefix("/data/upload/").lstrip("/")
+
+
+def _controls(tasks: list[Record]) -> set[str]:
+    """Names of the keypoint and rectangle controls that the regions come from."""
+    return {
+        str(region.get("from_name"))
+        for task in tasks
+        for annotation in _list(task.get("annotations"))
+        if isinstance(annotation, dict)
+        for region in _list(annotation.get("result"))
+        if isinstance(region, dict)
+        if region.get("type") in ("keypointlabels", "rectanglelabels")
+    }
+
+
+def _categories(
+    tasks: list[Record], schema: Schema | None, config: Config | None, reading: _Reading
+) -> list[Record]:
+    """One category for each rectangle label, with all keypoint labels."""
+    seen: dict[str, list[str]] = {"keypointlabels": [], "rectanglelabels": []}
+    for task in tasks:
+        for annotation in _list(task.get("annotations")):
+            result = annotation.get("result") if isinstance(annotation, dict) else None
+            for region in _list(result):
+                kind = region.get("type") if isinstance(region, dict) else None
+                value = region.get("value") if isinstance(region, dict) else None
+                labels = value.get(kind) if isinstance(value, dict) else None
+                if kind in seen and isinstance(labels, list):
+                    seen[kind] += [x for x in labels[:1] if isinstance(x, str)]
+    points = list(dict.fromkeys(seen["keypointlabels"]))
+    boxes = list(dict.fromkeys(seen["rectanglelabels"]))
+    if schema is not None:
+        points = list(schema.names)
+        first = schema.coco_category()
+        others = [name for name in boxes if name != schema.category_name]
+        return [first] if len(boxes) < 2 else [first, *_numbered(others, points, 2)]
+    if config is not None:
+        points = list(dict.fromkeys([*config.points, *points]))
+        boxes = list(dict.fromkeys([*config.boxes, *boxes]))
+    elif points:
+        text = (
+            "no labelling configuration beside the file; keypoints are in order of appearance"
+        )
+        reading.add(ASSUMED, "labels", text, len(points))
+    return _numbered(boxes or ["person"], points, 1)
+
+
+def _numbered(names: list[str], points: list[str], start: int) -> list[Record]:
+    keypoints = {"keypoints": points} if points else {}
+    return [{"id": row, "name": name, **keypoints} for row, name in enumerate(names, start)]
