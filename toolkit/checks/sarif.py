@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -78,7 +79,7 @@ def worst(findings: Iterable[Finding], limit: int) -> list[Finding]:
 
 def relative_path(path: Path) -> str:
     """The path as a checkout has it: from its root, else from here, else only the name."""
-    whole = path.absolute()
+    whole = Path(os.path.normpath(path.absolute()))
     roots = [folder for folder in whole.parents if (folder / ".git").exists()]
     for root in (*roots[:1], Path.cwd()):
         if whole.is_relative_to(root):

@@ -125,12 +125,10 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
     for offer in plan.offered:
         yield Line(
             (
-                ("left", "bold yellow"),
+                ("offer", "bold yellow"),
                 (f" {offer.repair.rule}", "bold"),
-                (
-                    f" ({offer.records:,}): scores or other tools depend on it; "
-                    f"--fix-rule {offer.repair.rule}: {offer.repair.does}",
-                    "",
-                ),
+                (f" ({offer.records:,}): {offer.repair.does}", ""),
             )
         )
+        told = "not done: scores or other tools depend on it; name it with"
+        yield Line(((f"{told} --fix-rule {offer.repair.rule}", ""),), indent=2)

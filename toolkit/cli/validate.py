@@ -230,9 +230,11 @@ def _give(report: Report, compared: Compared | None, scan: Scan, wanted: _Wanted
         if wanted.out is None:
             click.echo(content, nl=False)
         else:
-            from toolkit.files import write_text
+            from toolkit.files import write_bytes
 
-            write_text(wanted.out, content, force=wanted.force)
+            # Half a surrogate pair becomes its escape, which JSON reads as the same.
+            data = content.encode("utf-8", "backslashreplace")
+            write_bytes(wanted.out, data, force=wanted.force)
             notice(f"{wanted.out}: {'valid' if report.ok else 'not valid'}")
     for line in notes:
         notice(line)
@@ -250,7 +252,7 @@ def _content(
         import json
 
         document = _document(report, compared)
-        return json.dumps(document, indent=2, allow_nan=False) + "\n"
+        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if wanted.output == "sarif":
         from toolkit import __version__
         from toolkit.checks.sarif import MAX_RESULTS, sarif_text
