@@ -26,14 +26,14 @@ details ul{margin:8px 0 0;padding-left:20px;color:var(--soft)}
 details li{overflow-wrap:anywhere;margin:2px 0}
 figure.chart{margin:8px 0 14px;overflow-x:auto}
 .chart figcaption{font-size:13px;color:var(--soft)}
-.chart svg{max-width:860px;font-size:12.5px}
+.chart svg{min-width:640px;max-width:860px;font-size:12.5px}
 svg text{fill:var(--ink)}svg .tick{text-anchor:middle;fill:var(--soft);font-size:11px}
 svg .name{text-anchor:end}svg .grid{stroke:var(--edge)}
 svg circle{fill:var(--model)}svg circle.control{fill:var(--control)}
 svg circle.oracle{fill:var(--card);stroke:var(--oracle);stroke-width:2}
 svg .whisker{stroke:var(--model);stroke-width:3;stroke-opacity:.45}
 svg .whisker.control{stroke:var(--control)}svg .whisker.oracle{stroke:var(--oracle)}
-.legend{display:block;max-width:100%;border-radius:8px;margin-top:8px}
+.legend{display:block;max-width:none;border-radius:8px;margin-top:8px}
 .panels{grid-template-columns:repeat(auto-fill,minmax(min(100%,205px),1fr))}
 .panels span{display:block;color:var(--soft);font-size:11.5px}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:3px 18px;margin:8px 0 0;

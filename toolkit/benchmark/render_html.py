@@ -220,8 +220,8 @@ def _gallery(gallery: Gallery) -> str:
     exhibits = "".join(_exhibit(exhibit) for exhibit in gallery.exhibits)
     return (
         f"<section><h2>{escape(gallery.title)}</h2>"
-        f'<img class="legend" alt="legend" src="{data_uri(gallery.legend)}">{exhibits}'
-        "</section>"
+        '<div class="wide"><img class="legend" alt="legend" '
+        f'src="{data_uri(gallery.legend)}"></div>{exhibits}</section>'
     )
 
 
