@@ -1,0 +1,148 @@
+"""What a release is made from: a folder with annotations, images, schema, card and splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from toolkit import checks, formats
+from toolkit.checks import Profile
+from toolkit.dataset import Card, Dataset
+from toolkit.errors import InvalidDataError, ReadError, UnsafeInputError
+from toolkit.images import resolve_images
+from toolkit.publish.manifest import file_paths
+from toolkit.schema import Schema
+
+if TYPE_CHECKING:
+    from toolkit.formats.coco_write import CocoSource
+
+PARTS = ("annotations.json", "images", "schema.yaml", "card.md", "splits")
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Source:
+    """A checked source folder.
+
+    Attributes:
+        folder: Where it lies.
+        schema: From `schema.yaml`.
+        dataset: From `annotations.json`, without errors under `profile`.
+        card: From `card.md`.
+        front: The card's whole front matter, fields beyond `Card`'s included.
+        profile: The rules that the annotations were checked by.
+        images: Names below `images/` that the annotations use, sorted.
+        unused: Files below `images/` that no record names; they stay behind.
+        licences: Licence by path, for images whose record names one.
+    """
+
+    folder: Path
+    schema: Schema
+    dataset: Dataset
+    card: Card
+    front: Mapping[str, object]
+    profile: Profile
+    images: tuple[str, ...]
+    unused: tuple[str, ...]
+    licences: Mapping[str, str]
+
+
+def read_source(folder: Path, profile: Profile | None = None) -> Source:
+    """Read and check a source folder.
+
+    Args:
+        folder: Holds `annotations.json`, `images/`, `schema.yaml`, `card.md`, `splits/`.
+        profile: Rules of `toolkit validate`; by default `crowdpose` for that schema,
+            `extension` where the schema has extension keypoints, else `coco`.
+
+    Raises:
+        ReadError: Something is missing (all of it is listed) or cannot be read.
+        InvalidDataError: The annotations have errors, an image is missing, or the card
+            states no licence.
+        UnsafeInputError: A file name leads out of `images/`, or a link lies in the folder.
+    """
+    missing = [name for name in PARTS if not (folder / name).exists()]
+    if missing:
+        raise ReadError(
+            f"{folder}: {', '.join(missing)} missing; a release is built from "
+            f"{', '.join(PARTS)}; 'toolkit split' writes splits/"
+        )
+    _refuse_links(folder)
+    schema = Schema.load(folder / "schema.yaml")
+    card = Card.load(folder / "card.md")
+    chosen = profile or _profile_for(schema)
+    dataset = _valid(folder / "annotations.json", schema, chosen)
+    names = dataset.images.file_names
+    resolve_images(folder / "images", names, dataset.images.ids)
+    used = set(names)
+    return Source(
+        folder=folder,
+        schema=schema,
+        dataset=dataset,
+        card=card,
+        front=_front_matter(folder / "card.md"),
+        profile=chosen,
+        images=tuple(sorted(used)),
+        unused=tuple(name for name in file_paths(folder / "images") if name not in used),
+        licences=image_licences(dataset),
+    )
+
+
+def image_licences(dataset: Dataset) -> dict[str, str]:
+    """`images/NAME` -> terms, for images whose record names one of the file's `licenses`."""
+    source: CocoSource = dataset.source  # type: ignore[assignment]
+    document = source.document
+    top = orjson.loads(document.data)
+    terms = {
+        entry.get("id"): str(entry.get("name") or entry.get("url"))
+        + (f" ({entry['url']})" if entry.get("name") and entry.get("url") else "")
+        for entry in top.get("licenses") or []
+        if isinstance(entry, dict)
+    }
+    return {
+        f"images/{image['file_name']}": terms[image["license"]]
+        for image in top["images"]
+        if image.get("license") in terms
+    }
+
+
+def _valid(path: Path, schema: Schema, profile: Profile) -> Dataset:
+    scan = formats.scan(path, schema)
+    report = checks.validate(
+        scan.dataset, profile=profile, findings=scan.findings, limit=_SHOWN
+    )
+    if not report.ok:
+        shown = "; ".join(f.line(path.name) for f in report.errors[:_SHOWN])
+        raise InvalidDataError(
+            f"{path}: {report.counts()['error']:,} errors under profile '{profile}', nothing "
+            f"was built: {shown}; see: toolkit validate {path} --schema "
+            f"{path.parent / 'schema.yaml'} --profile {profile}",
+            report,
+        )
+    return scan.dataset
+
+
+def _profile_for(schema: Schema) -> Profile:
+    if schema.name == "crowdpose":
+        return "crowdpose"
+    return "extension" if schema.is_extension.any() else "coco"
+
+
+def _front_matter(path: Path) -> dict[str, object]:
+    import yaml
+
+    front = yaml.safe_load(path.read_text(encoding="utf-8").split("---\n", 2)[1])
+    return dict(front)
+
+
+def _refuse_links(folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            raise UnsafeInputError(
+                f"{path}: a symbolic link; a release holds only files that lie in its own "
+                "folder. Put the file itself there."
+            )
