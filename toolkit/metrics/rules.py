@@ -31,79 +31,19 @@ def settings_of(
     seed: int,
 ) -> dict[str, Any]:
     """Every rule of one evaluation, as a JSON document."""
-    schema, people = truth.schema, truth.annotations
     settings: dict[str, Any] = {
-        "schema": schema.name,
+        "schema": truth.schema.name,
         "metrics": [m for m in ("AP", "PCKh", "PCK", "AUC", "ExOKS") if m in options.families],
         "skipped": dict(scored.skipped),
-        "instances": len(people),
+        "instances": len(truth.annotations),
         "images": len(truth.images),
         "predictions": len(predictions),
         "ignored": _ignored_counts(truth, predictions, options),
     }
-    if scored.area_rule is not None:
-        settings["area_rule"] = scored.area_rule
-        settings["sigmas"] = {
-            k.name: {
-                "sigma": k.sigma,
-                "source": k.sigma_source,
-                "published": k.sigma_published,
-            }
-            for k in schema.keypoints
-        }
-    if scored.ap is not None:
-        settings |= {
-            "engine": engine,
-            "oks_thresholds": OKS_THRESHOLDS.tolist(),
-            "recall_points": 101,
-            "max_detections": MAX_DETECTIONS,
-            "detection_area_rule": scored.detection_area_rule,
-            "area_ranges": dict(
-                zip(
-                    options.profile.by_area, map(list, options.profile.area_ranges), strict=True
-                )
-            ),
-            "ignore_rule": "num_keypoints == 0 as stored in the file, or iscrowd",
-        }
-    if scored.bands is not None:
-        settings["bands"] = {
-            "limits": list(options.bands),
-            "rule": "easy: crowdIndex < first; medium: < second; hard: the rest",
-            "images": (
-                None
-                if scored.bands.masks is None
-                else {name: int(mask.sum()) for name, mask in scored.bands.masks.items()}
-            ),
-            "images_without_crowd_index": list(scored.bands.bad_ids),
-        }
-    if scored.errors is not None and scored.pairing is not None:
-        settings |= {
-            "matching": pairing.RULE,
-            "matched": {
-                "by_annotation_id": scored.pairing.by_id,
-                "by_box_iou": scored.pairing.by_iou,
-                "unmatched_instances": int((scored.pairing.prediction < 0).sum()),
-                "unknown_annotation_ids": scored.pairing.unknown_ids,
-            },
-            "head_size": {
-                "rule": list(scored.errors.head.keys),
-                "used": scored.errors.head.counts(_measured(truth)),
-                "torso_ratio": torso_ratio(truth.annotations),
-            },
-            "unmatched_rule": "an instance without a prediction counts as wrong everywhere, "
-            "and as infinitely far in medians (null in JSON)",
-            "mean_rule": MEAN_RULE,
-            "strata_rule": "by the ground truth's bbox, edges inside; out_of_box includes "
-            "out_of_image (0 <= px < width is inside)",
-            "pck_norm": pck.NORM,
-            "auc_rule": auc.RULE,
-            "ex_oks": {
-                "variant": options.ex_oks_variant,
-                "window": f"bbox grown to {ex_oks.ASPECT:g}, then x {ex_oks.PADDING:g}",
-                "confidence": ex_oks.CONFIDENCE,
-                "rule": "metrics: mean over instances; strata and keypoints: mean of terms",
-            },
-        }
+    settings |= _oks_rules(truth, scored)
+    settings |= _ap_rules(options, scored, engine)
+    settings |= _band_rules(options, scored)
+    settings |= _distance_rules(truth, options, scored)
     if bootstrap:
         settings["bootstrap"] = {
             "resamples": bootstrap,
@@ -113,6 +53,83 @@ def settings_of(
             "interval": "percentile",
         }
     return settings
+
+
+def _oks_rules(truth: Dataset, scored: Scored) -> dict[str, Any]:
+    """The object's scale and the sigmas with their sources, where OKS was computed."""
+    if scored.area_rule is None:
+        return {}
+    sigmas = {
+        k.name: {"sigma": k.sigma, "source": k.sigma_source, "published": k.sigma_published}
+        for k in truth.schema.keypoints
+    }
+    return {"area_rule": scored.area_rule, "sigmas": sigmas}
+
+
+def _ap_rules(options: Options, scored: Scored, engine: str) -> dict[str, Any]:
+    """Thresholds, limits and areas, where AP was computed."""
+    if scored.ap is None:
+        return {}
+    profile = options.profile
+    return {
+        "engine": engine,
+        "oks_thresholds": OKS_THRESHOLDS.tolist(),
+        "recall_points": 101,
+        "max_detections": MAX_DETECTIONS,
+        "detection_area_rule": scored.detection_area_rule,
+        "area_ranges": dict(zip(profile.by_area, map(list, profile.area_ranges), strict=True)),
+        "ignore_rule": "num_keypoints == 0 as stored in the file, or iscrowd",
+    }
+
+
+def _band_rules(options: Options, scored: Scored) -> dict[str, Any]:
+    """CrowdPose's bands, where they were formed."""
+    bands = scored.bands
+    if bands is None:
+        return {}
+    masks = bands.masks
+    return {
+        "bands": {
+            "limits": list(options.bands),
+            "rule": "easy: crowdIndex < first; medium: < second; hard: the rest",
+            "images": None if masks is None else {n: int(m.sum()) for n, m in masks.items()},
+            "images_without_crowd_index": list(bands.bad_ids),
+        }
+    }
+
+
+def _distance_rules(truth: Dataset, options: Options, scored: Scored) -> dict[str, Any]:
+    """How people were paired and distances normalised, where they were measured."""
+    errors, paired = scored.errors, scored.pairing
+    if errors is None or paired is None:
+        return {}
+    return {
+        "matching": pairing.RULE,
+        "matched": {
+            "by_annotation_id": paired.by_id,
+            "by_box_iou": paired.by_iou,
+            "unmatched_instances": int((paired.prediction < 0).sum()),
+            "unknown_annotation_ids": paired.unknown_ids,
+        },
+        "head_size": {
+            "rule": list(errors.head.keys),
+            "used": errors.head.counts(_measured(truth)),
+            "torso_ratio": torso_ratio(truth.annotations),
+        },
+        "unmatched_rule": "an instance without a prediction counts as wrong everywhere, "
+        "and as infinitely far in medians (null in JSON)",
+        "mean_rule": MEAN_RULE,
+        "strata_rule": "by the ground truth's bbox, edges inside; out_of_box includes "
+        "out_of_image (0 <= px < width is inside)",
+        "pck_norm": pck.NORM,
+        "auc_rule": auc.RULE,
+        "ex_oks": {
+            "variant": options.ex_oks_variant,
+            "window": f"bbox grown to {ex_oks.ASPECT:g}, then x {ex_oks.PADDING:g}",
+            "confidence": ex_oks.CONFIDENCE,
+            "rule": "metrics: mean over instances; strata and keypoints: mean of terms",
+        },
+    }
 
 
 def _measured(truth: Dataset) -> NDArray[np.bool_]:
