@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # The names of `toolkit.formats.FORMATS`, which would cost `--help` its speed; a test holds
 # them equal.
-FORMATS = ("coco", "crowdpose", "cropcoco", "results")
+FORMATS = ("coco", "crowdpose", "cropcoco", "results", "yolo", "cvat", "labelstudio", "mat")
 _format = click.Choice(FORMATS)
 
 

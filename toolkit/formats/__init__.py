@@ -16,9 +16,19 @@ from typing import cast
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.errors import ReadError, UsageError
+from toolkit.formats.adapter import adapt
+from toolkit.formats.adapter import adapt
 from toolkit.formats.base import Format, Scan
 from toolkit.formats.coco import COCO, CROPCOCO, CROWDPOSE, scan_coco
 from toolkit.formats.coco_write import CocoSource, write_coco
+from toolkit.formats.cvat import CVAT
+from toolkit.formats.labelstudio import LABELSTUDIO
+from toolkit.formats.mat import MAT
+from toolkit.formats.csv_table import CSV
+from toolkit.formats.cvat import CVAT
+from toolkit.formats.labelstudio import LABELSTUDIO
+from toolkit.formats.mat import MAT
+from toolkit.formats.parquet import PARQUET
 from toolkit.formats.results import (
     RESULTS,
     raise_errors,
@@ -29,6 +39,8 @@ from toolkit.formats.results import (
 from toolkit.formats.results_write import ResultsSource
 from toolkit.formats.rules import RULES, Rule
 from toolkit.formats.text import load_text
+from toolkit.formats.yolo import YOLO
+from toolkit.formats.yolo import YOLO
 from toolkit.schema import Schema
 
 __all__ = [
@@ -57,6 +69,10 @@ FORMATS: tuple[Format[Dataset] | Format[Predictions], ...] = (
     CROWDPOSE,
     CROPCOCO,
     RESULTS,
+    adapt(YOLO),
+    adapt(CVAT),
+    adapt(LABELSTUDIO),
+    adapt(MAT),
 )
 # Not errors of the arrays: CrowdPose is published with COCO's skeleton, CropCOCO with
 # visibility 3. Whether they are faults is for a profile to say.

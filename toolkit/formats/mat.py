@@ -62,7 +62,7 @@ def _mat_bytes(document: CocoDocument, schema: Schema) -> bytes:
     records = records_of(document, "annotations")
     people, _ = people_by_image(document)
     images = records_of(document, "images")
-    entries = [
+    entries: list[dict[str, object]] = [
         {
             "image": _structs([_image(image, row)]),
             "annorect": _structs([_person(records[index]) for index in people[row]]),
@@ -100,7 +100,8 @@ def _image(image: Record, row: int) -> dict[str, object]:
     name = image.get("file_name")
     if not isinstance(name, str) or not name:
         raise InvalidDataError(
-            f"images[{row}] id={image.get('id')} field 'file_name': got {name!r}; MPII needs one"
+            f"images[{row}] id={image.get('id')} field 'file_name': got {name!r}; "
+            "MPII needs a name"
         )
     size = {
         field: float(value)

@@ -321,11 +321,10 @@ def _read_json(path: Path) -> _Found:
 
 def _json_person(person: object, place: str, findings: list[Finding]) -> Record | None:
     fields = person if isinstance(person, dict) else {}
-    joints, seen, name = fields.get("joints"), fields.get("joints_vis"), fields.get("image")
+    joints, seen = _list(fields.get("joints")), _list(fields.get("joints_vis"))
     count = len(MPII_NAMES)
-    good = isinstance(joints, list) and isinstance(seen, list) and isinstance(name, str)
-    good = good and len(joints) == len(seen) == count and all(map(_is_pair, joints))
-    if not good or not all(value in (0, 1) for value in seen):
+    good = len(joints) == len(seen) == count and isinstance(fields.get("image"), str)
+    if not good or not all(map(_is_pair, joints)) or not all(v in (0, 1) for v in seen):
         text = f"expected 'image', {count} pairs 'joints' and {count} flags 'joints_vis'"
         findings.append(foreign_finding(UNUSABLE, place, text))
         return None
@@ -335,6 +334,10 @@ def _json_person(person: object, place: str, findings: list[Finding]) -> Record 
     record: Record = {"keypoints": flattened(points), "num_keypoints": labelled(points)}
     others = {k: v for k, v in fields.items() if k not in ("joints", "joints_vis", "image")}
     return record | {"iscrowd": 0} | others
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _is_pair(value: object) -> bool:
