@@ -13,6 +13,7 @@ setup: .venv/ready
 	touch $@
 
 test: setup
+	scripts/browser
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
 
 benchmark: setup

@@ -71,9 +71,16 @@ def console(*, stderr: bool = False) -> Console:
     """
     from rich.console import Console  # lazy: rich costs 0.1 s
 
+    class Piped(Console):
+        """Where the reader of a table leaves (`head`), that is no error of ours."""
+
+        def on_broken_pipe(self) -> None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(0)
+
     stream = sys.stderr if stderr else sys.stdout
     piped = not stream.isatty() and "COLUMNS" not in os.environ
-    return Console(stderr=stderr, width=160 if piped else None)
+    return Piped(stderr=stderr, width=160 if piped else None)
 
 
 @contextmanager
