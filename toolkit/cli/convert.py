@@ -14,7 +14,18 @@ if TYPE_CHECKING:
 
 # The names of `toolkit.formats.FORMATS`, which would cost `--help` its speed; a test holds
 # them equal.
-FORMATS = ("coco", "crowdpose", "cropcoco", "results", "yolo", "cvat", "labelstudio", "mat")
+FORMATS = (
+    "coco",
+    "crowdpose",
+    "cropcoco",
+    "results",
+    "parquet",
+    "csv",
+    "yolo",
+    "cvat",
+    "labelstudio",
+    "mat",
+)
 _format = click.Choice(FORMATS)
 
 

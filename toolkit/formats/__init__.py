@@ -17,13 +17,9 @@ from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.errors import ReadError, UsageError
 from toolkit.formats.adapter import adapt
-from toolkit.formats.adapter import adapt
 from toolkit.formats.base import Format, Scan
 from toolkit.formats.coco import COCO, CROPCOCO, CROWDPOSE, scan_coco
 from toolkit.formats.coco_write import CocoSource, write_coco
-from toolkit.formats.cvat import CVAT
-from toolkit.formats.labelstudio import LABELSTUDIO
-from toolkit.formats.mat import MAT
 from toolkit.formats.csv_table import CSV
 from toolkit.formats.cvat import CVAT
 from toolkit.formats.labelstudio import LABELSTUDIO
@@ -39,7 +35,6 @@ from toolkit.formats.results import (
 from toolkit.formats.results_write import ResultsSource
 from toolkit.formats.rules import RULES, Rule
 from toolkit.formats.text import load_text
-from toolkit.formats.yolo import YOLO
 from toolkit.formats.yolo import YOLO
 from toolkit.schema import Schema
 
@@ -69,6 +64,8 @@ FORMATS: tuple[Format[Dataset] | Format[Predictions], ...] = (
     CROWDPOSE,
     CROPCOCO,
     RESULTS,
+    PARQUET,
+    CSV,
     adapt(YOLO),
     adapt(CVAT),
     adapt(LABELSTUDIO),

@@ -35,12 +35,8 @@ def adapt(foreign: Foreign) -> Format[Dataset]:
         except OSError as error:
             reason = error.strerror or str(error)
             raise ReadError(f"{path}: cannot read: {reason}") from error
-        found = scan_text(Text(path, b"", document_bytes(document)), schema)
-        source = found.dataset.source
-        if isinstance(source, CocoSource):
-            source = replace(source, format=foreign.name)
-        dataset = replace(found.dataset, sha256=path_hash(path), source=source)
-        return dataset, [*told, *found.findings]
+        dataset, findings = scanned(path, document, schema, foreign.name)
+        return dataset, [*told, *findings]
 
     def write(dataset: Dataset, path: Path, force: bool) -> None:
         document: CocoDocument = orjson.loads(coco_bytes(dataset))
@@ -70,6 +66,17 @@ def adapt(foreign: Foreign) -> Format[Dataset]:
         is_folder=foreign.is_folder,
         dropped=dropped,
     )
+
+
+def scanned(
+    path: Path, document: CocoDocument, schema: Schema | None, name: str
+) -> tuple[Dataset, list[Finding]]:
+    """A COCO document that was made from a file of format `name`, decoded."""
+    found = scan_text(Text(path, b"", document_bytes(document)), schema)
+    source = found.dataset.source
+    if isinstance(source, CocoSource):
+        source = replace(source, format=name)
+    return replace(found.dataset, sha256=path_hash(path), source=source), found.findings
 
 
 def document_bytes(document: CocoDocument) -> bytes:
