@@ -36,6 +36,7 @@ def map_in_order(
     workers: int | None = None,
     scheduler: str | None = None,
     progress: Progress | None = None,
+    batch: int = BATCH,
 ) -> list[Value]:
     """Call a function on every item.
 
@@ -46,6 +47,7 @@ def map_in_order(
             the cluster's own workers count, and this must be None.
         scheduler: Address of a Dask scheduler, such as `tcp://127.0.0.1:8786`.
         progress: Called with (done, total), in this thread.
+        batch: Items that go to a worker together; 1 where each is long work.
 
     Returns:
         One value an item, in the order of the items.
@@ -60,14 +62,14 @@ def map_in_order(
         raise UsageError(f"workers {workers}: expected at least 1")
     if workers is not None and scheduler is not None:
         raise UsageError("workers and scheduler together: the cluster decides its workers")
-    batches = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
+    batches = [items[start : start + batch] for start in range(0, len(items), batch)]
     if scheduler is not None:
         results = _on_cluster(function, batches, scheduler)
     else:
         results = _on_threads(function, batches, workers or available_cores())
     values: list[Value] = []
-    for batch in results:
-        values.extend(batch)
+    for part in results:
+        values.extend(part)
         if progress is not None:
             progress(len(values), len(items))
     return values

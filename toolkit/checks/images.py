@@ -87,7 +87,7 @@ def check_images(
     found = missing_images(dataset, images_dir)
     for row, each in by_row.items():
         found += _readable(dataset, row, each)
-    found += _duplicates(dataset, paths, by_row, progress)
+    found += _duplicates(dataset, paths, by_row, workers, progress)
     order = (
         IMAGE_MISSING,
         IMAGE_UNREADABLE,
@@ -142,6 +142,7 @@ def _duplicates(
     dataset: Dataset,
     paths: Sequence[Path | None],
     by_row: dict[int, Seen],
+    workers: int | None,
     progress: Progress | None,
 ) -> list[Finding]:
     """One finding for each image that an earlier one equals or looks like."""
@@ -164,7 +165,7 @@ def _duplicates(
             found.append(image_finding(dataset, row, IMAGE_DUPLICATE, message, "file_name"))
     clips = [images.clips[row] for row in rows]
     nearest: dict[int, Near] = {}
-    for pair in near(prints, first_groups=clips, progress=progress):
+    for pair in near(prints, first_groups=clips, workers=workers, progress=progress):
         if pair.second not in nearest or pair.distance < nearest[pair.second].distance:
             nearest[pair.second] = pair
     for second, pair in sorted(nearest.items()):
