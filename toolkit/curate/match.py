@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
@@ -86,6 +85,8 @@ def match_images(old: Images, new: Images) -> Pairs:
     found: list[tuple[int, int, int]] = []
 
     def pair(rule: int, old_keys: Iterable[object], new_keys: Iterable[object]) -> None:
+        if taken_old.all() or taken_new.all():
+            return
         places = _unique(new_keys, taken_new)
         for key, row in _unique(old_keys, taken_old).items():
             other = places.get(key)
@@ -109,7 +110,7 @@ def _unique(keys: Iterable[object], taken: NDArray[np.bool_]) -> dict[object, in
 
 
 def _end(name: str) -> str:
-    return PurePosixPath(name.replace("\\", "/")).name
+    return name.replace("\\", "/").rpartition("/")[2]
 
 
 def _may_be(old: Images, row: int, new: Images, other: int) -> bool:
@@ -307,6 +308,9 @@ def _best(left: Indices, right: Indices, value: Floats) -> list[tuple[int, int, 
         members[root((0, edge[0]))].append(edge)
     found = []
     for component in members.values():
+        if len(component) == 1:
+            found.append((component[0][0], component[0][1], 1))
+            continue
         rows = sorted({edge[0] for edge in component})
         others = sorted({edge[1] for edge in component})
         table = np.zeros((len(rows), len(others)))
