@@ -101,11 +101,15 @@ def _skeleton(value: object, num_keypoints: int, place: Place) -> tuple[tuple[in
         else:
             bad.append(edge)
     if bad:
+        numbers = [end for edge in value if isinstance(edge, list) for end in edge]
+        largest = max((end for end in numbers if type(end) is int), default=0)
+        borrowed = f": a skeleton of {largest} keypoints on {num_keypoints}"
         place.add(
             "skeleton-index",
             "skeleton",
             f"{len(bad)} of {len(value)} edges, the first {json.dumps(bad[0])[:40]}, do "
-            f"not name two keypoints; indices run from 1 to {num_keypoints}",
+            f"not name two keypoints; indices run from 1 to {num_keypoints}"
+            + (borrowed if largest > num_keypoints else ""),
         )
     return tuple(good)
 
