@@ -14,15 +14,11 @@ def _shown(values: NDArray[np.float64]) -> str:
     return "[" + ", ".join(f"{value:g}" for value in values) + "]"
 
 
-def _finite(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return np.asarray(np.isfinite(boxes).all(axis=1))
-
-
 def _missing(subject: Subject) -> Iterator[Hits]:
     def describe(row: int) -> str:
         return "missing, or not four finite numbers; wanted [x, y, width, height] in px"
 
-    unusable = ~_finite(subject.dataset.annotations.bbox_xywh)
+    unusable = ~subject.finite_box
     rows = subject.unreported("annotations", unusable, "bbox")
     yield Hits("annotations", rows, describe, "no usable bbox", "bbox")
 
@@ -33,7 +29,7 @@ def _size(subject: Subject) -> Iterator[Hits]:
     def describe(row: int) -> str:
         return f"{_shown(boxes[row])}: width and height must be above 0"
 
-    empty = _finite(boxes) & np.asarray((boxes[:, 2:] <= 0).any(axis=1))
+    empty = subject.finite_box & ((boxes[:, 2] <= 0) | (boxes[:, 3] <= 0))
     rows = subject.unreported("annotations", empty, "bbox")
     yield Hits("annotations", rows, describe, "bbox without extent", "bbox")
 
@@ -41,14 +37,17 @@ def _size(subject: Subject) -> Iterator[Hits]:
 def _sized(subject: Subject) -> NDArray[np.bool_]:
     """(N,) boxes with an extent in images of known size."""
     boxes = subject.dataset.annotations.bbox_xywh
-    usable = _finite(boxes) & (boxes[:, 2:] > 0).all(axis=1)
-    return np.asarray(usable & (subject.size_wh > 0).all(axis=1))
+    usable = subject.finite_box & (boxes[:, 2] > 0) & (boxes[:, 3] > 0)
+    return np.asarray(usable & (subject.size_wh[:, 0] > 0) & (subject.size_wh[:, 1] > 0))
 
 
 def _overlap(subject: Subject) -> NDArray[np.bool_]:
     boxes = subject.dataset.annotations.bbox_xywh
-    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    return np.asarray(((high > 0) & (low < subject.size_wh)).all(axis=1))
+    overlaps = np.ones(len(boxes), dtype=bool)
+    for axis in range(2):  # quicker than a reduction over an axis of two
+        overlaps &= boxes[:, axis] + boxes[:, 2 + axis] > 0
+        overlaps &= boxes[:, axis] < subject.size_wh[:, axis]
+    return overlaps
 
 
 def _outside(subject: Subject) -> Iterator[Hits]:
@@ -65,8 +64,10 @@ def _outside(subject: Subject) -> Iterator[Hits]:
 def _beyond(subject: Subject) -> Iterator[Hits]:
     boxes = subject.dataset.annotations.bbox_xywh
     # One pixel of slack: boxes are often rounded outwards at the image's edge.
-    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    past = ((low < -1) | (high > subject.size_wh + 1)).any(axis=1)
+    past = np.zeros(len(boxes), dtype=bool)
+    for axis in range(2):
+        past |= boxes[:, axis] < -1
+        past |= boxes[:, axis] + boxes[:, 2 + axis] > subject.size_wh[:, axis] + 1
 
     def describe(row: int) -> str:
         width, height = subject.size_wh[row]

@@ -24,4 +24,5 @@ def subject_of(dataset: Dataset, findings: tuple[Finding, ...]) -> Subject:
         image_index=source.image_records if source.images is dataset.images else None,
         annotation_index=source.annotation_records if whole else None,
         absent_with_coordinates=source.absent_with_coordinates if whole else None,
+        source=source,
     )

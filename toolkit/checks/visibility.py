@@ -11,7 +11,7 @@ from toolkit.checks.base import ERROR, INFO, WARNING, Check, Hits, Subject, ever
 
 def _missing(subject: Subject) -> Iterator[Hits]:
     stored = subject.dataset.annotations.num_keypoints
-    labelled = subject.dataset.annotations.labelled.sum(axis=1)
+    labelled = subject.labelled_count
 
     def describe(row: int) -> str:
         return f"missing; {labelled[row]} keypoints are labelled"
@@ -22,7 +22,7 @@ def _missing(subject: Subject) -> Iterator[Hits]:
 
 def _mismatch(subject: Subject) -> Iterator[Hits]:
     stored = subject.dataset.annotations.num_keypoints
-    labelled = subject.dataset.annotations.labelled.sum(axis=1)
+    labelled = subject.labelled_count
 
     def describe(row: int) -> str:
         return f"{stored[row]}, but {labelled[row]} keypoints are labelled (visibility above 0)"
@@ -40,7 +40,7 @@ def _mismatch(subject: Subject) -> Iterator[Hits]:
 
 def _zero(subject: Subject) -> Iterator[Hits]:
     stored = subject.dataset.annotations.num_keypoints
-    labelled = subject.dataset.annotations.labelled.sum(axis=1)
+    labelled = subject.labelled_count
 
     def describe(row: int) -> str:
         return (
