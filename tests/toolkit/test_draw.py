@@ -1,10 +1,12 @@
 """What is drawn lies where the keypoint is, inside the image and beyond it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from toolkit.annotations import Annotations, Predictions
-from toolkit.draw import Canvas, draw_image, instance_view
+from toolkit.draw import Canvas, draw_image, instance_view, whole_view
 from toolkit.ink import (
     OUTSIDE,
     PREDICTED_BODY,
@@ -139,6 +141,62 @@ def test_a_view_has_the_size_asked_for_and_shows_what_lies_beyond_the_image() ->
     assert color_at(canvas, -20, 60) == TRUTH_STICK
 
 
+def test_an_id_is_written_at_a_box_with_room_for_it_and_at_no_other() -> None:
+    box = person().bbox_xywh.copy()
+    tiny = replace(person(), bbox_xywh=np.array([[40.0, 20.0, 1.0, 60.0]]))
+
+    plain, labelled, narrow = (
+        draw_image(grey(), people, crops=False, labels=labels).pixels
+        for people, labels in ((person(), False), (person(), True), (tiny, True))
+    )
+    without = draw_image(grey(), tiny, crops=False).pixels
+
+    changed = np.argwhere((plain != labelled).any(axis=2))
+    assert len(changed) > 50
+    top_left = box[0, :2] * 5  # the canvas is enlarged five times
+    assert (np.abs(changed - top_left[::-1]).max(axis=1) < 40).all()
+    assert np.array_equal(narrow, without)
+
+
+def test_the_crop_has_the_padding_that_was_asked_for() -> None:
+    # Box (40, 20, 40, 60) becomes 45 x 60 round (60, 50); padding 2: 90 x 120.
+    usual, wide = (
+        draw_image(grey(400, 300), person(), crop_padding=padding).pixels
+        for padding in (1.1, 2.0)
+    )
+    none = draw_image(grey(400, 300), person(), crops=False).pixels
+
+    def right_edge(pixels: np.ndarray) -> float:
+        return float(np.argwhere((pixels != none).any(axis=2))[:, 1].max()) / 2
+
+    assert right_edge(usual) == pytest.approx(60 + 45 * 1.1 / 2, abs=2)
+    assert right_edge(wide) == pytest.approx(60 + 45 * 2.0 / 2, abs=2)
+
+
+def test_lines_grow_with_a_canvas_that_is_larger_than_a_screen() -> None:
+    def share_of_green(factor: int) -> float:
+        people = person()
+        large = replace(
+            people, keypoints=people.keypoints * factor, bbox_xywh=people.bbox_xywh * factor
+        )
+        pixels = draw_image(grey(160 * factor, 120 * factor), large, crops=False).pixels
+        return float((pixels == TRUTH_BODY).all(axis=2).mean())
+
+    assert share_of_green(25) == pytest.approx(share_of_green(6), rel=0.35)
+
+
+def test_the_whole_view_is_what_is_drawn_by_itself() -> None:
+    people = person((190.0, 60.0))
+    view = whole_view(grey(), people, None)
+
+    by_itself = draw_image(grey(), people)
+    same = draw_image(grey(), people, view_xywh=view, long_side=max(by_itself.pixels.shape))
+
+    assert view[:2].tolist() == [0, 0]
+    assert view[2] > 190
+    assert same.pixels.shape == by_itself.pixels.shape
+
+
 def test_drawing_twice_gives_the_same_bytes() -> None:
     first, second = (draw_image(grey(), person()).pixels for _ in range(2))
 
@@ -154,3 +212,6 @@ def test_the_legend_wraps_and_the_contact_sheet_keeps_its_tiles() -> None:
     assert narrow.shape[0] > wide.shape[0]
     assert sheet.shape == (11, 15, 3)
     assert (sheet[6:10, 1:7] == 2).all()
+    large = legend(SCHEMA, 4000, predicted=True, scale=3.6)
+    assert large.shape[1] == 4000
+    assert large.shape[0] > 2 * legend(SCHEMA, 4000, predicted=True).shape[0]

@@ -6,8 +6,10 @@ import html
 import json
 import re
 import shutil
+import socket
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -187,3 +189,46 @@ def test_hostile_names_do_nothing_in_a_browser(
     assert "onerror=document" not in re.sub(r">[^<]*<|\"[^\"]*\"", "", markup)
     assert visible(markup) == ["1"]
     assert f"#1 {html.escape(EVIL, quote=False)}" in markup
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[int, list[str]]]:
+    """A port on loopback, and a list that gets one entry for each connection to it."""
+    server = socket.create_server(("127.0.0.1", 0))
+    seen: list[str] = []
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            seen.append("connected")
+            connection.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield server.getsockname()[1], seen
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    thread.join(timeout=5)
+
+
+def test_even_markup_that_slips_in_reaches_no_network(
+    tiny_schema: Schema,
+    pictures: list[Picture],
+    browse: Callable[[str, str], str],
+    listener: tuple[int, list[str]],
+) -> None:
+    port, seen = listener
+    page = gallery_page(tiny_schema, GalleryText("t", "s"), pictures)
+    leak = f'<img src="http://127.0.0.1:{port}/"></main>'
+    leaky = page.replace("</main>", leak)
+    fetching = f'fetch("http://127.0.0.1:{port}/").catch(() => 0);'
+
+    browse(leaky, fetching)
+    assert seen == []
+
+    policy = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
+    browse(policy.sub("", leaky), "")
+    assert seen != []  # without the policy the browser would have gone there

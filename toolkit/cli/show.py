@@ -159,6 +159,7 @@ def show(
                 "gallery": None if gallery is None else str(gallery),
                 "overlays": [asdict(item) for item in result.written],
                 "in_gallery": result.in_gallery,
+                "left_out_of_gallery": result.left_out,
                 "damaged": list(result.damaged),
             }
         )
@@ -166,9 +167,9 @@ def show(
         people = sum(item.people for item in result.written)
         click.echo(f"{out or gallery}: {len(result.written)} overlays of {people} people")
         notice(f"open {gallery or (out or Path()) / 'index.html'} in a browser")
-    left_out = len(result.written) - result.in_gallery
-    if left_out:
-        notice(f"the gallery is full: {left_out} images are not in it")
+    if result.left_out:
+        total = result.in_gallery + result.left_out
+        notice(f"the gallery is full: {result.left_out:,} of {total:,} images are not in it")
     return InvalidDataError.exit_code if result.damaged or faults else 0
 
 
