@@ -25,7 +25,13 @@ from toolkit.formats.coco import COCO, CROPCOCO, scan_coco, scan_text
 from toolkit.formats.coco_write import CocoSource, coco_bytes
 from toolkit.formats.plan import Plan
 from toolkit.formats.results import RESULTS, raise_errors, scan_predictions, write_predictions
-from toolkit.formats.sidecar import Sidecar, read_sidecar, sidecar_path, write_sidecar
+from toolkit.formats.sidecar import (
+    Sidecar,
+    read_sidecar,
+    sidecar_path,
+    text_of,
+    write_sidecar,
+)
 from toolkit.report import Finding, Severity
 from toolkit.schema import Schema
 

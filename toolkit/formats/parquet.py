@@ -79,10 +79,17 @@ def write_parquet(dataset: Dataset, path: Path, force: bool) -> None:
     """
     parquet = _pyarrow()
     dataset, source = _as_read(dataset)
-    table = _arrow_table(dataset, source)
+    table, packed = _arrow_table(dataset, source), _packed(_rest_of(source.document))
+    attributes = json.dumps({_KEY.decode(): packed}).encode()
     # Without Arrow's own copy of the schema: it would hold the metadata once more.
-    with atomic_file(path, force=force) as temporary:
-        parquet.write_table(table, temporary, compression="zstd", store_schema=False)
+    with (
+        atomic_file(path, force=force) as temporary,
+        parquet.ParquetWriter(
+            temporary, table.schema, compression="zstd", store_schema=False
+        ) as writer,
+    ):
+        writer.write_table(table)
+        writer.add_key_value_metadata({_KEY: packed, _PANDAS: attributes})
 
 
 def _as_read(dataset: Dataset) -> tuple[Dataset, CocoSource]:
@@ -117,11 +124,7 @@ def _arrow_table(dataset: Dataset, source: CocoSource) -> pyarrow.Table:
     data, starts, ends = document.data, section.starts.tolist(), section.ends.tolist()
     records = [data[begin:end] for begin, end in zip(starts, ends, strict=True)]
     column = pyarrow.array(records, pyarrow.binary()).cast(pyarrow.string())
-    table = table.append_column(_RECORD, column)
-    packed = _packed(_rest_of(document))
-    return table.replace_schema_metadata(
-        {_KEY: packed, _PANDAS: json.dumps({_KEY.decode(): packed}).encode()}
-    )
+    return table.append_column(_RECORD, column)
 
 
 def _arrow(name: str, values: Column) -> pyarrow.Array:

@@ -97,7 +97,10 @@ class Plan:
 
     def _fit_coco(self) -> None:
         """Repair a skeleton that names no keypoints; say where areas are missing."""
-        self._new_skeleton = any(f.rule == "skeleton-index" for f in self.findings)
+        # Of COCO's JSON only: a foreign file that kept its original brings that back.
+        self._new_skeleton = self.start in (CROWDPOSE.name, CROPCOCO.name) and any(
+            f.rule == "skeleton-index" for f in self.findings
+        )
         if self._new_skeleton:
             self.changed.append(
                 "the skeleton named keypoints out of range; it is now that of schema "

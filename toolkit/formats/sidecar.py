@@ -50,17 +50,14 @@ class Sidecar:
     written: CocoDocument
     dropped: tuple[int, ...] = ()
 
-    def original(self, path: Path, now: CocoDocument, sha256: str) -> tuple[Text, Changes]:
+    def original(self, path: Path, now: CocoDocument) -> tuple[Text, Changes]:
         """The original with what changed in the foreign file since.
 
         Args:
             path: The foreign file, which messages name.
             now: What it holds, as a COCO document.
-            sha256: Of it as it is.
         """
         text = text_of(path, self.document)
-        if sha256 == self.target_sha256:
-            return text, Changes()
         kept: CocoDocument = orjson.loads(text.data)
         changes = find_changes(kept, self.written, now, self.dropped)
         return text_of(path, patched_bytes(text, changes)), changes
