@@ -272,6 +272,55 @@ def test_a_folder_is_replaced_as_a_whole_with_force_only(tmp_path: Path) -> None
     assert names(tmp_path) == ["out"]
 
 
+# Replaces a folder and is killed just before a chosen rename; the swap is no rename.
+KILLED_FOLDER_WRITER = """
+import os, signal, sys
+from pathlib import Path
+from toolkit import files
+
+if sys.argv[2] == "without swap":
+    files._swap = lambda one, other: False
+renames = 0
+
+def stop(event, arguments):
+    global renames
+    renames += event == "os.rename"
+    if event == "os.rename" and renames == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(stop)
+with files.atomic_directory(Path(sys.argv[1]), force=True) as part:
+    (part / "new").write_bytes(b"")
+"""
+
+
+@pytest.mark.parametrize("moment", [1, 2])
+def test_kill_9_between_two_renames_loses_no_folder(tmp_path: Path, moment: int) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").write_bytes(b"")
+
+    ended = run(KILLED_FOLDER_WRITER, out, "without swap", moment)
+
+    assert ended.returncode == -signal.SIGKILL
+    assert out.exists() == (moment == 1)
+    files.write_bytes(tmp_path / "other", b"")
+    assert names(tmp_path) == ["other", "out"]
+    assert names(out) == ["old"]
+
+
+def test_a_folder_is_replaced_without_a_moment_in_which_it_is_missing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").write_bytes(b"")
+
+    ended = run(KILLED_FOLDER_WRITER, out, "with swap", 1)
+
+    assert ended.returncode == 0, "it took a rename"
+    assert names(out) == ["new"]
+    assert names(tmp_path) == ["out"]
+
+
 def test_an_error_leaves_the_old_folder(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
