@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from toolkit.errors import InvalidDataError, UsageError
@@ -119,7 +120,7 @@ def _split(name: str) -> tuple[str, ...]:
 def _is_equipment(name: str) -> bool:
     """Whether a word of the name, or two in a row, is a piece of equipment or several."""
     words = _split(name)
-    spoken = {*words, *(f"{a}_{b}" for a, b in zip(words, words[1:], strict=False))}
+    spoken = {*words, *(f"{a}_{b}" for a, b in pairwise(words))}
     return any({word, f"{word}s"} & spoken for word in EQUIPMENT)
 
 

@@ -111,7 +111,7 @@ def document_of(
 
 def _image(element: Element, place: str, path: Path) -> Record:
     size = [parse_number(element.get(name)) for name in ("width", "height")]
-    if size[0] is None or size[1] is None:
+    if size[0] is None or size[1] is None or not min(size[0], size[1]) > 0:
         got = f"width {element.get('width')!r}, height {element.get('height')!r}"[:120]
         raise foreign_error(path, place, f"{got}; expected the picture's size in px")
     name = element.get("name", "")

@@ -17,14 +17,16 @@ Point = tuple[Number, Number, Number]
 # Enough for the exact sum of two coordinates, and not enough to be kept busy by `1e-300`.
 PRECISION = Context(prec=60)
 _EXACT = 2**53
+_HUGE = 1e300
+MAX_SIDE = 10**7  # px; larger than any picture
 _LONGEST = 100  # characters of a number in a text file; float64 needs 24
 
 
 def is_number(value: object) -> bool:
-    """Whether a JSON value is a finite number; `true` is none, nor is a huge integer."""
+    """Whether a JSON value is a number that can be calculated with; `true` is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return abs(value) < 1e300 if isinstance(value, int) else math.isfinite(value)
+    return abs(value) < _HUGE  # which NaN is not either
 
 
 def points_of(record: Record) -> list[Point] | None:
@@ -79,8 +81,8 @@ def parse_number(text: str | None) -> Decimal | None:
         value = Decimal(text)
     except InvalidOperation:
         return None
-    finite = value.is_finite() and abs(value.adjusted()) < 300
-    return value if finite else None
+    usable = value.is_finite() and -400 < value.adjusted() < 300
+    return value if usable else None
 
 
 def categories_of(document: CocoDocument, schema: Schema) -> list[Record]:
@@ -137,7 +139,8 @@ def size_of(image: Record, index: int) -> tuple[Number, Number]:
     """
     width, height = image.get("width"), image.get("height")
     for field, value in (("width", width), ("height", height)):
-        if not is_number(value) or not isinstance(value, int | float) or value <= 0:
+        side = value if isinstance(value, int | float) and is_number(value) else 0
+        if not 0 < side <= MAX_SIDE:
             raise InvalidDataError(
                 f"images[{index}] id={image.get('id')} '{image.get('file_name')}' field "
                 f"'{field}': got {value!r}; the format needs the picture's size in px"

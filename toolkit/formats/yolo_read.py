@@ -23,6 +23,7 @@ from toolkit.formats.foreign import (
     foreign_finding,
 )
 from toolkit.formats.foreign_values import (
+    MAX_SIDE,
     PRECISION,
     Number,
     Point,
@@ -320,7 +321,12 @@ def _sizes(value: object) -> dict[str, tuple[str, Number, Number]]:
     found = {}
     for name, size in value.items() if isinstance(value, dict) else ():
         usable = isinstance(size, list) and len(size) == 2 and all(map(is_number, size))
-        if isinstance(name, str) and name.strip("/.") and usable and min(size) > 0:
+        if (
+            isinstance(name, str)
+            and name.strip("/.")
+            and usable
+            and 0 < min(size) <= max(size) <= MAX_SIDE
+        ):
             key = str(PurePosixPath(name).with_suffix(""))
             found[key] = (name, size[0], size[1])
     return found
