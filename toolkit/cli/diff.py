@@ -194,4 +194,6 @@ def _plain(text: str) -> str:
     """Text of a file, not markup of the table."""
     from rich.markup import escape  # lazy: rich costs 0.1 s
 
-    return escape(text)
+    from toolkit.checks.text import printable
+
+    return escape(printable(text))

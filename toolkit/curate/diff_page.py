@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -20,7 +19,7 @@ from toolkit.curate.diff_report import (
     summary_lines,
 )
 from toolkit.ink import encode_jpeg
-from toolkit.page import data_uri, html_page
+from toolkit.page import data_uri, escape, html_page
 
 LISTED = 200  # rows of each table on the page
 _STYLE = """
@@ -62,18 +61,18 @@ def diff_page(
         panels = f'{_KEY}<div class="panels">{"".join(pictures)}</div>'
         parts.append(_section("Pictures of the largest moves", panels))
     parts += [_moves(result), _visibility(result), _boxes(result), _fields(result)]
-    header = f"<header><h1>{html.escape(title)}</h1>{_lead(result)}</header>"
+    header = f"<header><h1>{escape(title)}</h1>{_lead(result)}</header>"
     return html_page(title, f"{header}<main>{''.join(parts)}</main>", style=_STYLE)
 
 
 def _lead(result: Diff) -> str:
     lines = summary_lines(result)
     words = lines[:2] if result.equal else lines[:1]
-    return f'<p class="lead">{html.escape("; ".join(words))}.</p>'
+    return f'<p class="lead">{escape("; ".join(words))}.</p>'
 
 
 def _section(title: str, body: str) -> str:
-    return f"<section><h2>{html.escape(title)}</h2>{body}</section>"
+    return f"<section><h2>{escape(title)}</h2>{body}</section>"
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]], texts: int) -> str:
@@ -81,7 +80,7 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[str]], texts: int) -> s
 
     def row(cells: Iterable[str], tag: str) -> str:
         return "".join(
-            f"<{tag}{' class=text' if at < texts else ''}>{html.escape(cell)}</{tag}>"
+            f"<{tag}{' class=text' if at < texts else ''}>{escape(cell)}</{tag}>"
             for at, cell in enumerate(cells)
         )
 
@@ -106,12 +105,12 @@ def _listed(
 def _summary(result: Diff) -> str:
     found = counts(result)
     facts = "".join(
-        f"<div><b>{found[key]:,}</b><span>{html.escape(words)}</span></div>"
+        f"<div><b>{found[key]:,}</b><span>{escape(words)}</span></div>"
         for key, words in COUNTED.items()
         if found[key]
     )
     lines = [line for line in summary_lines(result)[1:] if not line.startswith(" ")]
-    notes = "".join(f'<p class="more">{html.escape(line)}</p>' for line in lines)
+    notes = "".join(f'<p class="more">{escape(line)}</p>' for line in lines)
     return _section("Summary", f'<div class="facts">{facts}</div>{notes}')
 
 
@@ -192,7 +191,7 @@ def _figure(result: Diff, picture: MovePicture) -> str:
     more = f" and {others} more" if others else ""
     caption = f"id {who['id']}, {who['file_name'] or 'image ' + str(who['image_id'])}: "
     note = f" ({picture.note})" if picture.note else ""
-    text = html.escape(f"{caption}{name} moved by {px} px{more}{note}")
+    text = escape(f"{caption}{name} moved by {px} px{more}{note}")
     source = data_uri(encode_jpeg(picture.pixels))
     return (
         f'<figure><img loading="lazy" alt="{text}" src="{source}">'

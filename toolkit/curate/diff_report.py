@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from toolkit.checks.text import printable
 from toolkit.curate.diff import Diff, Indices
 from toolkit.curate.fields import FieldChange
 from toolkit.curate.records import MISSING
@@ -281,5 +282,5 @@ def _no_differences(result: Diff) -> str:
 
 def shown(value: object) -> str:
     """A value in a line of text, cut where it is long."""
-    text = repr(value) if isinstance(value, str) else str(value)
+    text = printable(repr(value) if isinstance(value, str) else str(value))
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

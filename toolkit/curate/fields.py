@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.annotations import Annotations, Images
+from toolkit.checks.text import printable
 from toolkit.curate.match import Pairs, Shared
 from toolkit.curate.records import (
     MISSING,
@@ -46,11 +47,9 @@ class FieldChange:
 
     @property
     def place(self) -> str:
-        """Where it is, in words."""
-        if not self.section:
-            return f"'{self.field}'"
-        record = f"{self.section} id={self.key}"
-        return f"{record} '{self.field}'" if self.field else record
+        """Where it is, in words that a terminal can show."""
+        record = f"{self.section} id={self.key} " if self.section else ""
+        return printable(record + (f"'{self.field}'" if self.field else "")).rstrip()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from toolkit.checks.text import printable
 from toolkit.curate.records import MISSING, Key, Record, fields_of, same
 from toolkit.formats.document import field_texts, number_tokens, patch_record, with_tokens
 
@@ -41,13 +42,13 @@ class Conflict:
 
     @property
     def place(self) -> str:
-        """Where it is, in words."""
+        """Where it is, in words that a terminal can show."""
         if not self.section:
-            return f"'{self.key}'"
+            return printable(f"'{self.key}'")
         words = [self.section, f"id={self.key}"]
         words += [f"'{self.field}'"] if self.field else []
         words += [self.keypoint] if self.keypoint else []
-        return " ".join(words)
+        return printable(" ".join(words))
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,19 @@ def test_differences_end_with_0_unless_asked(
     assert "annotations id=1 '<script>alert(1)</script>': (none) -> '<b>&'" in plain.stdout
 
 
+def test_what_a_file_says_cannot_steer_the_terminal(
+    two: tuple[Path, Path], toolkit_cli: Callable[..., Any]
+) -> None:
+    document = json.loads(two[1].read_text("utf-8"))
+    document["annotations"][0]["a\x1b[2J"] = "b\x1b[2J"
+    two[1].write_text(json.dumps(document), "utf-8")
+
+    result = toolkit_cli("diff", *two)
+
+    assert "a\\x1b[2J" in result.stdout
+    assert "\x1b[2J" not in result.stdout
+
+
 def test_json_is_one_document(two: tuple[Path, Path], toolkit_cli: Callable[..., Any]) -> None:
     result = toolkit_cli("diff", *two, "--json")
 
