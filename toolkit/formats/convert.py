@@ -207,14 +207,15 @@ def _read(
     if sidecar_file is None and not beside.exists():
         return _Source(*_as_pair(begin.scan(path, schema), begin.name))
     kept_there = read_sidecar(beside, begin.name)
+    if path_hash(path) == kept_there.target_sha256:
+        scan = scan_text(text_of(path, kept_there.document), schema)
+        return _Source(scan.dataset, begin.name, scan.findings, beside)
     dataset, findings = begin.scan(path, None)
     raise_errors(path, dataset.schema, [f for f in findings if f.rule not in _TOLERATED])
-    text, changes = kept_there.original(
-        path, orjson.loads(coco_bytes(dataset)), path_hash(path)
-    )
+    text, changes = kept_there.original(path, orjson.loads(coco_bytes(dataset)))
     scan = scan_text(text, schema)
-    changed = (f"{len(changes):,} values and records changed since {beside.name}",)
-    return _Source(scan.dataset, begin.name, scan.findings, beside, changed if changes else ())
+    changed = f"{len(changes):,} values and records changed since {beside.name}"
+    return _Source(scan.dataset, begin.name, scan.findings, beside, (changed,))
 
 
 def _as_pair(
