@@ -1,0 +1,142 @@
+"""A former version of a split: what was held out stays held out.
+
+`train` is what models learn from; every other split is held out. What was in `train` may go
+anywhere, what was in `val` may also go to `test`, and anything else that was held out stays
+where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.dataset import Dataset
+from toolkit.errors import ReadError, UsageError
+from toolkit.files import sha256_file
+from toolkit.split.manifest import NAME, Manifest, read_manifest
+from toolkit.split.people import people_of, same_poses
+
+if TYPE_CHECKING:
+    from toolkit.split.freeze import SplitSettings
+
+LEARNT = "train"
+_ORDER = (LEARNT, "val", "test")  # a group of several goes to the last
+
+
+@dataclass(frozen=True)
+class Previous:
+    """A former version.
+
+    Attributes:
+        folder: Where it lies.
+        manifest: Its manifest.
+        sha256: Of the manifest.
+    """
+
+    folder: Path
+    manifest: Manifest
+    sha256: str
+
+    @classmethod
+    def load(cls, folder: Path) -> Previous:
+        """Read it.
+
+        Raises:
+            ReadError: There is no manifest, or it cannot be read.
+            InvalidDataError: It is no manifest of a split.
+        """
+        return cls(folder, read_manifest(folder), sha256_file(folder / NAME))
+
+    def part(self, name: str) -> Dataset:
+        """The annotations of one of its splits.
+
+        Raises:
+            ReadError: The file is gone.
+        """
+        from toolkit import formats
+
+        path = self.folder / self.manifest.parts[name].file
+        if not path.is_file():
+            raise ReadError(f"{path}: missing; restore the former version as published")
+        return formats.read(path, self.manifest.schema)
+
+
+def may_move(old: str, new: str) -> bool:
+    """Whether something of split `old` may be in split `new` of the next version."""
+    return old in (new, LEARNT) or (old == "val" and new == "test")
+
+
+def settled_groups(
+    dataset: Dataset, groups: list[str], previous: Previous, settings: SplitSettings
+) -> dict[str, str]:
+    """The split of each group that the former version had, by its name or its images.
+
+    Raises:
+        UsageError: The former version has a split that is not asked for.
+    """
+    missing = [name for name in previous.manifest.parts if name not in settings.fractions]
+    if missing:
+        raise UsageError(
+            f"{previous.folder} has split '{missing[0]}', which --fractions does not name; "
+            "name the same splits, or pass --break to assign all anew"
+        )
+    by_group, by_file = previous.manifest.groups(), previous.manifest.files()
+    fixed: dict[str, str] = {}
+    for group, name in zip(groups, dataset.images.file_names, strict=True):
+        for old in (by_group.get(group), by_file.get(name)):
+            if old is not None:
+                fixed[group] = max(fixed.get(group, old), old, key=_rank)
+    return fixed
+
+
+def _rank(name: str) -> int:
+    return _ORDER.index(name) if name in _ORDER else len(_ORDER)
+
+
+def moved_instances(
+    dataset: Dataset, of_image: NDArray[np.int64], names: list[str], previous: Previous
+) -> tuple[list[str], list[str]]:
+    """Images of held-out splits that would leave, by name, group or the poses in them.
+
+    Returns:
+        A description of each that would leave, and the names of those that are gone.
+    """
+    images = dataset.images
+    now = [names[at] for at in of_image.tolist()]
+    row_of = {name: row for row, name in enumerate(images.file_names)}
+    moved: dict[int, str] = {}
+    gone = []
+    for old, part in previous.manifest.parts.items():
+        if old == LEARNT:
+            continue
+        lost = [entry.file_name for entry in part.images if entry.file_name not in row_of]
+        for entry in part.images:
+            row = row_of.get(entry.file_name)
+            if row is not None and not may_move(old, now[row]):
+                moved[row] = f"{entry.file_name!r} from '{old}' to '{now[row]}'"
+        if not lost:
+            continue
+        found = _same_people(dataset, previous.part(old))
+        for row, name in found.items():
+            if row not in moved and not may_move(old, now[row]):
+                shown = f"{images.file_names[row]!r} (people of {name!r})"
+                moved[row] = f"{shown} from '{old}' to '{now[row]}'"
+        still = set(found.values())
+        gone += [name for name in lost if name not in still]
+    return [moved[row] for row in sorted(moved)], sorted(gone)
+
+
+def _same_people(dataset: Dataset, old: Dataset) -> Mapping[int, str]:
+    """Images that show people of the old data set: row, and the old image's name."""
+    shared = tuple(name for name in dataset.schema.names if name in old.schema.names)
+    new_people, old_people = people_of(dataset, shared), people_of(old, shared)
+    rows, columns = same_poses(new_people, old_people)
+    return {
+        int(new_people.image[row]): old.images.file_names[int(old_people.image[column])]
+        for row, column in zip(rows, columns, strict=True)
+    }
