@@ -9,6 +9,7 @@ category's name and `_box`. Coordinates are decimals, so a box comes back as it 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -43,6 +44,8 @@ from toolkit.formats.foreign_values import (
 from toolkit.formats.foreign_xml import parse_xml
 from toolkit.schema import Schema
 
+_NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
 
 def from_coco(document: CocoDocument, path: Path, schema: Schema) -> None:
     """Write the XML file."""
@@ -72,17 +75,14 @@ def _xml(document: CocoDocument, schema: Schema) -> bytes:
             category = categories[category_row(categories, records[index], index)]
             _write_person(element, records[index], category, index + 1)
     indent(root)
-    try:
-        data: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
-    except UnicodeEncodeError as error:
-        raise InvalidDataError(f"half a surrogate pair cannot stand in XML: {error}") from error
-    bad = next((i for i, byte in enumerate(data) if byte < 32 and byte not in b"\t\n\r"), None)
+    text = tostring(root, encoding="unicode")
+    bad = _NOT_XML.search(text)
     if bad is not None:
-        shown = data[max(bad - 40, 0) : bad + 20]
+        shown = text[max(bad.start() - 40, 0) : bad.end() + 20]
         raise InvalidDataError(
-            f"the character {data[bad]:#04x} cannot stand in XML, near {shown!r}; correct it"
+            f"the character U+{ord(bad[0]):04X} cannot stand in XML, near {shown!r}; correct it"
         )
-    return data + b"\n"
+    return f"<?xml version='1.0' encoding='utf-8'?>\n{text}\n".encode()
 
 
 def _image_ids(images: list[Record]) -> list[int]:
