@@ -287,7 +287,7 @@ def _draw_boxes(canvas: Canvas, bbox_xywh: Floats, crop: tuple[float, float] | N
             padding, aspect = crop
             seen = expand_to_aspect(box[None], aspect, padding)[0]
             corners = canvas.locate(corners_of(seen))
-            rectangle(canvas.pixels, corners, width * 0.7, dash_px=9.0 * canvas.unit)
+            rectangle(canvas.pixels, corners, max(1.6, width * 0.7), dash_px=9.0 * canvas.unit)
 
 
 def _write_ids(canvas: Canvas, truth: Annotations) -> None:

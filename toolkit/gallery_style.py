@@ -65,7 +65,8 @@ function keypointsOf(person, keypoint, stratum) {
 function say(card, hits, wish) {
   if (!wish.any) return "";
   return hits.slice(0, 12).map((hit) => {
-    const rules = [...card.r, ...hit.person[2]].map((r) => data.rules[r]);
+    const ofImage = card.r.filter((r) => r === wish.rule);
+    const rules = [...ofImage, ...hit.person[2]].map((r) => data.rules[r]);
     const points = wish.keypoint >= 0 || wish.stratum >= 0
       ? hit.points.slice(0, 6).map((k) => data.keypoints[k]).join(", ") : "";
     return "#" + hit.person[0] + [points, rules.join(", ")]

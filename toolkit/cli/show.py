@@ -21,6 +21,7 @@ from toolkit.errors import InvalidDataError, UsageError
 if TYPE_CHECKING:
     from toolkit.checks import Profile
     from toolkit.formats import Scan
+    from toolkit.overlays import Overlays
 
 PROFILES = ("coco", "crowdpose", "cropcoco", "extension")
 STRATA = ("in_box", "out_of_box", "out_of_image", "visible", "occluded")
@@ -149,9 +150,18 @@ def show(
             force=force,
             progress=progress,
         )
+    _report(result, out, gallery, as_json=as_json)
+    faults = _tell_faults(scan, file)
+    return InvalidDataError.exit_code if result.damaged or faults else 0
+
+
+def _report(result: Overlays, out: Path | None, gallery: Path | None, *, as_json: bool) -> None:
+    """What was written, what could not be drawn, and what the page has no room for."""
     for line in result.damaged:
         notice(f"Error: {line}")
-    faults = _tell_faults(scan, file)
+    if result.left_out:
+        total = result.in_gallery + result.left_out
+        notice(f"the gallery is full: {result.left_out:,} of {total:,} images are not in it")
     if as_json:
         echo_json(
             {
@@ -163,14 +173,10 @@ def show(
                 "damaged": list(result.damaged),
             }
         )
-    else:
-        people = sum(item.people for item in result.written)
-        click.echo(f"{out or gallery}: {len(result.written)} overlays of {people} people")
-        notice(f"open {gallery or (out or Path()) / 'index.html'} in a browser")
-    if result.left_out:
-        total = result.in_gallery + result.left_out
-        notice(f"the gallery is full: {result.left_out:,} of {total:,} images are not in it")
-    return InvalidDataError.exit_code if result.damaged or faults else 0
+        return
+    people = sum(item.people for item in result.written)
+    click.echo(f"{out or gallery}: {len(result.written)} overlays of {people} people")
+    notice(f"open {gallery or (out or Path()) / 'index.html'} in a browser")
 
 
 def _tell_faults(scan: Scan, file: Path) -> int:

@@ -145,7 +145,11 @@ def _file_facts(stats: Statistics) -> Iterator[tuple[str, str]]:
     for category in stats.categories:
         number = category.instances
         name = "(not in the file)" if category.name is None else category.name
-        said = "not counted: other keypoints" if number is None else f"{number:,} instances"
+        said = (
+            "not counted, its keypoints are not the schema's"
+            if number is None
+            else f"{number:,} instances"
+        )
         yield f"category {category.id}", f"{name}: {said}"
     frames = stats.clips.frames
     if not frames:
@@ -162,6 +166,8 @@ def _file_facts(stats: Statistics) -> Iterator[tuple[str, str]]:
 
 def _size_facts(sizes: Sizes) -> Iterator[tuple[str, str]]:
     unknown = f", {sizes.unknown:,} unknown" if sizes.unknown else ""
+    if not sizes.small + sizes.medium + sizes.large + sizes.unknown:
+        return
     yield (
         "size (COCO)",
         f"{sizes.small:,} small, {sizes.medium:,} medium, {sizes.large:,} large{unknown}; "

@@ -58,7 +58,7 @@ def charts(stats: Statistics) -> dict[str, str]:
     if len(stats.crowding.people):
         drawn["people-per-image"] = people_chart(stats)
     for number, item in enumerate(stats.densities, start=1):
-        drawn[f"density-{number:02d}"] = density(item.name, item.counts, EXTENT)
+        drawn[f"density-{number:02d}"] = density(item.name, item.counts, EXTENT, color=OUTSIDE)
     return drawn
 
 
@@ -190,14 +190,14 @@ def _densities(items: Sequence[Density]) -> str:
     if not items:
         return ""
     panels = "".join(
-        f"<figure>{density(item.name, item.counts, EXTENT)}<figcaption>"
+        f"<figure>{density(item.name, item.counts, EXTENT, color=OUTSIDE)}<figcaption>"
         f"<b>{escape(item.name)}</b><br>{_density_note(item)}</figcaption></figure>"
         for item in items[:SHOWN_DENSITIES]
     )
     return (
         '<section id="density"><h2>Where extension keypoints lie</h2>'
-        '<p class="lead">In units of the human box, which is drawn in; darker is more '
-        f'often.</p><div class="panels">{panels}</div></section>'
+        '<p class="lead">In units of the human box, which is drawn in; the stronger the '
+        f'colour, the more often.</p><div class="panels">{panels}</div></section>'
     )
 
 
