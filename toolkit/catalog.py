@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import TypedDict
 
-from toolkit.errors import ReadError, UsageError
+from toolkit.errors import ReadError, UsageError, WriteError
 from toolkit.files import sha256_file
 
 
@@ -78,6 +78,96 @@ def cache_root() -> Path:
     if (checkout / "pyproject.toml").is_file():
         return checkout / ".cache"
     return Path.cwd() / ".cache"
+
+
+def registry_root() -> Path:
+    """Where the user's own data sets are registered, one folder each; it may not exist.
+
+    `$TOOLKIT_REGISTRY`, else `$XDG_DATA_HOME/extension-keypoints/datasets`, else
+    `~/.local/share/extension-keypoints/datasets`. Nothing is written outside it.
+    """
+    named = os.environ.get("TOOLKIT_REGISTRY")
+    if named:
+        return Path(named)
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "extension-keypoints" / "datasets"
+
+
+def make_registry(root: Path) -> None:
+    """Make the registry's folder, before the first data set is added.
+
+    Raises:
+        WriteError: It cannot be made.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(
+            f"{root}: cannot make the registry's folder ({error.strerror}); set "
+            "TOOLKIT_REGISTRY to a folder that can be written"
+        ) from error
+
+
+def registered_datasets() -> tuple[str, ...]:
+    """Names of the user's own data sets, sorted."""
+    return tuple(sorted(path.parent.name for path in registry_root().glob("[!.]*/card.md")))
+
+
+class RegisteredFacts(TypedDict):
+    """What `toolkit datasets` says of a data set that the user registered."""
+
+    name: str
+    path: str
+    schema: str | None
+    licence: str
+    version: str
+    citation: str
+    source_url: str | None
+    images: int
+    instances: int
+    clips: dict[str, int]
+    sha256: str
+
+
+def describe_registered(name: str) -> RegisteredFacts:
+    """Card and records of a data set that the user registered.
+
+    Raises:
+        UsageError: There is no such data set.
+        ReadError: A file of it cannot be read.
+        InvalidDataError: Its card lacks a required field, such as the licence.
+    """
+    from toolkit.dataset import Card
+
+    if name not in registered_datasets():
+        known = (*list_datasets(), *registered_datasets())
+        raise UsageError(f"no data set '{name}'; known: {', '.join(known)}")
+    folder = registry_root() / name
+    card = Card.load(folder / "card.md")
+    path = folder / "annotations.json"
+    try:
+        document = json.loads(path.read_bytes())
+        images, people = document["images"], document["annotations"]
+        clips = [str(image["clip"]) for image in images]
+        named = document.get("info", {}).get("schema")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ReadError(
+            f"{path}: cannot read what was registered ({error}); register '{name}' again, "
+            "or run 'toolkit validate' on the file"
+        ) from error
+    return RegisteredFacts(
+        name=name,
+        path=str(path),
+        schema=None if named is None else str(named),
+        licence=card.licence,
+        version=card.version,
+        citation=card.citation,
+        source_url=card.source_url,
+        images=len(images),
+        instances=len(people),
+        clips={clip: clips.count(clip) for clip in dict.fromkeys(clips)},
+        sha256=sha256_file(path),
+    )
 
 
 class SampleFacts(TypedDict):

@@ -151,10 +151,10 @@ def near(
     """Every pair of pictures that look like one another, mirrored ones included.
 
     Candidates come from products of 16 x 16 thumbnails and then of 32 x 32 details, as
-    matrix products (quadratic, but 100,000 against 10,000 take about two minutes on two busy cores). Only they are
-    compared block by block: 0.06 ms each at a quarter of the pixels, and 1 ms for what is
-    left. Of rendered frames that share a rink one pair in 300 is a candidate, of unrelated
-    pictures hardly any.
+    matrix products (quadratic, but 100,000 against 10,000 take about two minutes on two
+    busy cores). Only they are compared block by block: 0.06 ms each at a quarter of the
+    pixels, and 1 ms for what is left. Of rendered frames that share a rink one pair in 300
+    is a candidate, of unrelated pictures hardly any.
 
     Args:
         first: N fingerprints.
