@@ -410,7 +410,7 @@ def _categories(
         for annotation in _list(task.get("annotations")):
             result = annotation.get("result") if isinstance(annotation, dict) else None
             for region in _list(result):
-                kind = region.get("type") if isinstance(region, dict) else None
+                kind = str(region.get("type")) if isinstance(region, dict) else ""
                 value = region.get("value") if isinstance(region, dict) else None
                 labels = value.get(kind) if isinstance(value, dict) else None
                 if kind in seen and isinstance(labels, list):

@@ -1,0 +1,439 @@
+"""Label Studio: parents, relations, geometry, visibility, several annotators, the way home."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit.errors import ReadError, UnsafeInputError
+from toolkit.formats.compare import measured_loss
+from toolkit.formats.foreign_xml import read_xml
+from toolkit.formats.labelstudio import LABELSTUDIO, tasks_of
+from toolkit.formats.labelstudio_read import document_of
+from toolkit.schema import Schema
+
+SCHEMA = Schema.load("coco")
+Json = dict[str, Any]
+
+
+def box(key: str, x: float, y: float, w: float, h: float, label: str = "player") -> Json:
+    value = {"x": x, "y": y, "width": w, "height": h, "rotation": 0, "rectanglelabels": [label]}
+    return region(key, "rectanglelabels", value)
+
+
+def dot(key: str, label: str, x: float, y: float, **more: object) -> Json:
+    value = {"x": x, "y": y, "width": 0.5, "keypointlabels": [label]}
+    return region(key, "keypointlabels", value) | more
+
+
+def choice(key: str, chosen: str) -> Json:
+    return region(key, "choices", {"x": 1, "y": 1, "width": 0.5, "choices": [chosen]})
+
+
+def region(key: str, kind: str, value: Json) -> Json:
+    size = {"original_width": 200, "original_height": 100, "image_rotation": 0}
+    return {
+        "id": key,
+        "type": kind,
+        "from_name": kind,
+        "to_name": "image",
+        "value": value,
+    } | size
+
+
+def task(*results: list[Json], **data: object) -> Json:
+    annotations = [
+        {"id": 70 + n, "completed_by": n, "created_at": f"2025-01-0{n + 1}", "result": result}
+        for n, result in enumerate(results)
+    ]
+    return {
+        "id": 5,
+        "data": {"image": "/data/upload/18/a.jpg"} | data,
+        "annotations": annotations,
+    }
+
+
+def read(*tasks: Json, schema: Schema | None = None) -> tuple[Json, list[str]]:
+    document, findings = document_of(list(tasks), schema, None)
+    return document, [finding.message for finding in findings]
+
+
+def test_per_cent_become_pixels_without_rounding() -> None:
+    third = 100 / 3
+    document, _ = read(
+        task([box("b", 10, 20, third, 40), dot("k", "head", third, 50, parentID="b")])
+    )
+    person = document["annotations"][0]
+
+    assert document["images"][0]["file_name"] == "a.jpg"
+    assert (document["images"][0]["width"], document["images"][0]["height"]) == (200, 100)
+    assert person["bbox"] == [20, 20, third * 200 / 100, 40]
+    assert person["keypoints"] == [third * 200 / 100, 50, 2]
+    assert person["labelstudio"] == {
+        "annotation": 70,
+        "task": 5,
+        "completed_by": 0,
+        "created_at": "2025-01-01",
+    }
+
+
+def test_a_parent_wins_over_a_relation_and_a_relation_over_geometry() -> None:
+    left, right = box("left", 0, 0, 40, 100), box("right", 60, 0, 40, 100)
+    tie = {"type": "relation", "from_id": "two", "to_id": "right", "direction": "right"}
+    also = {"type": "relation", "from_id": "left", "to_id": "one", "direction": "right"}
+    document, messages = read(
+        task(
+            [
+                left,
+                right,
+                dot("one", "head", 10, 10, parentID="right"),  # its relation says left
+                dot("two", "tip", 10, 10),  # lies in left, its relation says right
+                dot("three", "tip", 20, 20),
+                tie,
+                also,
+            ]
+        ),
+    )
+    first, second = (person["keypoints"] for person in document["annotations"])
+
+    assert document["categories"][0]["keypoints"] == ["head", "tip"]
+    assert first == [0, 0, 0, 40, 20, 2]
+    assert second == [20, 10, 2, 20, 10, 2]
+    assert [m for m in messages if "no parent" in m] == [
+        "task 5 annotation 70 region 'three': keypoint 'tip' has no parent and no relation; "
+        "given to the smallest box that holds it"
+    ]
+
+
+def test_orphans_go_to_the_smallest_box_then_the_nearest_then_stand_alone() -> None:
+    document, messages = read(
+        task(
+            [
+                box("large", 0, 0, 50, 100),
+                box("small", 10, 10, 10, 10),
+                dot("in", "head", 15, 15),
+                dot("near", "tip", 22, 15),
+                dot("again", "head", 16, 16),
+                dot("more", "head", 17, 17),
+            ]
+        )
+    )
+    large, small, alone = (person["keypoints"] for person in document["annotations"])
+
+    assert small == [30, 15, 2, 0, 0, 0]
+    assert large == [32, 16, 2, 44, 15, 2]  # `near` lies in large, and so does `again`
+    assert alone == [34, 17, 2, 0, 0, 0]
+    assert "bbox" not in document["annotations"][2]
+    assert sum("given to" in message for message in messages) == 4
+    assert "a person without a box" in messages[-1]
+
+
+def test_the_nearest_box_is_told_in_pixels() -> None:
+    document, messages = read(task([box("b", 0, 0, 10, 10), dot("k", "tip", 15, 10)]))
+
+    assert document["annotations"][0]["keypoints"] == [30, 10, 2]
+    assert "given to the nearest box, 10.0 px away" in messages[-1]
+
+
+def test_a_label_twice_for_one_parent_is_an_error_and_the_first_stays() -> None:
+    document, messages = read(
+        task(
+            [
+                box("b", 0, 0, 9, 9),
+                dot("k", "head", 1, 1, parentID="b"),
+                dot("l", "head", 2, 2, parentID="b"),
+            ]
+        )
+    )
+
+    assert document["annotations"][0]["keypoints"] == [2, 1, 2]
+    assert "keypoint 'head' a second time for the person 'b'" in messages[-1]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "point"),
+    [("visible", [2, 1, 2]), ("occluded", [2, 1, 1]), ("absent", [0, 0, 0])],
+)
+def test_a_choice_with_the_keypoints_id_is_its_visibility(
+    chosen: str, point: list[int]
+) -> None:
+    dots = [dot("k", "head", 1, 1, parentID="b"), choice("k", chosen)]
+    document, _ = read(task([box("b", 0, 0, 9, 9), *dots]))
+
+    assert document["annotations"][0]["keypoints"] == point
+
+
+def test_annotations_of_two_people_stay_apart_and_cancelled_ones_are_left_out() -> None:
+    both = task([box("b", 0, 0, 9, 9)], [box("c", 0, 0, 9, 9)], [box("d", 0, 0, 9, 9)])
+    both["annotations"][2]["was_cancelled"] = True
+    both["annotations"][1]["completed_by"] = {"id": 3, "email": "a@b.test"}
+    document, messages = read(both)
+    said = [person["labelstudio"] for person in document["annotations"]]
+
+    assert [person["id"] for person in document["annotations"]] == [1, 2]
+    assert [(s["annotation"], s["completed_by"]) for s in said] == [(70, 0), (71, 3)]
+    assert "task 5: 1 annotations were cancelled" in messages
+
+
+def test_padding_is_undone() -> None:
+    document, _ = read(
+        task(
+            [box("b", 50, 50, 10, 10), dot("k", "tip", 0, 0, parentID="b")],
+            padding={"left": 40, "top": 20, "right": 60, "bottom": 0},
+        )
+    )
+
+    assert document["images"][0]["width"] == 100
+    assert document["images"][0]["height"] == 80
+    assert document["annotations"][0]["bbox"] == [60, 30, 20, 10]
+    assert document["annotations"][0]["keypoints"] == [-40, -20, 2]
+
+
+def test_a_schema_orders_the_keypoints_and_strange_labels_are_told(
+    tiny_schema: Schema,
+) -> None:
+    regions = [box("b", 0, 0, 9, 9), dot("k", "tip", 1, 1, parentID="b")]
+    regions.append(dot("l", "nonsense", 1, 1, parentID="b"))
+    document, messages = read(task(regions), schema=tiny_schema)
+
+    assert document["categories"][0]["keypoints"] == ["head", "foot", "tip"]
+    assert document["annotations"][0]["keypoints"] == [0, 0, 0, 0, 0, 0, 2, 1, 2]
+    assert "labels that are no keypoints of the category: nonsense" in messages[-1]
+
+
+def test_wrong_types_are_findings_and_never_a_crash() -> None:
+    rubbish: list[Any] = [
+        box("b", float("nan"), 0, 9, 9),
+        dot("k", "head", True, 1),
+        {"type": "keypointlabels", "value": [1]},
+        {"type": ["x"], "value": {"keypointlabels": "head"}},
+        7,
+        {"type": "choices", "value": {"choices": [["x"]]}},
+    ]
+    for broken in (
+        task(rubbish),
+        {"data": None, "annotations": 7},
+        {"data": {"image": 4, "coco": "{"}, "annotations": [{"result": {}}, 3]},
+        {"data": {"coco": '{"image": {}, "annotations": [[1]], "index": "x"}'}},
+    ):
+        document, _ = read(broken)
+        assert document["annotations"] == []
+    document, messages = read(task(rubbish))
+    assert sum("left out" in message for message in messages) == 3
+
+
+# Coming home
+
+
+@pytest.fixture
+def sent(coco_document: Json) -> tuple[Json, list[Json]]:
+    """Two people of whom the second has a hidden nose, and the tasks made of them."""
+    coco_document["annotations"][1]["keypoints"][2] = 1
+    coco_document["annotations"][1]["ours"] = {"hat": 1.50}
+    return coco_document, tasks_of(coco_document, SCHEMA)
+
+
+def regions(tasks: list[Json]) -> list[Json]:
+    found: list[Json] = tasks[0]["annotations"][0]["result"]
+    return found
+
+
+def test_what_was_sent_comes_home_as_it_was(sent: tuple[Json, list[Json]]) -> None:
+    document, tasks = sent
+    kinds = [r["type"] for r in regions(tasks)]
+
+    assert [kinds.count(k) for k in ("rectanglelabels", "keypointlabels", "choices")] == [
+        2, 34, 34,
+    ]  # fmt: skip
+    assert read(*tasks)[0] == document
+
+
+def test_a_server_adds_only_who_did_it(sent: tuple[Json, list[Json]]) -> None:
+    document, tasks = sent
+    tasks[0] |= {"id": 9}
+    tasks[0]["annotations"][0] |= {"id": 31, "completed_by": 2}
+    back, _ = read(*tasks)
+
+    assert measured_loss(document, back) == {"annotations.labelstudio": 2}
+    assert back["annotations"][0]["labelstudio"] == {
+        "annotation": 31,
+        "task": 9,
+        "completed_by": 2,
+    }
+
+
+def test_what_a_person_moved_wins_and_the_rest_stays(sent: tuple[Json, list[Json]]) -> None:
+    document, tasks = sent
+    nose = next(r for r in regions(tasks) if r["id"] == "p0k0" and r["type"] != "choices")
+    nose["value"]["x"] = 33.5
+    eye = next(r for r in regions(tasks) if r["id"] == "p0k1" and r["type"] == "choices")
+    eye["value"]["choices"] = ["occluded"]
+    rectangle = next(r for r in regions(tasks) if r["id"] == "p1")
+    rectangle["value"]["width"] = 50
+    wanted = copy.deepcopy(document)
+    wanted["annotations"][0]["keypoints"][0] = 33.5  # of 100 px
+    wanted["annotations"][0]["keypoints"][5] = 1
+    wanted["annotations"][1]["bbox"] = [50, 20, 50, 32]
+
+    assert read(*tasks)[0] == wanted
+
+
+def test_noise_of_a_browser_is_no_change(sent: tuple[Json, list[Json]]) -> None:
+    document, tasks = sent
+    for one in regions(tasks):
+        one["value"]["x"] *= 1 + 1e-15
+        one["value"]["y"] += 1e-12
+
+    assert read(*tasks)[0] == document
+
+
+def test_deleted_keypoints_and_people_are_gone_and_new_ones_come(
+    sent: tuple[Json, list[Json]],
+) -> None:
+    tasks = sent[1]
+    kept = [r for r in regions(tasks) if not r["id"].startswith("p1") and r["id"] != "p0k16"]
+    size = {"original_width": 100, "original_height": 80}
+    kept.append(box("new", 0, 0, 10, 10, "person") | size)
+    kept.append(dot("dot", "nose", 5, 5, parentID="new") | size)
+    tasks[0]["annotations"][0]["result"] = kept
+    back, _ = read(*tasks)
+    first, second = back["annotations"]
+
+    assert first["keypoints"][-3:] == [0, 0, 0]
+    assert first["num_keypoints"] == 16
+    assert second["id"] == 2
+    assert second["image_id"] == 7
+    assert second["keypoints"][:3] == [5, 4, 2]
+    assert second["bbox"] == [0, 0, 10, 8]
+    assert "ours" not in second
+
+
+def test_a_second_annotator_gets_ids_of_their_own(sent: tuple[Json, list[Json]]) -> None:
+    _, tasks = sent
+    again = copy.deepcopy(tasks[0]["annotations"][0])
+    tasks[0]["annotations"] = [
+        tasks[0]["annotations"][0] | {"id": 1},
+        again | {"id": 2},
+    ]
+    back, _ = read(*tasks)
+
+    assert sorted(person["id"] for person in back["annotations"]) == [1, 2, 3, 4]
+
+
+def test_people_without_a_box_keep_their_keypoints_beside_other_boxes(
+    coco_document: Json,
+) -> None:
+    del coco_document["annotations"][0]["bbox"]
+
+    assert read(*tasks_of(coco_document, SCHEMA))[0] == coco_document
+
+
+def test_a_margin_shows_points_outside_and_is_undone(coco_document: Json) -> None:
+    coco_document["annotations"][0]["keypoints"][:2] = [-20, 95]
+    tasks = tasks_of(coco_document, SCHEMA, margin=0.25)
+    nose = next(r for r in regions(tasks) if r["id"] == "p0k0")
+
+    assert tasks[0]["data"]["padding"] == {"left": 25, "top": 20, "right": 25, "bottom": 20}
+    assert (nose["original_width"], nose["original_height"]) == (150, 120)
+    assert nose["value"]["x"] == pytest.approx(100 * 5 / 150)
+    assert nose["value"]["y"] == pytest.approx(100 * 115 / 120)
+    assert read(*tasks)[0] == coco_document
+
+
+def test_tasks_in_another_order_come_home_in_the_documents(coco_document: Json) -> None:
+    coco_document["images"].append(dict(coco_document["images"][0], id=8, file_name="b.jpg"))
+    coco_document["annotations"][0]["image_id"] = 8
+    tasks = tasks_of(coco_document, SCHEMA)
+
+    assert read(*tasks[::-1])[0] == coco_document
+    assert len(read(tasks[1])[0]["annotations"]) == 1  # a part of the export
+
+
+def test_an_emptied_annotation_deletes_and_an_untouched_task_does_not(
+    sent: tuple[Json, list[Json]],
+) -> None:
+    document, tasks = sent
+    tasks[0]["annotations"][0]["result"] = []
+    assert read(*tasks)[0]["annotations"] == []
+    tasks[0]["annotations"] = []
+    assert read(*tasks)[0] == document
+
+
+def test_file_names_are_data_and_addresses_are_shortened() -> None:
+    urls = ["/data/upload/1/a.jpg", "/data/upload/2/a.jpg", "/data/local-files/?d=x/%C3%A9.jpg"]
+    urls += ["https://host/p/q.png?token=1", "../../etc/passwd"]
+    tasks = [{"data": {"image": url}, "annotations": []} for url in urls]
+    names = [image["file_name"] for image in read(*tasks)[0]["images"]]
+
+    assert names == ["1/a.jpg", "2/a.jpg", "é.jpg", "q.png", "passwd"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1}', "expected a list of tasks"),
+        ("[1]", "expected a list of tasks"),
+        ('[{"image": "a.jpg"}]', "JSON-MIN"),
+        ('[{"data": {}, "annotations": NaN}]', "NaN is not JSON"),
+        ('[{"data": ', r"byte 10 \(line 1, column 11\): not JSON"),
+        ("[" * 100_000, "not JSON"),
+    ],
+)
+def test_what_is_no_export_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ReadError, match=message):
+        LABELSTUDIO.to_coco(path, None)
+
+
+def test_a_configuration_beside_the_export_names_the_keypoints(tmp_path: Path) -> None:
+    controls = '<{0}Labels name="{1}" toName="image">{2}</{0}Labels>'
+    labels = '<Label value="head"/><Label value="x" alias="tip"/>'
+    (tmp_path / "bad.xml").write_text("<!DOCTYPE x><View/>", encoding="utf-8")
+    (tmp_path / "config.xml").write_text(
+        "<View>"
+        + controls.format("KeyPoint", "keypointlabels", labels)
+        + controls.format("Rectangle", "rectanglelabels", '<Label value="player"/>')
+        + "</View>",
+        encoding="utf-8",
+    )
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([task([dot("k", "tip", 1, 1)])]), encoding="utf-8")
+    document, _ = LABELSTUDIO.to_coco(path, None)
+
+    assert document["categories"] == [{"id": 1, "name": "player", "keypoints": ["head", "tip"]}]
+    with pytest.raises(UnsafeInputError, match="DOCTYPE"):
+        read_xml(tmp_path / "bad.xml")
+
+
+@pytest.mark.parametrize(
+    ("name", "people", "labelled", "orphans"),
+    [("data_keypoints.json", 1, 3, 0), ("export_coco/data.json", 1, 2, 2)],
+)
+def test_real_exports_read_validate_and_convert(
+    shared_data: Path,
+    toolkit_cli: Callable[..., Any],
+    tmp_path: Path,
+    name: str,
+    people: int,
+    labelled: int,
+    orphans: int,
+) -> None:
+    path = shared_data / "labelstudio" / name
+    document, findings = LABELSTUDIO.to_coco(path, None)
+    out = tmp_path / "out.json"
+
+    assert [len(document["annotations"]), document["annotations"][0]["num_keypoints"]] == [
+        people,
+        labelled,
+    ]
+    assert sum("no parent" in finding.message for finding in findings) == orphans
+    assert toolkit_cli("convert", path, out, "--to", "coco").exit_code == 0
+    assert json.loads(out.read_bytes())["annotations"][0]["bbox"][0] > 0
+    report = json.loads(toolkit_cli("validate", path, "--json").stdout)
+    assert "area-missing" in {finding["rule"] for finding in report["findings"]}
