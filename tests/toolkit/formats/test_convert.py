@@ -78,7 +78,8 @@ def test_crowdpose_has_no_place_for_area(
     assert refused.exit_code == 1
     assert (
         "file.json: format 'crowdpose' cannot hold all of it, and --strict was given; it "
-        "would lose 'area' of 2 records, 'segmentation' of 1 records; nothing was written"
+        "would lose 'annotations.area' of 2 records, 'annotations.segmentation' of 1 records; "
+        "nothing was written"
     ) in refused.stderr
     assert not target.exists()
 
@@ -86,7 +87,7 @@ def test_crowdpose_has_no_place_for_area(
 
     assert done.exit_code == 0
     report = json.loads(done.stdout)
-    assert report["lost"] == {"area": 2, "segmentation": 1}
+    assert report["lost"] == {"annotations.area": 2, "annotations.segmentation": 1}
     assert report["changed"] == [
         "crowdIndex is missing for 2 images and is not invented; the crowd bands APE, APM "
         "and APH stay empty"
@@ -121,7 +122,17 @@ def test_ground_truth_becomes_perfect_results(
     done = toolkit_cli("convert", source, target, "--to", "results", "--json")
 
     lost = json.loads(done.stdout)["lost"]
-    assert (lost["images"], lost["mine"], lost["area"], lost["visibility"]) == (2, 2, 2, 2)
+    assert lost == {
+        "info": 1,
+        "ours": 1,
+        "images": 2,
+        "categories": 1,
+        "annotations.num_keypoints": 2,
+        "annotations.area": 2,
+        "annotations.iscrowd": 2,
+        "annotations.mine": 2,
+        "annotations.keypoints": 2,
+    }
     assert load(target)[1] == {
         "image_id": 3,
         "category_id": 1,
@@ -180,7 +191,7 @@ def test_keypoints_go_to_another_schema_by_name(
 @pytest.mark.parametrize(
     ("options", "exit_code", "message"),
     [
-        (["--to", "yolo"], 2, "'yolo' is not one of"),
+        (["--to", "voc"], 2, "'voc' is not one of"),
         (["--schema", "nope"], 2, "no schema 'nope'"),
         (["--schema", "coco"], 1, "category 'walker' names 3 keypoints; schema 'coco'"),
     ],
@@ -206,3 +217,119 @@ def test_a_missing_source_is_told(tmp_path: Path, toolkit_cli: Callable[..., Any
 
     assert done.exit_code == 3
     assert "no.json: cannot read: No such file" in done.stderr
+
+
+def test_visibility_3_is_told_and_becomes_1_with_its_coordinates(
+    document: Document, save: Save, tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    document["annotations"][0]["keypoints"] = [10, 20, 3, 30.50, 40, 1, 50, 60.25, 3]
+    source, target = save(document), tmp_path / "out.json"
+
+    refused = toolkit_cli("convert", source, target, "--to", "coco", "--strict")
+    done = toolkit_cli("convert", source, target, "--to", "coco", "--json")
+
+    assert refused.exit_code == 1
+    assert "would lose 'annotations.keypoints' of 1 records" in refused.stderr
+    report = json.loads(done.stdout)
+    assert (report["from"], report["lost"]) == ("cropcoco", {"annotations.keypoints": 1})
+    assert report["changed"] == [
+        "visibility 3 (outside the crop) of 2 keypoints became 1; their coordinates are as "
+        "they were"
+    ]
+    document["annotations"][0]["keypoints"] = [10, 20, 1, 30.50, 40, 1, 50, 60.25, 1]
+    assert load(target) == document
+
+
+def test_coco_is_cropcoco_already(
+    document: Document, save: Save, tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    source, target = save(document), tmp_path / "out.json"
+
+    done = toolkit_cli("convert", source, target, "--to", "cropcoco", "--strict")
+
+    assert done.exit_code == 0
+    assert target.read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("a.parquet", "parquet"), ("a.csv", "csv"), ("a.xml", "cvat")]
+)
+def test_the_targets_suffix_says_its_format(
+    document: Document,
+    save: Save,
+    tmp_path: Path,
+    toolkit_cli: Callable[..., Any],
+    name: str,
+    expected: str,
+) -> None:
+    done = toolkit_cli("convert", save(document), tmp_path / name, "--json")
+    back = toolkit_cli("convert", tmp_path / name, tmp_path / "back.json", "--json")
+
+    assert json.loads(done.stdout)["to"] == expected
+    assert (json.loads(back.stdout)["from"], json.loads(back.stdout)["to"]) == (
+        expected,
+        "coco",
+    )
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv", "a.xml", "a.mat", "folder"])
+def test_a_foreign_file_is_copied_to_its_own_format(
+    document: Document, save: Save, tmp_path: Path, toolkit_cli: Callable[..., Any], name: str
+) -> None:
+    there, copy = tmp_path / name, tmp_path / f"copy-{name}"
+    to = ["--to", "yolo"] if name == "folder" else []
+    assert toolkit_cli("convert", save(document), there, *to).exit_code == 0
+
+    done = toolkit_cli("convert", there, copy, "--strict")
+
+    assert done.exit_code == 0, done.stderr
+    files = [p for p in sorted(there.rglob("*")) if p.is_file()] or [there]
+    for file in files:
+        assert (copy / file.relative_to(there)).read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "exit_code", "message"),
+    [
+        ("a.txt", b"hello there", 3, "a.txt: no known format (tried: coco, crowdpose,"),
+        ("a.bin", b"", 3, "a.bin: empty"),
+        ("a.csv", b"a;b\n1;2\n", 3, "the first 'a;b'; save it with commas"),
+        ("a.csv", b"image_id,p_x,p_y,p_v\n1,2\n", 3, "line 2: 2 cells; the first line names 4"),
+        (
+            "a.csv",
+            b"image_id,p_x,p_y,p_v\n1,2,ha,2\n",
+            1,
+            "line 2: column 'p_y': got 'ha'; expected a number",
+        ),
+        ("a.csv", b"image_id,p_x,p_y,p_v,p_v\n", 3, "column 'p_v' stands twice"),
+        ("a.parquet", b"PAR1 but no more", 3, "a.parquet: not a readable Parquet file"),
+        ("a.xml", b"<annotations><image", 3, "a.xml"),
+        ("a.mat", b"MATLAB 5.0 no", 3, "a.mat"),
+    ],
+)
+def test_a_file_that_is_not_its_format_is_told(
+    tmp_path: Path,
+    toolkit_cli: Callable[..., Any],
+    name: str,
+    content: bytes,
+    exit_code: int,
+    message: str,
+) -> None:
+    (tmp_path / name).write_bytes(content)
+
+    done = toolkit_cli("convert", tmp_path / name, tmp_path / "out.json", "--to", "coco")
+
+    assert done.exit_code == exit_code
+    assert message in done.stderr
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_an_unknown_folder_is_told_with_what_was_tried(
+    tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    done = toolkit_cli("convert", tmp_path, tmp_path / "out.json")
+
+    assert done.exit_code == 3
+    assert "is a folder; expected a JSON file or a folder of a known format (tried: yolo)" in (
+        done.stderr
+    )

@@ -214,7 +214,7 @@ RESULTS: list[tuple[str, Callable[[Document], object], str, str]] = [
     ("id-type", lambda r: r.update(image_id="7"), "results[0] field 'image_id'", '"7"'),
 ]
 WHOLE_RESULTS = {"results-empty", "results-without-keypoints"}
-ELSEWHERE = {"category-schema"}
+ELSEWHERE = {"category-schema", "foreign-unusable", "foreign-left-out", "foreign-assumed"}
 
 
 def broken_file(document: Document, change: Change, save: Save) -> Path:
