@@ -70,7 +70,9 @@ def _elsewhere(subject: Subject) -> Iterator[Hits]:
             "is it another person's?"
         )
 
-    rows = np.flatnonzero((count >= 3) & (away == count))
+    boxes = subject.dataset.annotations.bbox_xywh
+    wrong = (count >= 3) & (away == count) & (boxes[:, 2] > 0) & (boxes[:, 3] > 0)
+    rows = np.flatnonzero(wrong)
     yield Hits("annotations", rows, describe, "bbox without any of its keypoints", "bbox")
 
 

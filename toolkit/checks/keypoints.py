@@ -105,10 +105,15 @@ def _far(subject: Subject) -> Iterator[Hits]:
 
 
 def _same_place(subject: Subject) -> Iterator[Hits]:
-    """Two keypoints of one person at one place, where the person is not tiny."""
+    """Two keypoints of one person at one place, where the person is not tiny.
+
+    A hand may be where a stick's end is, so that only keypoints of one group are compared.
+    """
     boxes = subject.dataset.annotations.bbox_xywh
     x, y = subject.xy
     tiny = np.fmax(boxes[:, 2], boxes[:, 3]) < TINY
+    group = subject.dataset.schema.is_extension
+    one_group = group[:, None] == group
     pairs: dict[int, list[tuple[int, int]]] = {}
     for begin in range(0, len(boxes), _BLOCK):
         block = slice(begin, begin + _BLOCK)
@@ -118,7 +123,7 @@ def _same_place(subject: Subject) -> Iterator[Hits]:
         for first in range(1, len(x)):
             maybe |= (code[first:] == code[:-first]).any(axis=0)
         for row in (begin + np.flatnonzero(maybe & ~tiny[block])).tolist():
-            same = (x[:, None, row] == x[:, row]) & (y[:, None, row] == y[:, row])
+            same = (x[:, None, row] == x[:, row]) & (y[:, None, row] == y[:, row]) & one_group
             if len(found := np.argwhere(np.triu(same, 1)).tolist()):
                 pairs[row] = [(first, second) for first, second in found]
     names = subject.dataset.schema.names

@@ -90,7 +90,9 @@ def _unsound(text: Bytes, values: Indices) -> Mask:
     place = np.searchsorted(brackets, values)
     # A list of polygons is [ [..] [..] ]: it ends with the next two closing brackets in a
     # row, or at once. Up to there, opening and closing brackets take turns.
-    empty = closing[np.minimum(place + 1, len(closing) - 1)]
+    following = brackets[np.minimum(place + 1, len(brackets) - 1)]
+    empty = following == brackets[place] + 1
+    empty &= text[following] == _CLOSE
     twice = np.append(np.flatnonzero(closing[1:] & closing[:-1]) + 1, len(closing))
     nested = np.flatnonzero(~closing[1:] & ~closing[:-1]) + 1
     end = twice[np.searchsorted(twice, place, side="right")]

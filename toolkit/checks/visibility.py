@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from toolkit.checks.base import ERROR, INFO, WARNING, Check, Hits, Subject, everywhere
 
 
@@ -70,7 +68,7 @@ def _coordinates(subject: Subject) -> Iterator[Hits]:
             "tools that look at coordinates alone take them for labels"
         )
 
-    rows = np.flatnonzero(counts)
+    rows = subject.unreported("annotations", counts > 0, "keypoints")
     yield Hits(
         "annotations",
         rows,

@@ -10,6 +10,7 @@ import pytest
 
 from toolkit import checks, formats
 from toolkit.errors import InvalidDataError
+from toolkit.report import Severity
 
 Document = dict[str, Any]
 
@@ -83,13 +84,30 @@ def test_evaluation_refuses_what_makes_scores_wrong(
         require(write_json(coco_document), purpose="evaluate")
 
 
+SUSPICIONS = {
+    "keypoint-far": 6,
+    "keypoint-duplicate": 2,
+    "limb-length": 3,
+    "sides-crossed": 2,
+    "bbox-swapped": 2,
+    "bbox-elsewhere": 1,
+    "instance-duplicate": 3,
+}
+
+
 def test_crowdpose_as_published_passes_under_its_own_profile(shared_data: Path) -> None:
     scan = formats.scan(shared_data / "crowdpose" / "crowdpose_val.json")
 
     report = checks.require_valid(scan.dataset, scan.findings, "crowdpose")
     numbers = {f.rule: f for f in report.findings}
 
-    assert report.counts()["error"] == report.counts()["warning"] == 0
+    # Nobody can be sure of these from geometry alone: 2 in 1,000 people of 8,527.
+    assert {
+        f.rule: sum(g.count for g in report.findings if g.rule == f.rule)
+        for f in report.findings
+        if f.severity is Severity.WARNING
+    } == SUSPICIONS
+    assert report.counts()["error"] == 0
     assert numbers["num-keypoints-zero"].count == 954
     assert "(3,915 keypoints)" in numbers["keypoint-outside-box"].message
     assert "(9 keypoints)" in numbers["keypoint-outside-image"].message
