@@ -1,0 +1,219 @@
+"""What a person changed in a foreign file, and nothing else, comes home."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit.formats.changes import restore
+from toolkit.formats.convert import convert
+
+Document = dict[str, Any]
+
+
+@pytest.fixture
+def there(document: Document, save: Callable[..., Path], tmp_path: Path) -> Path:
+    """The document as CVAT's XML, with its sidecar."""
+    convert(save(document), tmp_path / "there.xml", sidecar=True, strict=True)
+    return tmp_path / "there.xml"
+
+
+def home(there: Path) -> tuple[str, Document]:
+    """Convert back; the text and the document."""
+    back = there.with_name("back.json")
+    convert(there, back, target_format="coco", force=True)
+    text = back.read_text("utf-8")
+    return text, json.loads(text)
+
+
+def test_an_edited_coordinate_is_the_only_thing_that_changes(
+    document: Document, there: Path
+) -> None:
+    text = there.read_text("utf-8")
+    assert text.count("30.5,40") == 1
+    there.write_text(text.replace("30.5,40", "31.5,40"), encoding="utf-8")
+
+    _, found = home(there)
+
+    document["annotations"][0]["keypoints"][3] = 31.5
+    assert found == document
+
+
+def test_a_changed_number_is_the_only_text_that_changes(there: Path, tmp_path: Path) -> None:
+    before = (tmp_path / "file.json").read_text("utf-8")
+    text = there.read_text("utf-8")
+    there.write_text(text.replace("30.5,40", "31.5,40"), encoding="utf-8")
+
+    after, _ = home(there)
+
+    assert after == before.replace("30.5, 40", "31.5, 40")
+
+
+def test_a_removed_image_goes_with_its_people(document: Document, there: Path) -> None:
+    text = there.read_text("utf-8")
+    there.write_text(re.sub(r'<image [^>]*name="b.jpg".*?</image>', "", text, flags=re.S))
+
+    _, found = home(there)
+
+    del document["images"][1], document["annotations"][1]
+    assert found == document
+
+
+def test_the_command_says_what_is_kept_and_where_the_rest_comes_from(
+    document: Document,
+    save: Callable[..., Path],
+    tmp_path: Path,
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    source, there, back = save(document), tmp_path / "a.csv", tmp_path / "back.json"
+
+    done = toolkit_cli("convert", source, there, "--strict", "--sidecar")
+    again = toolkit_cli("convert", there, back, "--to", "coco", "--json")
+
+    assert "kept in a.csv.sidecar.json: annotations.mine (2 records)" in done.stderr
+    assert json.loads(again.stdout)["restored_from"] == str(tmp_path / "a.csv.sidecar.json")
+    assert back.read_bytes() == source.read_bytes()
+
+
+def test_a_sidecar_elsewhere_is_named(
+    document: Document,
+    save: Callable[..., Path],
+    tmp_path: Path,
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    source, there, back = save(document), tmp_path / "a.csv", tmp_path / "back.json"
+    side = tmp_path / "rest.json"
+
+    assert toolkit_cli("convert", source, there, "--sidecar", side).exit_code == 0
+    assert not (tmp_path / "a.csv.sidecar.json").exists()
+    done = toolkit_cli("convert", there, back, "--to", "coco", "--sidecar", side)
+
+    assert done.exit_code == 0, done.stderr
+    assert back.read_bytes() == source.read_bytes()
+
+
+def test_a_sidecar_is_the_same_for_the_same_file(
+    document: Document, save: Callable[..., Path], tmp_path: Path
+) -> None:
+    source = save(document)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        convert(source, tmp_path / name / "a.xml", sidecar=True)
+
+    one, two = (tmp_path / name / "a.xml.sidecar.json" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "exit_code", "message"),
+    [
+        ("{", 3, "the file ends in the middle|no sidecar of 'toolkit convert --sidecar'"),
+        ("{}", 3, "no sidecar of 'toolkit convert --sidecar'"),
+        ('"toolkit_sidecar":9', 3, "a sidecar of version 9; this toolkit reads version 1"),
+        ('"format":"yolo"', 2, "belongs to a file of format 'yolo', not 'cvat'"),
+    ],
+)
+def test_a_wrong_sidecar_is_told(
+    there: Path, toolkit_cli: Callable[..., Any], content: str, exit_code: int, message: str
+) -> None:
+    side = there.with_name("there.xml.sidecar.json")
+    text = side.read_text("utf-8")
+    key = content.split(":")[0]
+    side.write_text(
+        content if ":" not in content else re.sub(rf"{key}:[^,]+", content, text, count=1)
+    )
+
+    done = toolkit_cli("convert", there, there.with_name("back.json"), "--to", "coco")
+
+    assert done.exit_code == exit_code
+    assert re.search(message, done.stderr)
+
+
+def test_a_stale_sidecar_is_never_left_beside_a_new_target(
+    document: Document, save: Callable[..., Path], there: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    side = there.with_name("there.xml.sidecar.json")
+    there.unlink()
+
+    refused = toolkit_cli("convert", save(document), there)
+    done = toolkit_cli("convert", save(document), there, "--force")
+
+    assert refused.exit_code == 2
+    assert "would be taken for the new target's" in refused.stderr
+    assert done.exit_code == 0
+    assert not side.exists()
+
+
+def test_json_needs_no_sidecar(
+    document: Document,
+    save: Callable[..., Path],
+    tmp_path: Path,
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    done = toolkit_cli("convert", save(document), tmp_path / "b.json", "--sidecar")
+
+    assert done.exit_code == 2
+    assert "'coco' is COCO's JSON" in done.stderr
+
+
+KEPT: Document = {
+    "info": "ours",
+    "images": [{"id": 5, "file_name": "a", "mine": 1}],
+    "annotations": [
+        {"id": 10, "image_id": 5, "category_id": 7, "keypoints": [1, 2, 0, 3, 4, 2], "area": 3},
+        {"id": 20, "image_id": 5, "category_id": 7, "keypoints": [9, 8, 2, 3, 7, 2], "area": 4},
+    ],
+    "categories": [{"id": 7, "name": "p"}],
+}
+# Ids renumbered, coordinates of what is not labelled gone, as in many formats.
+WRITTEN: Document = {
+    "images": [{"id": 1, "file_name": "a"}],
+    "annotations": [
+        {"id": 1, "image_id": 1, "category_id": 1, "keypoints": [0, 0, 0, 3, 4, 2]},
+        {"id": 2, "image_id": 1, "category_id": 1, "keypoints": [9, 8, 2, 3, 7, 2]},
+    ],
+    "categories": [{"id": 1, "name": "p"}],
+}
+
+
+def test_without_a_change_the_original_comes_back() -> None:
+    assert restore(KEPT, WRITTEN, WRITTEN) == KEPT
+
+
+def test_removing_one_person_does_not_shift_the_others() -> None:
+    second = WRITTEN["annotations"][1] | {"id": 1, "keypoints": [9, 8, 2, 3, 7.5, 2]}
+
+    found = restore(KEPT, WRITTEN, WRITTEN | {"annotations": [second]})
+
+    expected = KEPT["annotations"][1] | {"keypoints": [9, 8, 2, 3, 7.5, 2]}
+    assert found == KEPT | {"annotations": [expected]}
+
+
+def test_a_keypoint_that_appears_is_taken_whole() -> None:
+    first = WRITTEN["annotations"][0] | {"keypoints": [0, 6, 1, 3, 4, 2]}
+
+    found = restore(
+        KEPT, WRITTEN, WRITTEN | {"annotations": [first, WRITTEN["annotations"][1]]}
+    )
+
+    assert found["annotations"][0]["keypoints"] == [0, 6, 1, 3, 4, 2]
+
+
+def test_a_new_person_in_a_new_image_gets_ids_that_fit_the_original() -> None:
+    person = {"id": 3, "image_id": 2, "category_id": 1, "keypoints": [1, 1, 2, 2, 2, 2]}
+    now = {
+        "images": [*WRITTEN["images"], {"id": 2, "file_name": "b"}],
+        "annotations": [*WRITTEN["annotations"], person],
+        "categories": WRITTEN["categories"],
+    }
+
+    found = restore(KEPT, WRITTEN, now)
+
+    assert found["images"][1] == {"id": 6, "file_name": "b"}
+    assert found["annotations"][2] == person | {"id": 21, "image_id": 6, "category_id": 7}
+    assert found["annotations"][:2] == KEPT["annotations"]

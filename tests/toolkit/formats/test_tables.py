@@ -1,0 +1,213 @@
+"""Parquet and CSV: what pandas, polars and DuckDB see, and what of their edits comes back."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from toolkit import formats
+from toolkit.formats.convert import convert
+from toolkit.formats.csv_table import escaped, unescaped
+
+Document = dict[str, Any]
+
+
+@pytest.fixture
+def table(document: Document, save: Callable[..., Path], tmp_path: Path) -> Path:
+    """The document as Parquet."""
+    convert(save(document), tmp_path / "table.parquet")
+    return tmp_path / "table.parquet"
+
+
+def home(path: Path) -> Document:
+    """Convert a table back to COCO."""
+    back = path.with_name("back.json")
+    convert(path, back, force=True)
+    loaded: Document = json.loads(back.read_text("utf-8"))
+    return loaded
+
+
+def test_all_three_readers_see_the_same_typed_columns(table: Path) -> None:
+    rows = [(11, "a.jpg", 5.0, 1234.0, 30.5, 1), (12, "b.jpg", 1.0, 9.5, 3.0, 1)]
+    names = ["annotation_id", "file_name", "bbox_x", "area", "middle_x", "middle_v"]
+
+    frame = pd.read_parquet(table)
+    assert list(frame[names].itertuples(index=False, name=None)) == rows
+    assert pl.read_parquet(table).select(names).rows() == rows
+    assert duckdb.sql(f"select {', '.join(names)} from '{table}'").fetchall() == rows
+    # What is not labelled is missing, whatever the file says under visibility 0.
+    assert pl.read_parquet(table)["top_x"].to_list() == [10.0, None]
+    assert pl.read_parquet(table)["frame"].to_list() == [None, 4]
+    assert json.loads(frame["record"][1])["mine"] == [1, {"x": 1.0}]
+
+
+def test_an_untouched_table_comes_back_byte_for_byte(table: Path, tmp_path: Path) -> None:
+    home(table)
+
+    assert (tmp_path / "back.json").read_bytes() == (tmp_path / "file.json").read_bytes()
+
+
+def test_rewriting_it_with_pandas_loses_nothing(table: Path, document: Document) -> None:
+    pd.read_parquet(table).to_parquet(table.with_name("again.parquet"))
+
+    assert home(table.with_name("again.parquet")) == document
+
+
+def test_an_edited_cell_wins_over_the_record(table: Path, document: Document) -> None:
+    frame = pd.read_parquet(table)
+    frame.loc[0, "bbox_x"] = 6.5
+    frame.loc[1, ["top_x", "top_y", "top_v"]] = [7.0, 8.0, 2]
+    frame.loc[1, "area"] = None
+    frame.loc[1, "clip"] = "c2"
+    frame.to_parquet(table)
+
+    found = home(table)
+
+    document["annotations"][0]["bbox"][0] = 6.5
+    document["annotations"][1]["keypoints"][:3] = [7, 8, 2]
+    del document["annotations"][1]["area"]
+    document["images"][1]["clip"] = "c2"
+    assert found == document
+
+
+def test_rows_can_go_and_come(table: Path, document: Document) -> None:
+    frame = pd.read_parquet(table)
+    new = frame.iloc[[1]].assign(record=None, annotation_id=40, image_id=9, file_name="c.jpg")
+    pd.concat([frame.iloc[[1]], new]).to_parquet(table)
+
+    found = home(table)
+
+    assert [person["id"] for person in found["annotations"]] == [12, 40]
+    assert found["annotations"][0] == document["annotations"][1]
+    assert found["annotations"][1]["keypoints"] == [0, 0, 0, 3, 4, 1, 0, 0, 0]
+    assert found["images"][:2] == document["images"]
+    assert (found["images"][2]["id"], found["images"][2]["file_name"]) == (9, "c.jpg")
+
+
+@pytest.mark.parametrize("writer", ["polars", "duckdb"])
+def test_a_program_that_drops_the_metadata_is_told_and_the_records_stay(
+    table: Path, document: Document, writer: str
+) -> None:
+    again = table.with_name("again.parquet")
+    if writer == "polars":
+        pl.read_parquet(table).write_parquet(again)
+    else:
+        duckdb.sql(f"copy (from '{table}') to '{again}' (format parquet)")
+
+    findings = formats.scan(again).findings
+    found = home(again)
+
+    assert [f.rule for f in findings] == ["foreign-assumed"]
+    assert "images without instances" in findings[0].message
+    assert found["annotations"] == document["annotations"]
+    assert found["categories"] == [
+        {"id": 1, "name": "walker", "keypoints": ["top", "middle", "bottom"]}
+    ]
+    assert "info" not in found
+
+
+def test_a_table_of_someone_elses_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.parquet"
+    pl.DataFrame(
+        {
+            "image_id": [1, 1],
+            "file_name": ["a.jpg", "a.jpg"],
+            "tip_x": [1.5, None],
+            "tip_y": [2.5, 3.0],
+            "tip_v": [2, 2],
+        }
+    ).write_parquet(path)
+
+    scan = formats.scan(path)
+
+    assert scan.errors[0].rule == "foreign-unusable"
+    assert "row 1: column 'tip_x': got nothing; expected a number" in scan.errors[0].message
+    assert scan.dataset.annotations.keypoints.tolist() == [[[1.5, 2.5]]]
+
+
+def test_the_same_document_gives_the_same_bytes(
+    document: Document, save: Callable[..., Path], tmp_path: Path
+) -> None:
+    for name in ("one.parquet", "two.parquet"):
+        convert(save(document), tmp_path / name)
+
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+
+
+def test_annotations_outside_the_schema_have_a_row_with_their_record(
+    document: Document, save: Callable[..., Path], tmp_path: Path
+) -> None:
+    document["categories"].append({"id": 2, "name": "puck"})
+    document["annotations"].insert(1, {"id": 5, "image_id": 7, "category_id": 2})
+    convert(save(document), tmp_path / "table.parquet")
+
+    assert pq.read_table(tmp_path / "table.parquet")["annotation_id"].to_pylist() == [
+        11,
+        None,
+        12,
+    ]
+    assert home(tmp_path / "table.parquet") == document
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=cmd()|'x'!A1", "'=cmd()|'x'!A1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\tx", "'\tx"),
+        ("'=1", "''=1"),
+        ("''", "'''"),
+        ("'quoted", "'quoted"),
+        ("'", "'"),
+        ("a=1", "a=1"),
+        ("", ""),
+    ],
+)
+def test_no_text_runs_as_a_formula_and_all_text_comes_back(text: str, cell: str) -> None:
+    assert escaped(text) == cell
+    assert unescaped(cell) == text
+
+
+def test_hostile_names_survive_csv_without_being_formulas(
+    document: Document, save: Callable[..., Path], tmp_path: Path
+) -> None:
+    document["images"][0]["file_name"] = '=HYPERLINK("http://x","a,b")'
+    document["images"][1]["clip"] = "+c\n1"
+    document["categories"][0] |= {"name": "@walker", "keypoints": ["=top", "mid", "low"]}
+    document["annotations"][0]["keypoints"][0] = -10
+    convert(save(document), tmp_path / "table.csv")
+
+    with (tmp_path / "table.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    found = home(tmp_path / "table.csv")
+
+    assert rows[0]["file_name"] == "'" + document["images"][0]["file_name"]
+    assert (rows[0]["'=top_x"], rows[0]["category"]) == ("-10", "'@walker")
+    assert [image["file_name"] for image in found["images"]] == [
+        image["file_name"] for image in document["images"]
+    ]
+    assert found["images"][1]["clip"] == "+c\n1"
+    assert found["categories"][0]["keypoints"] == ["=top", "mid", "low"]
+    assert found["annotations"][0]["keypoints"] == document["annotations"][0]["keypoints"]
+
+
+def test_two_keypoints_with_one_column_are_refused(
+    document: Document, save: Callable[..., Path], tmp_path: Path, toolkit_cli: Any
+) -> None:
+    document["categories"][0]["keypoints"] = ["top", "bbox", "bottom"]
+
+    done = toolkit_cli("convert", save(document), tmp_path / "a.csv")
+
+    assert done.exit_code == 1
+    assert "keypoint 'bbox' gives a column 'bbox_x' that is there already" in done.stderr
