@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from toolkit.schema import Schema
 
-NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 JPEG_QUALITY = 95
 SIDE = 16  # px of the thumbnail that a look at a picture makes; it is not used
@@ -55,7 +55,7 @@ class Footage:
 
     def __post_init__(self) -> None:
         """Check what a folder's name and a card rely on."""
-        if not NAME.match(self.name):
+        if not NAME.fullmatch(self.name):
             raise UsageError(
                 f"name '{self.name}': wanted lower case letters, digits, '.', '_' and '-', "
                 "at most 64, beginning with a letter or digit"

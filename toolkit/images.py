@@ -248,6 +248,7 @@ def _open(path: Path) -> Image.Image:
     from PIL import Image  # lazy: pillow
 
     with _DECODER_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "Corrupt EXIF data" and the like
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         return Image.open(path, formats=IMAGE_FORMATS)
 
@@ -262,7 +263,9 @@ def _bomb(path: Path, got: str) -> UnsafeInputError:
 def _orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 to 8; 1 where there is none or the EXIF block is damaged."""
     try:
-        value = image.getexif().get(ORIENTATION)
+        with _DECODER_LOCK, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "Corrupt EXIF data": the pixels are sound
+            value = image.getexif().get(ORIENTATION)
     except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
