@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from toolkit.errors import InvalidDataError, UsageError
+from toolkit.formats.base import Scan
 from toolkit.formats.categories import Category
 from toolkit.formats.coco_write import CocoSource
 
@@ -22,6 +23,7 @@ EQUIPMENT = (
 )  # fmt: skip
 _SIDES = {"left": "right", "l": "r", "lt": "rt", "lft": "rgt"}
 _OTHER_SIDE = _SIDES | {right: left for left, right in _SIDES.items()}
+_QUOTED = '"\\'  # what a backslash goes before
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+|[\W_]+")
 
 
@@ -51,12 +53,12 @@ class Inferred:
 
 
 def infer_schema(
-    source: object, file: Path, name: str | None = None, category: str | None = None
+    scanned: Scan, file: Path, name: str | None = None, category: str | None = None
 ) -> Inferred:
     """Draft a schema from the categories of a file that was read.
 
     Args:
-        source: The data set's `source`.
+        scanned: What reading the file found.
         file: For messages, and for the name where none is given.
         name: Of the schema; the category's by default.
         category: Which category, where several have keypoints.
@@ -65,6 +67,7 @@ def infer_schema(
         InvalidDataError: No category names its keypoints, or names repeat.
         UsageError: Several do and none was chosen, or the chosen one does not exist.
     """
+    source = scanned.dataset.source
     categories = source.categories if isinstance(source, CocoSource) else ()
     chosen = _choose(categories, file, category)
     names = chosen.keypoints
@@ -74,7 +77,9 @@ def infer_schema(
             f"{file.name}: categories[{chosen.index}] field 'keypoints': names repeat: "
             f"{', '.join(repeated)}; give each keypoint a name of its own"
         )
-    edges, wrong = _edges(chosen)
+    edges = [(names[start - 1], names[end - 1]) for start, end in chosen.skeleton]
+    told = [f for f in scanned.findings if f.rule == "skeleton-index"]
+    wrong = sum(finding.count for finding in told if finding.index == chosen.index)
     pairs = mirrored_pairs(names)
     extension = tuple(name for name in names if _is_equipment(name))
     notices = _notices(names, pairs, extension, wrong)
@@ -105,16 +110,8 @@ def mirrored_pairs(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 
 def _split(name: str) -> tuple[str, ...]:
     """Words of a name in lower case: `left_eye`, `leftEye`, `LEye` and `eye.l` alike."""
-    words = [w for w in _WORDS.findall(name) if re.search(r"\w", w) and w.strip("_")]
-    parts: list[str] = []
-    for word in words:
-        # `LHip` and `RHip` are found as `LH` + `ip` by capitals alone.
-        first = word[:1]
-        if len(word) > 1 and word.isupper() and first in "LR" and len(words) > 1:
-            parts += [first.lower(), word[1:].lower()]
-        else:
-            parts.append(word.lower())
-    return tuple(parts)
+    words = (word.strip("_").lower() for word in _WORDS.findall(name))
+    return tuple(word for word in words if re.search(r"\w", word))
 
 
 def _is_equipment(name: str) -> bool:
@@ -147,15 +144,6 @@ def _choose(categories: tuple[Category, ...], file: Path, wanted: str | None) ->
             "with --category"
         )
     return usable[0]
-
-
-def _edges(category: Category) -> tuple[list[tuple[str, str]], int]:
-    """Edges as names, and how many name no keypoint."""
-    names, found = category.keypoints, []
-    for start, end in category.skeleton:
-        if 1 <= start <= len(names) and 1 <= end <= len(names):
-            found.append((names[start - 1], names[end - 1]))
-    return found, len(category.skeleton) - len(found)
 
 
 def _both_ways(pairs: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
@@ -197,7 +185,7 @@ def _text(
     lines = [
         "# A first schema, drafted from a COCO category. Check every line marked CHECK or",
         "# FILL IN; the other lines are the file's own.",
-        *(f"# Note: {notice}." for notice in notices),
+        *(f"# Note: {_printable(notice)}." for notice in notices),
         f"name: {_quoted(label)}",
         f"title: {_quoted(category.name or label)}  # FILL IN: a title for people",
         f"category: {{id: {max(category.id, 0)}, name: {_quoted(category.name)}, "
@@ -267,13 +255,19 @@ def _is(name: str, side: str, part: str) -> bool:
 
 def _quoted(text: str) -> str:
     """Text as a YAML scalar in double quotes, on one line."""
-    import json
+    return f'"{_printable(text, also=_QUOTED)}"'
 
-    try:
-        text.encode("utf-8")
-        return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\x7f")
-    except UnicodeEncodeError:
-        return json.dumps(text.encode("utf-8", "replace").decode("utf-8"))
+
+def _printable(text: str, also: str = "") -> str:
+    """Text with everything escaped that a line of YAML cannot hold, and `also`."""
+    return "".join(
+        letter
+        if letter.isprintable() and letter not in also
+        else f"\\{letter}"
+        if letter in also
+        else f"\\U{ord(letter):08x}"
+        for letter in text
+    )
 
 
 def _slug(text: str) -> str:

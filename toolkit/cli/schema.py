@@ -44,7 +44,7 @@ def infer(
     from toolkit.schema_infer import infer_schema
 
     check_output(out, force=force, inputs=(file,))
-    drafted = infer_schema(scan(file).dataset.source, file, name, category)
+    drafted = infer_schema(scan(file), file, name, category)
     write_text(out, drafted.text, force=force)
     for line in drafted.notices:
         notice(f"Notice: {line}")
