@@ -56,6 +56,7 @@ class Picture:
         size_wh: Its width and height in px.
         people: The annotated instances in it.
         rules: Codes of the rules that the image's own record breaks.
+        close_up: Id of the annotation that the picture is cut round, None for a whole image.
     """
 
     image_id: int
@@ -66,6 +67,7 @@ class Picture:
     size_wh: tuple[int, int]
     people: tuple[Person, ...]
     rules: tuple[str, ...]
+    close_up: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class GalleryText:
     Attributes:
         title: Heading.
         summary: One line on the whole.
-        left_out: Images that are not in the page.
+        left_out: Pictures that are not in the page.
         predicted: Whether predictions are drawn.
         crop: Whether crops are drawn.
     """
@@ -95,7 +97,7 @@ def gallery_page(schema: Schema, text: GalleryText, pictures: Sequence[Picture])
     if text.left_out:
         missing = (
             f'<p class="warning">{text.left_out:,} more '
-            f"{'image is' if text.left_out == 1 else 'images are'} not in this page, which "
+            f"{'picture is' if text.left_out == 1 else 'pictures are'} not in this page, which "
             "is full; filters look at what is in it. Choose with --clip, --rule, --keypoint, "
             "--stratum or --limit.</p>"
         )
@@ -114,11 +116,14 @@ def _card(number: int, picture: Picture) -> str:
     name = escape(picture.source)
     clip = f" · clip {escape(picture.clip)}" if picture.clip is not None else ""
     width, height = picture.size_wh
+    key, about = f"image-{picture.image_id}", ""
+    if picture.close_up is not None:
+        key, about = f"annotation-{picture.close_up}-{number}", f"#{picture.close_up} · image "
     return (
-        f'<figure id="image-{picture.image_id}" data-n="{number}">'
+        f'<figure id="{key}" data-n="{number}">'
         f'<button class="picture" aria-label="Enlarge {name}"><img loading="lazy" '
         f'width="{width}" height="{height}" alt="{name}" src="{data_uri(picture.jpeg)}">'
-        f"</button><figcaption><b>{name}</b> <span>id {picture.image_id}{clip} · "
+        f"</button><figcaption><b>{name}</b> <span>{about}id {picture.image_id}{clip} · "
         f'{escape(picture.caption)}</span><span class="found"></span></figcaption></figure>'
     )
 

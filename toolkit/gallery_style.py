@@ -107,7 +107,7 @@ function apply() {
     figure.querySelector(".found").textContent = shown ? say(card, hits, wish) : "";
     if (shown) { images += 1; people += hits.length; }
   });
-  byId("shown").textContent = images + " of " + cards.length + " images, " + people
+  byId("shown").textContent = images + " of " + cards.length + " pictures, " + people
     + (people === 1 ? " person" : " people");
 }
 

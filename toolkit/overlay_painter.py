@@ -11,13 +11,21 @@ from numpy.typing import NDArray
 
 from toolkit.annotations import Annotations, Predictions
 from toolkit.dataset import Dataset
-from toolkit.draw import CROP_ASPECT, Canvas, draw_image, whole_view
+from toolkit.draw import (
+    CROP_ASPECT,
+    MIN_CANVAS,
+    Canvas,
+    draw_image,
+    instance_view,
+    whole_view,
+)
 from toolkit.gallery import Person, Picture
-from toolkit.geometry import inside_box, inside_image
-from toolkit.ink import Floats, Pixels, encode_jpeg, fit_within, legend
+from toolkit.geometry import expand_to_aspect, inside_box, inside_image
+from toolkit.ink import Floats, Pixels, corners_of, encode_jpeg, fit_within, legend
 from toolkit.tags import Tags
 
 GALLERY_SIDE = 900  # px, long side of a picture in the page
+CLOSE_SIDE, CLOSE_MARGIN = 480, 0.15  # px of a close-up in the page; free space round it
 
 
 @dataclass(frozen=True)
@@ -28,11 +36,13 @@ class Look:
         crop_padding: Of the network's crop, None to leave it out.
         crop_aspect: Its width over height.
         labels: Whether ids are written at the boxes.
+        close: A close-up of each person in place of a picture of each image.
     """
 
     crop_padding: float | None = None
     crop_aspect: float = CROP_ASPECT
     labels: bool = True
+    close: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,51 +97,85 @@ class Painter:
     tags: Tags
     look: Look
 
-    def draw(self, row: int, image: Pixels, side: int | None, *, full: bool) -> Drawn:
-        """Draw one image.
+    def draw(
+        self, row: int, member: int, image: Pixels, side: int | None, *, full: bool
+    ) -> Drawn:
+        """Draw one image, or one of its people.
 
         Args:
             row: Of the image in the data set.
+            member: Of the annotation to show close up, -1 for the whole image.
             image: (H, W, 3) RGB.
             side: Long side of the picture for the page in px; None for no such picture.
             full: Whether the file is wanted.
         """
-        image_id = int(self.dataset.images.ids[row])
-        members = np.flatnonzero(self.dataset.annotations.image_id == image_id)
+        members = np.array([member])
+        if member < 0:
+            image_id = self.dataset.images.ids[row]
+            members = np.flatnonzero(self.dataset.annotations.image_id == image_id)
         truth = self.dataset.annotations[members]
-        found = None
-        if self.predictions is not None:
-            found = self.predictions[self.predictions.image_id == image_id]
-        overlay = _describe(self.dataset, row, truth, found)
-        canvas = self._canvas(image, truth, found, None)
+        found = self._predicted(row, member)
+        view = None if member < 0 else self._view(member)
+        canvas = self._canvas(image, truth, found, view, MIN_CANVAS if full else side)
         drawn = self._with_legend(canvas.pixels) if full else None
+        overlay = _describe(self.dataset, row, truth, found, close=member >= 0)
         if side is None:
             return Drawn(overlay, drawn, None, 0)
         if max(canvas.pixels.shape[:2]) > 1.2 * side:
-            canvas = self._canvas(image, truth, found, side)
-        picture = self._picture(row, members, canvas, overlay)
-        return Drawn(overlay, drawn, picture, int(self.tags.worst[row]))
+            if view is None:
+                view = whole_view(image, truth, found)
+            canvas = self._canvas(image, truth, found, view, side)
+        picture = self._picture(row, members, canvas, overlay, close=member >= 0)
+        return Drawn(overlay, drawn, picture, self.worst(row, member))
+
+    def _predicted(self, row: int, member: int) -> Predictions | None:
+        """Predictions of an image; of one person those that name it, if they name any."""
+        if self.predictions is None:
+            return None
+        found = self.predictions[self.predictions.image_id == self.dataset.images.ids[row]]
+        if member < 0 or not (found.annotation_id >= 0).any():
+            return found
+        return found[found.annotation_id == self.dataset.annotations.instance_id[member]]
+
+    def worst(self, row: int, member: int) -> int:
+        """Severity of the worst finding in an image, or about one person (not -1)."""
+        worst = self.tags.worst[row] if member < 0 else self.tags.worst_of_person[member]
+        return int(worst)
+
+    def _view(self, member: int) -> Floats | None:
+        """The region that shows a person (and the crop) whole; None where it is unknown."""
+        people = self.dataset.annotations
+        box, points = people.bbox_xywh[member], people.keypoints[member]
+        points = points[np.isfinite(points).all(axis=1)]
+        if not np.isfinite(box).all():
+            if not len(points):
+                return None
+            box = np.concatenate([points[0], [0.0, 0.0]])
+        elif self.look.crop_padding is not None and (box[2:] > 0).all():
+            seen = expand_to_aspect(box[None], self.look.crop_aspect, self.look.crop_padding)
+            points = np.concatenate([points, corners_of(seen[0])])
+        return instance_view(box, points, margin=CLOSE_MARGIN)
 
     def _canvas(
         self,
         image: Pixels,
         truth: Annotations,
         found: Predictions | None,
+        view: Floats | None,
         side: int | None,
     ) -> Canvas:
-        """The drawing at its own size, or with exactly this long side."""
+        """The drawing: of a view with exactly this long side, or of all at its own size."""
         look = self.look
-        options = {} if side is None else {"long_side": side}
         return draw_image(
             image,
             truth,
             found,
-            view_xywh=None if side is None else whole_view(image, truth, found),
+            view_xywh=view,
+            long_side=MIN_CANVAS if view is None or side is None else side,
             crops=look.crop_padding is not None,
             crop_padding=look.crop_padding or 1.0,
             crop_aspect=look.crop_aspect,
             labels=look.labels,
-            **options,
         )
 
     def _with_legend(self, pixels: Pixels) -> Pixels:
@@ -146,7 +190,13 @@ class Painter:
         return np.concatenate([pixels, strip])
 
     def _picture(
-        self, row: int, members: NDArray[np.int64], canvas: Canvas, overlay: Overlay
+        self,
+        row: int,
+        members: NDArray[np.int64],
+        canvas: Canvas,
+        overlay: Overlay,
+        *,
+        close: bool,
     ) -> Picture:
         pixels = fit_within(canvas.pixels, GALLERY_SIDE)
         return Picture(
@@ -166,6 +216,7 @@ class Painter:
                 for member in members.tolist()
             ),
             rules=self.tags.image_rules[row],
+            close_up=(int(self.dataset.annotations.instance_id[members[0]]) if close else None),
         )
 
 
@@ -194,7 +245,12 @@ def _caption(overlay: Overlay) -> str:
 
 
 def _describe(
-    dataset: Dataset, row: int, truth: Annotations, found: Predictions | None
+    dataset: Dataset,
+    row: int,
+    truth: Annotations,
+    found: Predictions | None,
+    *,
+    close: bool,
 ) -> Overlay:
     image_id = int(dataset.images.ids[row])
     source = dataset.images.file_names[row]
@@ -203,8 +259,9 @@ def _describe(
     in_box = inside_box(truth.keypoints, truth.bbox_xywh)
     in_image = inside_image(truth.keypoints, size)
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(source).stem)[:60].strip(".-")
+    who = f"_{int(truth.instance_id[0])}" if close else ""
     return Overlay(
-        file_name=f"{image_id}_{stem or 'image'}.jpg",
+        file_name=f"{image_id}_{stem or 'image'}{who}.jpg",
         image_id=image_id,
         source=source,
         people=len(truth),

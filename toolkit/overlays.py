@@ -21,7 +21,15 @@ from toolkit.files import atomic_directory, write_text
 from toolkit.gallery import MAX_JPEG_BYTES, GalleryText, Picture, gallery_page
 from toolkit.images import load_image, resolve_images
 from toolkit.ink import encode_jpeg
-from toolkit.overlay_painter import GALLERY_SIDE, Drawn, Look, Overlay, Painter, count
+from toolkit.overlay_painter import (
+    CLOSE_SIDE,
+    GALLERY_SIDE,
+    Drawn,
+    Look,
+    Overlay,
+    Painter,
+    count,
+)
 from toolkit.tags import Tags, tag
 
 __all__ = ["Look", "Overlay", "Overlays", "choose_images", "write_overlays"]
@@ -39,7 +47,7 @@ class Overlays:
         written: In file order.
         damaged: One line for each image that could not be decoded.
         in_gallery: How many pictures the page holds.
-        left_out: Images that it has no room for.
+        left_out: Pictures that it has no room for.
     """
 
     written: tuple[Overlay, ...]
@@ -104,8 +112,8 @@ def write_overlays(
         gallery: file to write the page to; with a folder it is `index.html` there too.
         predictions: drawn over the annotations in colours of their own.
         tags: what the page filters by; None tags the data set under profile `coco`.
-        wanted: (N,) annotations whose images are drawn; None for all.
-        look: crop and labels.
+        wanted: (N,) annotations whose images (or close-ups) are drawn; None for all.
+        look: crop, labels, close-ups.
         limit: at most this many images; None for all.
         force: replace outputs that exist.
         progress: called with (images done, images in all).
@@ -119,14 +127,15 @@ def write_overlays(
     names = [dataset.images.file_names[row] for row in rows]
     paths = resolve_images(images_dir, names, dataset.images.ids[rows])
     painter = Painter(dataset, predictions, tags or tag(dataset), look or Look())
-    job = _Job(painter, rows, paths, wanted is not None, out is not None)
-    damaged: list[str] = []
+    units = _units(dataset, rows, wanted, close=painter.look.close)
+    job = _Job(painter, units, dict(zip(rows.tolist(), paths, strict=True)), out is not None)
+    damaged: dict[int, str] = {}
     drawing = job.draw(damaged, progress)
     if out is None:
-        result, pictures = _collect(drawing, None, damaged, len(rows))
+        result, pictures = _collect(drawing, None, damaged, job)
     else:
         with atomic_directory(out, force=force) as folder:
-            result, pictures = _collect(drawing, folder, damaged, len(rows))
+            result, pictures = _collect(drawing, folder, damaged, job)
             (folder / "index.html").write_text(job.page(result, pictures), encoding="utf-8")
     if gallery is not None:
         write_text(gallery, job.page(result, pictures), force=force)
@@ -134,7 +143,7 @@ def write_overlays(
 
 
 def _collect(
-    drawing: Iterator[Drawn], folder: Path | None, damaged: list[str], total: int
+    drawing: Iterator[Drawn], folder: Path | None, damaged: dict[int, str], job: _Job
 ) -> tuple[Overlays, list[Picture]]:
     """Write the files as they come and keep the page's pictures, as many as it may hold."""
     written: list[Overlay] = []
@@ -146,10 +155,14 @@ def _collect(
         if drawn.picture is not None:
             pictures.append((drawn.worst, drawn.picture))
     if not written:
-        raise InvalidDataError(f"{damaged[0]} (and no other image can be drawn)")
+        first = next(iter(damaged.values()))
+        raise InvalidDataError(f"{first} (and no other image can be drawn)")
     kept = _fitting(pictures)
-    left_out = total - len(damaged) - len(kept)
-    return Overlays(tuple(written), tuple(damaged), len(kept), left_out), kept
+    drawable = int((~np.isin(job.units[:, 0], list(damaged))).sum())
+    return (
+        Overlays(tuple(written), tuple(damaged.values()), len(kept), drawable - len(kept)),
+        kept,
+    )
 
 
 def _fitting(pictures: list[tuple[int, Picture]]) -> list[Picture]:
@@ -163,50 +176,81 @@ def _fitting(pictures: list[tuple[int, Picture]]) -> list[Picture]:
     return [pictures[index][1] for index in sorted(kept)]
 
 
+def _units(
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    wanted: NDArray[np.bool_] | None,
+    *,
+    close: bool,
+) -> NDArray[np.int64]:
+    """(U, 2) what to draw: row of the image, and row of the person or -1 for all of it.
+
+    Raises:
+        InvalidDataError: Close-ups are asked for, and nobody is annotated.
+    """
+    if not close:
+        return np.stack([rows, np.full(len(rows), -1)], axis=1)
+    chosen = np.ones(len(dataset.annotations), bool) if wanted is None else wanted
+    ids = dataset.annotations.image_id
+    pairs = [
+        (row, member)
+        for row in rows.tolist()
+        for member in np.flatnonzero(chosen & (ids == dataset.images.ids[row])).tolist()
+    ]
+    if not pairs:
+        raise InvalidDataError(
+            f"{dataset.name}: no annotated person to show close up; predictions alone are "
+            "shown by image"
+        )
+    return np.array(pairs, np.int64)
+
+
 @dataclass(frozen=True)
 class _Job:
-    """The images to draw, and how.
+    """What to draw, and how.
 
     Attributes:
-        painter: Draws one of them.
-        rows: Of the images.
-        paths: Their files.
-        chosen: Whether they were picked from a larger set.
+        painter: Draws one image or person.
+        units: (U, 2) what to draw, see `_units`; those of an image stand together.
+        paths: Files of the images by row.
         full: Whether files are wanted beside the page.
     """
 
     painter: Painter
-    rows: NDArray[np.int64]
-    paths: list[Path]
-    chosen: bool
+    units: NDArray[np.int64]
+    paths: dict[int, Path]
     full: bool
 
-    def draw(self, damaged: list[str], progress: Progress | None) -> Iterator[Drawn]:
-        """Draw image after image; those that cannot be decoded go to `damaged`."""
+    def draw(self, damaged: dict[int, str], progress: Progress | None) -> Iterator[Drawn]:
+        """Draw one after the other; images that cannot be decoded go to `damaged`."""
         shown = self._for_page()
         side = GALLERY_SIDE if len(shown) <= MANY else SMALL_SIDE
-        pairs = zip(self.rows.tolist(), self.paths, strict=True)
-        for done, (row, path) in enumerate(pairs, start=1):
-            if not self.full and row not in shown:
+        side = CLOSE_SIDE if self.painter.look.close else side
+        for done, (row, path) in enumerate(self.paths.items(), start=1):
+            members = self.units[self.units[:, 0] == row, 1].tolist()
+            members = [m for m in members if self.full or (row, m) in shown]
+            if not members:
                 continue
             try:
                 image = load_image(path)
             except InvalidDataError as error:
-                damaged.append(str(error))
+                damaged[row] = str(error)
                 continue
-            yield self.painter.draw(row, image, side if row in shown else None, full=self.full)
+            for member in members:
+                small = side if (row, member) in shown else None
+                yield self.painter.draw(row, member, image, small, full=self.full)
             if progress is not None:
-                progress(done, len(self.rows))
+                progress(done, len(self.paths))
 
     def page(self, result: Overlays, pictures: list[Picture]) -> str:
         """The gallery."""
         written, schema = result.written, self.painter.dataset.schema
         outside = sum(overlay.outside_box for overlay in written)
         people = sum(overlay.people for overlay in written)
-        some = ", chosen from a larger set" if self.chosen else ""
+        images = len({overlay.image_id for overlay in written})
         text = GalleryText(
             title=self.painter.dataset.name,
-            summary=f"{schema.title or schema.name}: {count(len(written), 'image')}{some}, "
+            summary=f"{schema.title or schema.name}: {count(images, 'image')}, "
             f"{count(people, 'person', 'people')}, {count(outside, 'keypoint')} outside "
             "their own box",
             left_out=result.left_out,
@@ -215,7 +259,8 @@ class _Job:
         )
         return gallery_page(schema, text, pictures)
 
-    def _for_page(self) -> set[int]:
-        """Rows for the page: where it cannot hold all, images with errors come first."""
-        order = np.argsort(-self.painter.tags.worst[self.rows], kind="stable")
-        return set(self.rows[order[:GALLERY_LIMIT]].tolist())
+    def _for_page(self) -> set[tuple[int, int]]:
+        """Units for the page: where it cannot hold all, those with errors come first."""
+        units = [(row, member) for row, member in self.units.tolist()]
+        ranked = sorted(units, key=lambda unit: -self.painter.worst(*unit))
+        return set(ranked[:GALLERY_LIMIT])

@@ -48,12 +48,14 @@ class Tags:
         rules: For each instance the codes of the rules it breaks, sorted.
         image_rules: For each image the codes of the rules that its own record breaks.
         worst: (I,) severity of the worst finding in each image: 2 error, 1 warning, 0 none.
+        worst_of_person: (N,) the same of each instance's own findings.
         strata: (N, K) uint8, bit `i` for `STRATA[i]`; 0 where not labelled.
     """
 
     rules: tuple[tuple[str, ...], ...]
     image_rules: tuple[tuple[str, ...], ...]
     worst: NDArray[np.int64]
+    worst_of_person: NDArray[np.int64]
     strata: NDArray[np.uint8]
 
 
@@ -73,7 +75,7 @@ def tag(
     row_of_image = {int(key): row for row, key in enumerate(images.ids)}
     rules: list[set[str]] = [set() for _ in range(len(people))]
     image_rules: list[set[str]] = [set() for _ in range(len(images))]
-    worst = np.zeros(len(images), np.int64)
+    worst, own = np.zeros(len(images), np.int64), np.zeros(len(people), np.int64)
     for finding in report.findings:
         if finding.index is None or finding.severity is Severity.INFO:
             continue
@@ -81,6 +83,7 @@ def tag(
         if finding.section == "annotations" and finding.index in person_row:
             row = person_row[finding.index]
             rules[row].add(finding.rule)
+            own[row] = max(own[row], _RANK[finding.severity])
             image = row_of_image.get(int(people.image_id[row]))
         elif finding.section == "images" and finding.index in image_row:
             image = image_row[finding.index]
@@ -91,6 +94,7 @@ def tag(
         rules=tuple(tuple(sorted(codes)) for codes in rules),
         image_rules=tuple(tuple(sorted(codes)) for codes in image_rules),
         worst=worst,
+        worst_of_person=own,
         strata=_strata_bits(dataset, row_of_image),
     )
 

@@ -94,7 +94,7 @@ def test_what_is_left_out_is_said(tiny_schema: Schema, pictures: list[Picture]) 
     full = gallery_page(tiny_schema, GalleryText("t", "s"), pictures)
     cut = gallery_page(tiny_schema, GalleryText("t", "s", left_out=1234), pictures)
 
-    assert "1,234 more images are not in this page" in cut
+    assert "1,234 more pictures are not in this page" in cut
     assert "not in this page" not in full
 
 

@@ -80,6 +80,13 @@ _HARMLESS = ("skeleton-index", "visibility-beyond")  # nothing that is drawn dep
     help="Whose rules the findings follow [default: the one that fits the data].",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Draw the first N images only.")
+@click.option(
+    "--by",
+    type=click.Choice(("image", "person")),
+    default="image",
+    show_default=True,
+    help="One picture an image, or a close-up of each person.",
+)
 @click.option("--labels/--no-labels", default=True, help="Write ids at the boxes.")
 @schema_option
 @json_option
@@ -99,6 +106,7 @@ def show(
     clip: str | None,
     profile: Profile | None,
     limit: int | None,
+    by: str,
     labels: bool,
     schema: str | None,
     as_json: bool,
@@ -121,7 +129,7 @@ def show(
 
     if out is None and gallery is None:
         raise UsageError("nothing to write: give --out DIR, --gallery FILE.html, or both")
-    look = Look(crop_padding, parse_aspect(aspect), labels)
+    look = Look(crop_padding, parse_aspect(aspect), labels, close=by == "person")
     if rule is not None:
         _known_rule(rule)
     inputs = tuple(path for path in (file, predictions_file) if path is not None)
@@ -161,7 +169,7 @@ def _report(result: Overlays, out: Path | None, gallery: Path | None, *, as_json
         notice(f"Error: {line}")
     if result.left_out:
         total = result.in_gallery + result.left_out
-        notice(f"the gallery is full: {result.left_out:,} of {total:,} images are not in it")
+        notice(f"the gallery is full: {result.left_out:,} of {total:,} pictures are not in it")
     if as_json:
         echo_json(
             {

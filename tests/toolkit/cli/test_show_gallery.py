@@ -147,8 +147,8 @@ def test_a_full_page_keeps_images_with_errors_and_says_how_many_are_left_out(
 
     page = (out / "index.html").read_text(encoding="utf-8")
     assert re.findall(r'id="image-(\d+)"', page) == ["8"]  # num_keypoints is an error there
-    assert "1 more image is not in this page" in page
-    assert "the gallery is full: 1 of 2 images are not in it" in result.stderr
+    assert "1 more picture is not in this page" in page
+    assert "the gallery is full: 1 of 2 pictures are not in it" in result.stderr
     assert len(list(out.glob("*.jpg"))) == 2
 
     alone = toolkit_cli(
@@ -156,7 +156,7 @@ def test_a_full_page_keeps_images_with_errors_and_says_how_many_are_left_out(
         "--gallery", footage.parent / "g.html", "--profile", "coco",
     )  # fmt: skip
     assert json.loads(alone.stdout)["left_out_of_gallery"] == 1
-    assert "1 more image is not" in (footage.parent / "g.html").read_text(encoding="utf-8")
+    assert "1 more picture is not" in (footage.parent / "g.html").read_text(encoding="utf-8")
 
 
 def test_a_page_never_grows_beyond_its_budget(
@@ -207,3 +207,39 @@ def test_strokes_show_at_any_image_size(
     green = ((screen[:, :, 1] > 180) & (screen[:, :, 0] < 120)).sum()
     assert white > 300
     assert green > 300
+
+
+def test_close_ups_show_one_person_each_and_filters_know_whom(
+    footage: Path, toolkit_cli: Cli
+) -> None:
+    document = json.loads(footage.read_text())
+    document["annotations"].append(document["annotations"][0] | {"id": 3})
+    footage.write_text(json.dumps(document))
+    out = footage.parent / "o"
+
+    result = toolkit_cli(
+        "show", footage, "--images", footage.parent / "images", "--out", out, "--by", "person",
+        "--json",
+    )  # fmt: skip
+
+    overlays = json.loads(result.stdout)["overlays"]
+    assert [item["file_name"] for item in overlays] == [
+        "7_seven_1.jpg", "7_seven_3.jpg", "8_eight_2.jpg",
+    ]  # fmt: skip
+    assert [item["outside_box"] for item in overlays] == [0, 0, 1]
+    with Image.open(out / "7_seven_1.jpg") as drawn:
+        assert drawn.width == 720
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r'<figure id="annotation-(\d+)-', page) == ["1", "3", "2"]
+    assert "out_of_box (1)" in page
+    assert "nose (3)" in page
+
+
+def test_close_ups_can_be_chosen_and_a_person_without_a_box_is_shown_too(
+    footage: Path, toolkit_cli: Cli
+) -> None:
+    document = json.loads(footage.read_text())
+    del document["annotations"][1]["bbox"]
+    footage.write_text(json.dumps(document))
+
+    assert shown(toolkit_cli, footage, "--by", "person", "--clip", "b") == [8]
