@@ -79,7 +79,9 @@ CONVERT = (
 DATUMARO = (
     "import datumaro, os, shutil",
     "shutil.rmtree(path + '.out', ignore_errors=True)\n"
-    "read = datumaro.Dataset.import_from(os.path.dirname(path), 'coco_person_keypoints')\n"
+    "root = os.path.dirname(os.path.dirname(path))\n"
+    "read = datumaro.Dataset.import_from(root, 'coco_person_keypoints')\n"
+    "assert len(read) > 0\n"
     "read.export(path + '.out', 'coco_person_keypoints')",
 )
 
@@ -112,6 +114,7 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, object]:
     if given.growth or given.datumaro_python:
         place = folder / "tenth" / "annotations"
         place.mkdir(parents=True)
+        (folder / "tenth" / "images").mkdir()  # Datumaro stops without it
         tenth = write_file(place / "person_keypoints_train.json", given.scale / 10)
         tasks["toolkit, a tenth"] = (VALIDATE, tenth)
     if given.datumaro_python and tenth is not None:
