@@ -28,6 +28,7 @@ from toolkit.formats.results import RESULTS, raise_errors, scan_predictions, wri
 from toolkit.formats.sidecar import (
     Sidecar,
     read_sidecar,
+    sidecar_format,
     sidecar_path,
     text_of,
     write_sidecar,
@@ -126,6 +127,9 @@ def convert(
     """
     check_output(target, force=force, inputs=(source,))
     begin = detect(source) if source_format is None else format_named(source_format)
+    if source_format is None and begin.name == RESULTS.name:
+        # An empty list may be a foreign file without pictures: its sidecar knows.
+        begin = format_named(sidecar_format(source) or RESULTS.name)
     if begin.name == RESULTS.name:
         wanted = target_format or RESULTS.name
         return _convert_results(source, target, wanted, schema, target_schema, force)

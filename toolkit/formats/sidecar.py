@@ -87,6 +87,21 @@ def write_sidecar(path: Path, sidecar: Sidecar, *, force: bool = False) -> None:
     write_bytes(path, orjson.dumps(content) + b"\n", force=force)
 
 
+class _Named(msgspec.Struct):
+    format: str
+
+
+def sidecar_format(target: Path) -> str | None:
+    """The format that a target's sidecar, if it has one, was written for."""
+    path = sidecar_path(target)
+    if not path.exists():
+        return None
+    try:
+        return msgspec.json.decode(load_text(path).data, type=_Named).format
+    except (msgspec.DecodeError, RecursionError):
+        return None  # `read_sidecar` says what is wrong with it
+
+
 def read_sidecar(path: Path, format_name: str) -> Sidecar:
     """Read a sidecar.
 
