@@ -69,16 +69,25 @@ class Fingerprint:
         sha256: Of the file's bytes, 64 hexadecimal digits.
         thumbnail: (64, 64) uint8 luminance of the upright picture, its sides squeezed to a
             square.
-        hash64: Signs of the 8 x 8 lowest cosine frequencies against their median, the
-            classic perceptual hash: for indices and quick looks. It alone does not tell
-            clips of one rink apart.
-        mirror64: The same of the mirrored picture.
     """
 
     sha256: str
     thumbnail: U8
-    hash64: int
-    mirror64: int
+
+    @property
+    def hash64(self) -> int:
+        """Signs of the 8 x 8 lowest cosine frequencies against their median.
+
+        The classic perceptual hash: for indices and quick looks. It alone does not tell
+        clips of one rink apart.
+        """
+        return _signs(_waves(self.thumbnail))
+
+    @property
+    def mirror64(self) -> int:
+        """`hash64` of the mirrored picture."""
+        odd = np.where(np.arange(8) % 2, -1, 1)  # odd waves change their sign
+        return _signs(_waves(self.thumbnail) * odd)
 
 
 @dataclass(frozen=True)
@@ -115,9 +124,8 @@ def fingerprint(path: str | Path) -> Fingerprint:
 
 def fingerprint_of(thumbnail: U8, sha256: str | None = None) -> Fingerprint:
     """The fingerprint of a (64, 64) grey thumbnail; without a file, the thumbnail's SHA-256."""
-    hash64, mirror64 = _cosine_hashes(thumbnail)
     digest = sha256 or hashlib.sha256(thumbnail.tobytes()).hexdigest()
-    return Fingerprint(digest, thumbnail, hash64, mirror64)
+    return Fingerprint(digest, thumbnail)
 
 
 def fingerprints(
@@ -375,14 +383,12 @@ def _same_group(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]
     return np.asarray((a == b) & (a >= 0))
 
 
-def _cosine_hashes(thumbnail: U8) -> tuple[int, int]:
-    """The 64-bit hash of a picture and of its mirror."""
+def _waves(thumbnail: U8) -> NDArray[np.float64]:
+    """(8, 8) lowest cosine frequencies of the picture at half its side."""
     half = thumbnail.reshape(HASH_SIDE, 2, HASH_SIDE, 2).mean(axis=(1, 3))
     frequency, position = np.arange(8)[:, None], np.arange(HASH_SIDE)[None]
     basis = np.cos(np.pi * frequency * (2 * position + 1) / (2 * HASH_SIDE))
-    straight = basis @ half @ basis.T
-    mirror = straight * np.where(np.arange(8) % 2, -1, 1)  # odd waves change their sign
-    return _signs(straight), _signs(mirror)
+    return np.asarray(basis @ half @ basis.T)
 
 
 def _signs(waves: NDArray[np.float64]) -> int:
