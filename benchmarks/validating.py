@@ -71,13 +71,13 @@ VALIDATE = (
     "assert report.ok, report.errors[:3]",
 )
 CONVERT = (
-    "import shutil, toolkit.cli.convert\nfrom toolkit.cli import cli",
+    "import toolkit.formats.convert, toolkit.cli.convert\nfrom toolkit.cli import cli",
     "cli(['convert', path, path + '.copy', '--from', 'coco', '--to', 'coco', '--force'],"
     " standalone_mode=False)",
 )
 # The name of the folder and the file are what Datumaro's importer looks for.
 DATUMARO = (
-    "import datumaro, os, shutil",
+    "import os, shutil, datumaro",
     "shutil.rmtree(path + '.out', ignore_errors=True)\n"
     "root = os.path.dirname(os.path.dirname(path))\n"
     "read = datumaro.Dataset.import_from(root, 'coco_person_keypoints')\n"

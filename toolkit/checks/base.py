@@ -224,10 +224,8 @@ class Subject:
     @cached_property
     def finite_box(self) -> NDArray[np.bool_]:
         """(N,) boxes of four finite numbers."""
-        boxes = self.dataset.annotations.bbox_xywh
-        # A sum of four is not finite where one of them is not; an overflow is a box of none.
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.isfinite(boxes[:, 0] + boxes[:, 1] + boxes[:, 2] + boxes[:, 3])
+        finite = np.isfinite(self.dataset.annotations.bbox_xywh)
+        return np.asarray(finite[:, 0] & finite[:, 1] & finite[:, 2] & finite[:, 3])
 
     @cached_property
     def labelled_count(self) -> NDArray[np.int64]:

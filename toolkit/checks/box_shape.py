@@ -126,7 +126,7 @@ def _inclusive_and_human(subject: Subject) -> tuple[Mask, Mask]:
         outside += reach & subject.outside_box[:, keypoint]
     boxes = subject.dataset.annotations.bbox_xywh
     shows = (protruding > 0) & (subject.labelled_body >= FEWEST)
-    shows &= np.isfinite(boxes.sum(axis=1)) & (boxes[:, 2] > 0) & (boxes[:, 3] > 0)
+    shows &= subject.finite_box & (boxes[:, 2] > 0) & (boxes[:, 3] > 0)
     return shows & (outside == 0), shows & (outside == protruding)
 
 

@@ -40,15 +40,16 @@ def _missing(subject: Subject) -> Iterator[Finding]:
 
 
 def _unknown(subject: Subject) -> Iterator[Hits]:
-    known = {record.get("id") for _, record in _licences(subject)}
+    ids = [record.get("id") for _, record in _licences(subject)]
+    known = {value for value in ids if isinstance(value, int | str)}
     facts = subject.facts
-    if facts is None or subject.image_index is None:
-        return
+    if facts is None or subject.image_index is None or not ids:
+        return  # that there is no licence at all is `licence-missing`
     stated = [facts.licences[index] for index in subject.image_index.tolist()]
     # Most files use a few licences: look at each once.
     wrong = {value for value in set(stated) if value is not None and value not in known}
     rows = [row for row, value in enumerate(stated) if value in wrong] if wrong else []
-    listed = ", ".join(sorted(str(value) for value in known)) or "none"
+    listed = ", ".join(sorted(str(value) for value in known))
 
     def describe(row: int) -> str:
         return f"no licence has id {stated[row]}; 'licenses' has {listed}"
