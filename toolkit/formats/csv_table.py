@@ -10,6 +10,7 @@ import csv
 import io
 import math
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
@@ -131,7 +132,9 @@ def lost_in_csv(dataset: Dataset) -> Counter[str]:
     """What a table of instances does not hold of a data set."""
     document: CocoDocument = orjson.loads(coco_bytes(dataset))
     dropped = dropped_by_csv(dataset)
-    return measured_loss(document, held_by_csv(document, dropped), dropped)
+    return measured_loss(
+        document, held_by_csv(document, dropped, dataset.schema.names), dropped
+    )
 
 
 def dropped_by_csv(dataset: Dataset) -> set[int]:
@@ -143,8 +146,16 @@ def dropped_by_csv(dataset: Dataset) -> set[int]:
     return set(range(count)) - set(source.annotation_records.tolist())
 
 
-def held_by_csv(document: CocoDocument, dropped: set[int]) -> CocoDocument:
-    """The part of a document that a table of instances has a place for."""
+def held_by_csv(
+    document: CocoDocument, dropped: set[int], names: Sequence[str]
+) -> CocoDocument:
+    """The part of a document that a table of instances has a place for.
+
+    Args:
+        document: What is to be written.
+        dropped: Indices of its annotations that have no row.
+        names: Of the keypoints; the columns name them even where no category does.
+    """
     everyone = records_of(document, "annotations")
     people = [r for index, r in enumerate(everyone) if index not in dropped]
     images = {identity(r.get("id")): r for r in records_of(document, "images")}
@@ -155,7 +166,7 @@ def held_by_csv(document: CocoDocument, dropped: set[int]) -> CocoDocument:
         "images": [_held_image(images[i]) for i in used_images if i in images],
         "annotations": [_held_annotation(record) for record in people],
         "categories": [
-            {key: labels[i][key] for key in ("id", "name", "keypoints") if key in labels[i]}
+            {"id": labels[i]["id"], "name": labels[i]["name"], "keypoints": [*names]}
             for i in used_labels
             if i in labels
         ],

@@ -110,7 +110,10 @@ def _through(
 ) -> tuple[list[Difference], Counter[str]]:
     before: CocoDocument = orjson.loads(coco_bytes(dataset))
     plan = Plan(dataset, name, between, [])
-    plan.fit_target()
+    if between.is_json:
+        plan.fit_target()
+    else:  # also where the source is of this format: it is written anew, not copied
+        plan.lost += between.loses(dataset)
     plan.write(there, force=False)
     back, _ = between.scan(there, None)
     after: CocoDocument = orjson.loads(coco_bytes(back))
