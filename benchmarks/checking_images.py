@@ -4,7 +4,8 @@
 
 Renders the pictures to a temporary folder (or takes a folder that `toolkit synth` made, with
 `--data`), then runs all image checks with one worker and with two in turn, each in a process
-of its own so that neither inherits a warm cache of the other's; the best of each counts.
+of its own so that neither inherits a warm cache of the other's; the best of each counts. Matrix products keep to the thread that asks for them, so
+that one worker is one core.
 `cores` is processor time over wall time: where it is far below the number of workers, other
 processes had the cores, and the ratio says little. `--cluster` adds a Dask cluster of two
 workers on this machine. Ends with 1 where two workers are less than 1.5x as fast as one, or
@@ -105,7 +106,11 @@ def run(setup: str, how: str, data: Path) -> tuple[float, float, int, str]:
         script.write(TASK.format(setup=setup, how=how))
         script.flush()
         ended = subprocess.run(
-            [sys.executable, script.name, str(data)], capture_output=True, text=True, check=True
+            [sys.executable, script.name, str(data)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
     wall, cpu, count, digest = ended.stdout.split()
     return float(wall), float(cpu), int(count), digest
