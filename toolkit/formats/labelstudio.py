@@ -23,12 +23,12 @@ from toolkit.formats.foreign_values import (
     size_of,
 )
 from toolkit.formats.labelstudio_read import (
-    CARRIED,
     detect_labelstudio,
     document_of,
     read_labelstudio,
 )
 from toolkit.formats.labelstudio_regions import IMAGE, Canvas, Region, regions_of
+from toolkit.formats.labelstudio_tasks import CARRIED
 from toolkit.schema import Schema
 
 Task = dict[str, object]

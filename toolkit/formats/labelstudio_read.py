@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NoReturn
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from toolkit.formats.foreign import (
     ASSUMED,
@@ -34,7 +32,6 @@ from toolkit.formats.foreign_values import (
 from toolkit.formats.labelstudio_config import Config, config_beside
 from toolkit.formats.labelstudio_people import people_of
 from toolkit.formats.labelstudio_regions import (
-    IMAGE,
     Canvas,
     Drawn,
     box_in_pixels,
@@ -42,11 +39,18 @@ from toolkit.formats.labelstudio_regions import (
     percent,
     updated,
 )
+from toolkit.formats.labelstudio_tasks import (
+    carried_by,
+    categories_of_tasks,
+    controls_of,
+    file_names,
+    list_of,
+    pairs_of,
+)
 from toolkit.formats.text import load_text
 from toolkit.report import Finding
 from toolkit.schema import Schema
 
-CARRIED = "coco"
 NEW = object()  # in place of an id that is still to come
 _KEPT = ("completed_by", "created_at", "updated_at", "ground_truth", "lead_time")
 _TASK = re.compile(rb'"(?:annotations|predictions|completions|result)"\s*:')
@@ -76,11 +80,13 @@ def detect_labelstudio(path: Path) -> bool:
     except OSError:
         return False
     head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not head.startswith((b"[", b"{")):
+    if head.startswith(b"{"):  # one task
+        return b'"result"' in head and b'"data"' in head and b'"categories"' not in head
+    if not head.startswith(b"["):
         return False
-    regions = b'"result"' in head or b'"data"' in head
-    return (
-        regions and _TASK.search(head) is not None and b'"images"' not in head.split(b"[", 2)[0]
+    ours = b'"coco": "{' in head
+    return ours or (
+        _TASK.search(head) is not None and (b'"result"' in head or b'"data"' in head)
     )
 
 
@@ -110,7 +116,7 @@ def read_labelstudio(path: Path, schema: Schema | None) -> tuple[CocoDocument, l
         raise foreign_error(
             path, "task 0", "no 'data'; JSON-MIN and CSV cannot be read, export as JSON"
         )
-    names = _controls(tasks)
+    names = controls_of(tasks)
     return document_of(tasks, schema, config_beside(path, names) if names else None)
 
 
@@ -118,16 +124,16 @@ def document_of(
     tasks: list[Record], schema: Schema | None, config: Config | None
 ) -> tuple[CocoDocument, list[Finding]]:
     """The COCO document that tasks say."""
-    carried = [_carried(task) for task in tasks]
+    carried = [carried_by(task) for task in tasks]
     own = next((c["categories"] for c in carried if c and "categories" in c), None)
     own = own if isinstance(own, list) and all(isinstance(c, dict) for c in own) else None
     known = [c["image"].get("id") for c in carried if c]
     reading = _Reading(own or [], 1 + max((i for i in known if type(i) is int), default=0))
     if not own:
-        reading.categories = _categories(tasks, schema, config, reading)
-    file_names = _file_names(tasks)
+        reading.categories = categories_of_tasks(tasks, schema, config, reading.findings)
+    names = file_names(tasks)
     for number, (task, record) in enumerate(zip(tasks, carried, strict=True)):
-        _read_task(task, record, number, file_names[number], reading)
+        _read_task(task, record, number, names[number], reading)
     _number_anew(reading)
     images = [record for _, record in sorted(reading.images, key=lambda pair: pair[0])]
     people = [record for _, record in sorted(reading.annotations, key=lambda pair: pair[0])]
@@ -141,42 +147,11 @@ def document_of(
     return whole | document, reading.findings
 
 
-def _carried(task: Record) -> Record | None:
-    """What we sent with a task; None for a task of others, or where it was spoilt."""
-    data = task.get("data")
-    text = data.get(CARRIED) if isinstance(data, dict) else None
-    if not isinstance(text, str):
-        return None
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(found, dict) or not isinstance(found.get("image"), dict):
-        return None
-    pairs = [*_pairs(found.get("annotations")), *_pairs(found.get("loose"))]
-    wanted = [*_list(found.get("annotations")), *_list(found.get("loose"))]
-    good = len(pairs) == len(wanted) and type(found.get("index")) is int
-    return found if good else None
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
-
-
-def _pairs(value: object) -> list[tuple[int, Record]]:
-    return [
-        (pair[0], pair[1])
-        for pair in _list(value)
-        if isinstance(pair, list) and len(pair) == 2
-        if type(pair[0]) is int and isinstance(pair[1], dict)
-    ]
-
-
 def _read_task(
     task: Record, carried: Record | None, number: int, name: str, reading: _Reading
 ) -> None:
     place = f"task {task.get('id', number)}"
-    annotations = [a for a in _list(task.get("annotations")) if isinstance(a, dict)]
+    annotations = [a for a in list_of(task.get("annotations")) if isinstance(a, dict)]
     done = [a for a in annotations if not a.get("was_cancelled")]
     if len(done) < len(annotations):
         count = len(annotations) - len(done)
@@ -190,9 +165,9 @@ def _read_task(
     reading.images.append((at, image))
     if carried and "rest" in carried and reading.rest is None:
         reading.rest = carried["rest"] if isinstance(carried["rest"], dict) else {}
-        reading.annotations += _pairs(carried.get("loose"))
+        reading.annotations += pairs_of(carried.get("loose"))
     if not done:
-        if carried and (sent := _pairs(carried.get("annotations"))):
+        if carried and (sent := pairs_of(carried.get("annotations"))):
             reading.annotations += sent
             if annotations:
                 text = f"no annotation left; {len(sent)} people come back as they were sent"
@@ -230,7 +205,7 @@ def _home(
 ) -> list[Drawn]:
     """Bring the people home that we sent; gives those that were added by a person."""
     by_key = {one.key: one for one in found}
-    for index, record in _pairs(carried.get("annotations")) if carried else ():
+    for index, record in pairs_of(carried.get("annotations")) if carried else ():
         key = f"p{index}"
         category = reading.categories[category_row(reading.categories, record, index)]
         sent = drawn_of(record, key, category, canvas)
@@ -332,7 +307,7 @@ def _canvas(
     sizes: set[tuple[Number, Number]] = set()
     turned = False
     for annotation in annotations:
-        for region in _list(annotation.get("result")):
+        for region in list_of(annotation.get("result")):
             if not isinstance(region, dict):
                 continue
             size = percent(region, "original_width", "original_height")
@@ -360,79 +335,3 @@ def _number_anew(reading: _Reading) -> None:
         if "id" in record and record["id"] is NEW:
             last += 1
             record["id"] = last
-
-
-def _file_names(tasks: list[Record]) -> list[str]:
-    """The pictures' file names; with their folder where two would have the same."""
-    paths = []
-    for number, task in enumerate(tasks):
-        data = task.get("data")
-        values = data if isinstance(data, dict) else {}
-        texts = [v for k, v in values.items() if isinstance(v, str) and k != CARRIED]
-        image = values.get(IMAGE)
-        url = image if isinstance(image, str) else (texts or [f"task{number}"])[0]
-        paths.append(_path(url))
-    short = [PurePosixPath(path).name or path for path in paths]
-    counts = Counter(short)
-    return [s if counts[s] == 1 else p for s, p in zip(short, paths, strict=True)]
-
-
-def _path(url: str) -> str:
-    """The path in a picture's address: `/data/upload/18/a.jpg` is `18/a.jpg`."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url
-    local = parse_qs(parts.query).get("d")
-    path = local[0] if local else unquote(parts.path)
-    return path.removeprefix("/data/upload/").lstrip("/")
-
-
-def _controls(tasks: list[Record]) -> set[str]:
-    """Names of the keypoint and rectangle controls that the regions come from."""
-    return {
-        str(region.get("from_name"))
-        for task in tasks
-        for annotation in _list(task.get("annotations"))
-        if isinstance(annotation, dict)
-        for region in _list(annotation.get("result"))
-        if isinstance(region, dict)
-        if region.get("type") in ("keypointlabels", "rectanglelabels")
-    }
-
-
-def _categories(
-    tasks: list[Record], schema: Schema | None, config: Config | None, reading: _Reading
-) -> list[Record]:
-    """One category for each rectangle label, with all keypoint labels."""
-    seen: dict[str, list[str]] = {"keypointlabels": [], "rectanglelabels": []}
-    for task in tasks:
-        for annotation in _list(task.get("annotations")):
-            result = annotation.get("result") if isinstance(annotation, dict) else None
-            for region in _list(result):
-                kind = str(region.get("type")) if isinstance(region, dict) else ""
-                value = region.get("value") if isinstance(region, dict) else None
-                labels = value.get(kind) if isinstance(value, dict) else None
-                if kind in seen and isinstance(labels, list):
-                    seen[kind] += [x for x in labels[:1] if isinstance(x, str)]
-    points = list(dict.fromkeys(seen["keypointlabels"]))
-    boxes = list(dict.fromkeys(seen["rectanglelabels"]))
-    if schema is not None:
-        points = list(schema.names)
-        first = schema.coco_category()
-        others = [name for name in boxes if name != schema.category_name]
-        return [first] if len(boxes) < 2 else [first, *_numbered(others, points, 2)]
-    if config is not None:
-        points = list(dict.fromkeys([*config.points, *points]))
-        boxes = list(dict.fromkeys([*config.boxes, *boxes]))
-    elif points:
-        text = (
-            "no labelling configuration beside the file; keypoints are in order of appearance"
-        )
-        reading.add(ASSUMED, "labels", text, len(points))
-    return _numbered(boxes or ["person"], points, 1)
-
-
-def _numbered(names: list[str], points: list[str], start: int) -> list[Record]:
-    keypoints = {"keypoints": points} if points else {}
-    return [{"id": row, "name": name, **keypoints} for row, name in enumerate(names, start)]

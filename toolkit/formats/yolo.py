@@ -97,7 +97,25 @@ def _folder_of(document: CocoDocument, schema: Schema) -> Folder:
         labels[name] = "".join(
             _line(records[index], index, size, classes) + "\n" for index in people[row]
         )
-    return Folder(_data_yaml(classes, sizes, schema), labels, {})
+    outside = sum(any(map(_leaves, text.splitlines())) for text in labels.values())
+    return Folder(_note(outside) + _data_yaml(classes, sizes, schema), labels, {})
+
+
+def _leaves(line: str) -> bool:
+    """Whether a label has a share below 0 or above 1, visibility aside."""
+    tokens = line.split()
+    shares = [*tokens[1:5], *(t for i, t in enumerate(tokens[5:]) if i % 3 != 2)]
+    return any(not 0 <= float(token) <= 1 for token in shares)
+
+
+def _note(count: int) -> str:
+    """What Ultralytics does with points outside the picture, at the head of `data.yaml`."""
+    if not count:
+        return ""
+    return (
+        f"# {count} pictures have labels with shares below 0 or above 1, that is outside\n"
+        "# the picture. They are kept here; Ultralytics leaves such pictures out.\n"
+    )
 
 
 def _label_name(image: Record, row: int) -> str:

@@ -40,6 +40,7 @@ from toolkit.schema import Schema
 
 _YAMLS = ("data.yaml", "data.yml", "dataset.yaml")
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+_MAX_KEYPOINTS = 10_000
 _SPLITS = ("train", "val", "valid", "test")
 
 
@@ -265,8 +266,8 @@ def _setting(folder: Folder, schema: Schema | None) -> _Setting:
         raise foreign_error(place, "data.yaml", "expected a mapping")
     shape = data.get("kpt_shape")
     good = isinstance(shape, list) and len(shape) == 2 and all(type(n) is int for n in shape)
-    if not isinstance(shape, list) or not good or shape[0] < 0 or shape[1] not in (2, 3):
-        wanted = "expected [K, 3] or [K, 2]: the number of keypoints and of values"
+    if not isinstance(shape, list) or not good or not _is_shape(*shape):
+        wanted = f"expected [K, 3] or [K, 2], K at most {_MAX_KEYPOINTS:,} keypoints"
         got = "nothing" if shape is None else shape if good else type(shape).__name__
         raise foreign_error(place, "data.yaml field 'kpt_shape'", f"got {got}; {wanted}")
     names = _by_class(data.get("names")) or {0: "person"}
@@ -281,6 +282,10 @@ def _setting(folder: Folder, schema: Schema | None) -> _Setting:
         text = "two numbers a keypoint; visibility is taken as 2, and as 0 at (0, 0)"
         setting.findings.append(foreign_finding(ASSUMED, "data.yaml", text))
     return setting
+
+
+def _is_shape(keypoints: int, values: int) -> bool:
+    return 0 <= keypoints <= _MAX_KEYPOINTS and values in (2, 3)
 
 
 def _by_class(value: object) -> dict[int, object]:

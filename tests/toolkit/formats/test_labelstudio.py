@@ -227,6 +227,36 @@ def test_wrong_types_are_findings_and_never_a_crash() -> None:
     assert sum("left out" in message for message in messages) == 3
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ([task([])], True),
+        (task([]), True),
+        ([{"data": {"image": "a"}, "predictions": []}], True),
+        ([{"image_id": 1, "score": 0.5, "keypoints": []}], False),
+        ({"images": [], "annotations": [{"result": 1, "data": 2}], "categories": []}, False),
+        ([], False),
+    ],
+)
+def test_detection_tells_tasks_from_coco_and_results(
+    tmp_path: Path, content: object, expected: bool
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+    assert LABELSTUDIO.detect(path) is expected
+
+
+def test_our_own_file_is_detected_however_much_it_carries(
+    coco_document: Json, tmp_path: Path
+) -> None:
+    coco_document["info"] = {"long": "x" * 200_000}
+    path = tmp_path / "a.json"
+    LABELSTUDIO.from_coco(coco_document, path, SCHEMA)
+
+    assert LABELSTUDIO.detect(path)
+
+
 # Coming home
 
 

@@ -74,6 +74,17 @@ def test_files_are_what_ultralytics_reads(
     ]  # fmt: skip
 
 
+def test_the_yaml_says_how_many_pictures_ultralytics_would_leave_out(
+    coco_document: dict[str, Any], tmp_path: Path
+) -> None:
+    YOLO.from_coco(coco_document, tmp_path / "in", SCHEMA)
+    coco_document["annotations"][0]["keypoints"][0] = -0.5
+    YOLO.from_coco(coco_document, tmp_path / "out", SCHEMA)
+
+    assert (tmp_path / "in/data.yaml").read_text("utf-8").startswith("path")
+    assert (tmp_path / "out/data.yaml").read_text("utf-8").startswith("# 1 pictures have")
+
+
 def test_an_image_without_people_has_an_empty_label_file(
     coco_document: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -153,6 +164,7 @@ def test_two_numbers_a_keypoint_and_missing_names_are_told(
         ("names: [a]", "'kpt_shape': got nothing"),
         ("kpt_shape: [17]", "'kpt_shape': got list"),
         ("kpt_shape: [17, 4]", r"'kpt_shape': got \[17, 4\]"),
+        ("kpt_shape: [1000000000, 3]", r"got \[1000000000, 3\]; .*at most 10,000"),
         ("kpt_shape: [17, 3", "not YAML"),
         ("a: &a [1,1]\nkpt_shape: [[*a,*a],[*a,*a],[*a,*a]]", "'kpt_shape': got list"),
     ],

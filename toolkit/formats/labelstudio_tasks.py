@@ -1,0 +1,125 @@
+"""What Label Studio's tasks carry: our records, the pictures' names, and the labels."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import PurePosixPath
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from toolkit.formats.foreign import ASSUMED, Record, foreign_finding
+from toolkit.formats.labelstudio_config import Config
+from toolkit.formats.labelstudio_regions import IMAGE
+from toolkit.report import Finding
+from toolkit.schema import Schema
+
+CARRIED = "coco"  # key of a task's data that holds our records, as text
+
+
+def carried_by(task: Record) -> Record | None:
+    """What we sent with a task; None for a task of others, or where it was spoilt."""
+    data = task.get("data")
+    text = data.get(CARRIED) if isinstance(data, dict) else None
+    if not isinstance(text, str):
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("image"), dict):
+        return None
+    pairs = [*pairs_of(found.get("annotations")), *pairs_of(found.get("loose"))]
+    wanted = [*list_of(found.get("annotations")), *list_of(found.get("loose"))]
+    good = len(pairs) == len(wanted) and type(found.get("index")) is int
+    return found if good else None
+
+
+def list_of(value: object) -> list[object]:
+    """A JSON list; empty where the value is none."""
+    return value if isinstance(value, list) else []
+
+
+def pairs_of(value: object) -> list[tuple[int, Record]]:
+    """Records with their index in the document, as a task carries them."""
+    return [
+        (pair[0], pair[1])
+        for pair in list_of(value)
+        if isinstance(pair, list) and len(pair) == 2
+        if type(pair[0]) is int and isinstance(pair[1], dict)
+    ]
+
+
+def file_names(tasks: list[Record]) -> list[str]:
+    """The pictures' file names; with their folder where two would have the same."""
+    paths = []
+    for number, task in enumerate(tasks):
+        data = task.get("data")
+        values = data if isinstance(data, dict) else {}
+        texts = [v for k, v in values.items() if isinstance(v, str) and k != CARRIED]
+        image = values.get(IMAGE)
+        url = image if isinstance(image, str) else (texts or [f"task{number}"])[0]
+        paths.append(path_in(url))
+    short = [PurePosixPath(path).name or path for path in paths]
+    counts = Counter(short)
+    return [s if counts[s] == 1 else p for s, p in zip(short, paths, strict=True)]
+
+
+def path_in(url: str) -> str:
+    """The path in a picture's address: `/data/upload/18/a.jpg` is `18/a.jpg`."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    local = parse_qs(parts.query).get("d")
+    path = local[0] if local else unquote(parts.path)
+    return path.removeprefix("/data/upload/").lstrip("/")
+
+
+def controls_of(tasks: list[Record]) -> set[str]:
+    """Names of the keypoint and rectangle controls that the regions come from."""
+    return {
+        str(region.get("from_name"))
+        for task in tasks
+        for annotation in list_of(task.get("annotations"))
+        if isinstance(annotation, dict)
+        for region in list_of(annotation.get("result"))
+        if isinstance(region, dict)
+        if region.get("type") in ("keypointlabels", "rectanglelabels")
+    }
+
+
+def categories_of_tasks(
+    tasks: list[Record], schema: Schema | None, config: Config | None, findings: list[Finding]
+) -> list[Record]:
+    """One category for each rectangle label, with all keypoint labels."""
+    seen: dict[str, list[str]] = {"keypointlabels": [], "rectanglelabels": []}
+    for task in tasks:
+        for annotation in list_of(task.get("annotations")):
+            result = annotation.get("result") if isinstance(annotation, dict) else None
+            for region in list_of(result):
+                kind = str(region.get("type")) if isinstance(region, dict) else ""
+                value = region.get("value") if isinstance(region, dict) else None
+                labels = value.get(kind) if isinstance(value, dict) else None
+                if kind in seen and isinstance(labels, list):
+                    seen[kind] += [x for x in labels[:1] if isinstance(x, str)]
+    points = list(dict.fromkeys(seen["keypointlabels"]))
+    boxes = list(dict.fromkeys(seen["rectanglelabels"]))
+    if schema is not None:
+        points = list(schema.names)
+        first = schema.coco_category()
+        others = [name for name in boxes if name != schema.category_name]
+        return [first] if len(boxes) < 2 else [first, *_numbered(others, points, 2)]
+    if config is not None:
+        points = list(dict.fromkeys([*config.points, *points]))
+        boxes = list(dict.fromkeys([*config.boxes, *boxes]))
+    elif points:
+        text = (
+            "no labelling configuration beside the file; keypoints are in order of appearance"
+        )
+        findings.append(foreign_finding(ASSUMED, "labels", text, len(points)))
+    return _numbered(boxes or ["person"], points, 1)
+
+
+def _numbered(names: list[str], points: list[str], start: int) -> list[Record]:
+    keypoints = {"keypoints": points} if points else {}
+    return [{"id": row, "name": name, **keypoints} for row, name in enumerate(names, start)]
