@@ -5,7 +5,8 @@ where there are errors, for commands that compute on the data. Faults that array
 show (types, lengths, JSON) are found by the readers; their findings are passed in.
 
 Adding a check: write a function that gives `Hits` in the file of its subject, end the file
-with one `Check`, add it to `CHECKS`, and give it a sound and a faulty example in the tests.
+with one `Check`, add it to the table (`table.py`), and give it a sound and a faulty example
+in `tests/toolkit/checks/test_every_rule.py`.
 """
 
 from __future__ import annotations
@@ -15,22 +16,6 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from toolkit.checks import (
-    balance,
-    box_shape,
-    boxes,
-    clips,
-    instances,
-    keypoints,
-    licences,
-    limbs,
-    references,
-    segmentation,
-    skeleton,
-    sticks,
-    structure,
-    visibility,
-)
 from toolkit.checks.base import (
     ERROR,
     INFO,
@@ -46,6 +31,7 @@ from toolkit.checks.base import (
 )
 from toolkit.checks.files import missing_images
 from toolkit.checks.source import subject_of
+from toolkit.checks.table import CHECKS
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError, UsageError
 from toolkit.formats.rules import Rule
@@ -62,82 +48,6 @@ __all__ = [
     "require_valid",
     "validate",
 ]
-
-CHECKS = (
-    structure.ANNOTATIONS_EMPTY,
-    structure.IMAGE_ID_DUPLICATE,
-    structure.ANNOTATION_ID_DUPLICATE,
-    structure.ANNOTATION_ID_ZERO,
-    structure.CATEGORY_ID_DUPLICATE,
-    structure.CATEGORY_NAME_DUPLICATE,
-    structure.KEYPOINT_PAIR_MISSING,
-    skeleton.SKELETON_EDGE,
-    skeleton.CATEGORY_SIGMAS,
-    skeleton.CATEGORY_FLIP,
-    references.ANNOTATION_IMAGE_UNKNOWN,
-    references.ANNOTATION_CATEGORY_UNKNOWN,
-    references.FILE_NAME_DUPLICATE,
-    references.FILE_NAME_UNSAFE,
-    visibility.NUM_KEYPOINTS_MISSING,
-    visibility.NUM_KEYPOINTS_MISMATCH,
-    visibility.NUM_KEYPOINTS_ZERO,
-    visibility.VISIBILITY_ZERO_COORDINATES,
-    instances.INSTANCE_UNLABELLED,
-    instances.CROWD_LABELLED,
-    keypoints.KEYPOINT_OUTSIDE_IMAGE,
-    keypoints.KEYPOINT_OUTSIDE_BOX,
-    keypoints.KEYPOINT_REGION,
-    keypoints.KEYPOINT_FAR,
-    keypoints.KEYPOINT_DUPLICATE,
-    keypoints.KEYPOINT_AT_ORIGIN,
-    limbs.LIMB_LENGTH,
-    limbs.SIDES_CROSSED,
-    limbs.SIDES_SWAPPED,
-    sticks.STICK_ORDER,
-    sticks.STICK_LENGTH,
-    sticks.STICK_BENT,
-    sticks.STICK_INCOMPLETE,
-    sticks.STICK_OUT_OF_REACH,
-    sticks.STICK_SHARED,
-    boxes.BBOX_MISSING,
-    boxes.BBOX_SIZE,
-    boxes.BBOX_OUTSIDE_IMAGE,
-    boxes.BBOX_BEYOND_IMAGE,
-    box_shape.BBOX_SWAPPED,
-    box_shape.BBOX_CORNERS,
-    box_shape.BBOX_ELSEWHERE,
-    box_shape.BBOX_CONVENTION,
-    box_shape.HEAD_BOX_SIZE,
-    boxes.AREA_MISSING,
-    boxes.AREA_VALUE,
-    box_shape.AREA_ABOVE_BBOX,
-    boxes.IMAGE_SIZE,
-    segmentation.SEGMENTATION_TYPE,
-    segmentation.SEGMENTATION_POINTS,
-    segmentation.SEGMENTATION_LENGTH,
-    segmentation.SEGMENTATION_COORDINATE,
-    segmentation.SEGMENTATION_RLE,
-    segmentation.SEGMENTATION_RLE_SIZE,
-    boxes.CROWD_INDEX_MISSING,
-    boxes.CROWD_INDEX_VALUE,
-    boxes.CROWD_INDEX_ABOVE_ONE,
-    instances.INSTANCE_DUPLICATE,
-    instances.INSTANCE_COPIED,
-    clips.CLIP_SPLIT,
-    clips.CLIP_MISSING,
-    clips.CLIP_SIZE,
-    clips.FRAME_DUPLICATE,
-    clips.FRAME_MISSING,
-    balance.CATEGORY_UNUSED,
-    balance.CATEGORY_RARE,
-    balance.KEYPOINT_NEVER_LABELLED,
-    balance.IMAGE_UNUSED,
-    licences.LICENCE_MISSING,
-    licences.LICENCE_UNKNOWN,
-    licences.LICENCE_ID_DUPLICATE,
-    licences.CARD_INVALID,
-    licences.CARD_COUNTS,
-)
 
 # What the readers report is an error or not whatever the profile, but for these.
 _READER_SEVERITIES: dict[str, Severities] = {

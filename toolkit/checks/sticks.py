@@ -73,12 +73,12 @@ def _out_of_order(
     points = _points(subject, stick.path)
     seen = _relative(subject, _lengths(points))
     wrong = np.zeros(points.shape[1], dtype=bool)
-    where = np.full(points.shape[1], np.nan)
+    where = np.full_like(seen, np.nan)
     for position in range(1, len(stick.path) - 1):
         at = _along(points, position)
         low = HEEL_FROM if position == stick.heel else 1 - HEEL_TO
         out = ((at < low) & (seen > CLEAR)) | ((at > HEEL_TO) & (seen > PLAIN))
-        where = np.where(out & ~wrong, at, where)
+        np.copyto(where, at, where=out & ~wrong)
         wrong |= out
     names = [f"'{subject.dataset.schema.names[k]}'" for k in stick.path]
 
