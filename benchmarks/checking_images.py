@@ -4,8 +4,8 @@
 
 Renders the pictures to a temporary folder (or takes a folder that `toolkit synth` made, with
 `--data`), then runs all image checks with one worker and with two in turn, each in a process
-of its own so that neither inherits a warm cache of the other's; the best of each counts. Matrix products keep to the thread that asks for them, so
-that one worker is one core.
+of its own; the best of each counts. Matrix products keep to the thread that asks for them,
+so that one worker is one core.
 `cores` is processor time over wall time: where it is far below the number of workers, other
 processes had the cores, and the ratio says little. `--cluster` adds a Dask cluster of two
 workers on this machine. Ends with 1 where two workers are less than 1.5x as fast as one, or

@@ -6,6 +6,7 @@ finds the others.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.checks.base import ERROR, INFO, WARNING, ListedRule, everywhere
@@ -108,18 +109,26 @@ def image_paths(dataset: Dataset, images_dir: Path) -> list[Path | None]:
     ]
 
 
-def missing_images(dataset: Dataset, images_dir: Path) -> list[Finding]:
+def missing_images(
+    dataset: Dataset, images_dir: Path, paths: Sequence[Path | None] | None = None
+) -> list[Finding]:
     """One finding for each image file that does not exist, in file order.
+
+    Args:
+        dataset: The records.
+        images_dir: The folder that the user named.
+        paths: What `image_paths` gave, where it was asked already.
 
     Raises:
         ReadError: The folder does not exist.
         UnsafeInputError: A file name leads out of the folder; nothing was looked for there.
     """
     names = dataset.images.file_names
+    places = image_paths(dataset, images_dir) if paths is None else paths
     return [
         image_finding(
             dataset, row, IMAGE_MISSING, f"'{names[row]}' is not in '{images_dir}'", "file_name"
         )
-        for row, path in enumerate(image_paths(dataset, images_dir))
+        for row, path in enumerate(places)
         if path is not None and not path.is_file()
     ]

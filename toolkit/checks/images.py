@@ -84,7 +84,7 @@ def check_images(
         progress=progress,
     )
     by_row = dict(zip(there, seen, strict=True))
-    found = missing_images(dataset, images_dir)
+    found = missing_images(dataset, images_dir, paths)
     for row, each in by_row.items():
         found += _readable(dataset, row, each)
     found += _duplicates(dataset, paths, by_row, workers, progress)
