@@ -44,7 +44,7 @@ class Overlays:
     """What was written, and what could not be drawn.
 
     Attributes:
-        written: In file order.
+        written: In file order: the files, or the page's pictures where there are no files.
         damaged: One line for each image that could not be decoded.
         in_gallery: How many pictures the page holds.
         left_out: Pictures that it has no room for.
@@ -147,33 +147,35 @@ def _collect(
 ) -> tuple[Overlays, list[Picture]]:
     """Write the files as they come and keep the page's pictures, as many as it may hold."""
     written: list[Overlay] = []
-    pictures: list[tuple[int, Picture]] = []
+    entries: list[tuple[int, Overlay, Picture]] = []
     for drawn in drawing:
         if folder is not None and drawn.full is not None:
             (folder / drawn.overlay.file_name).write_bytes(encode_jpeg(drawn.full))
         written.append(drawn.overlay)
         if drawn.picture is not None:
-            pictures.append((drawn.worst, drawn.picture))
+            entries.append((drawn.worst, drawn.overlay, drawn.picture))
     if not written:
         first = next(iter(damaged.values()))
         raise InvalidDataError(f"{first} (and no other image can be drawn)")
-    kept = _fitting(pictures)
+    kept = _fitting(entries)
     drawable = int((~np.isin(job.units[:, 0], list(damaged))).sum())
-    return (
-        Overlays(tuple(written), tuple(damaged.values()), len(kept), drawable - len(kept)),
-        kept,
-    )
+    if folder is None:
+        written = [overlay for _, overlay, _ in kept]
+    result = Overlays(tuple(written), tuple(damaged.values()), len(kept), drawable - len(kept))
+    return result, [picture for _, _, picture in kept]
 
 
-def _fitting(pictures: list[tuple[int, Picture]]) -> list[Picture]:
-    """Pictures within the page's budget, those with errors first; in their old order."""
+def _fitting(
+    entries: list[tuple[int, Overlay, Picture]],
+) -> list[tuple[int, Overlay, Picture]]:
+    """What fits into the page's budget, errors first; in the old order."""
     kept, size = [], 0
-    for index in sorted(range(len(pictures)), key=lambda i: (-pictures[i][0], i)):
-        size += len(pictures[index][1].jpeg)
+    for index in sorted(range(len(entries)), key=lambda i: (-entries[i][0], i)):
+        size += len(entries[index][2].jpeg)
         if size > MAX_JPEG_BYTES:
             break
         kept.append(index)
-    return [pictures[index][1] for index in sorted(kept)]
+    return [entries[index] for index in sorted(kept)]
 
 
 def _units(

@@ -82,7 +82,7 @@ def crop(
         document = {"file": scan.dataset.name, "schema": scan.dataset.schema.name}
         echo_json(document | curve.to_json())
         return 0
-    title = f"{scan.dataset.name}: share outside the input of aspect {aspect}, by padding"
+    title = f"{scan.dataset.name}: per cent outside the input of aspect {aspect}, by padding"
     console().print(crop_table(curve, title))
     marks = ", ".join(f"{padding:g} {why}" for padding, why in MARKED.items())
     click.echo(f"* {marks}; 'N % in' is the padding that holds that share of the keypoint")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,10 +36,10 @@ def crop_table(curve: CropCurve, title: str) -> Table:
     held = [f"{share:.0%} in" for share in HELD]
     table = _table(title, "", "n", *marked, *held)
     for name, needed in curve.keypoints.items():
-        table.add_row(plain(name), *crop_cells(curve, needed))
+        table.add_row(plain(name), *_bare(crop_cells(curve, needed)))
     table.add_section()
     for name, needed in crop_groups(curve):
-        table.add_row(plain(name), *crop_cells(curve, needed))
+        table.add_row(plain(name), *_bare(crop_cells(curve, needed)))
     return table
 
 
@@ -93,7 +93,12 @@ def keypoint_cells(row: KeypointCounts) -> list[str]:
 
 KEYPOINT_COLUMNS = (
     "labelled", "visible", "occluded", "absent",
-    "outside box", "share", "outside image", "share",
+    "out of box", "share", "out of image", "share",
+)  # fmt: skip
+
+
+_PERCENT_COLUMNS = (
+    "labelled", "visible %", "occluded %", "absent", "out of box", "%", "out of image", "%",
 )  # fmt: skip
 
 
@@ -205,14 +210,19 @@ def _spread(values: NDArray[np.generic], form: str) -> str:
 
 
 def _keypoints(stats: Statistics) -> Table:
-    table = _table("Keypoints", "", *KEYPOINT_COLUMNS)
+    table = _table("Keypoints", "", *_PERCENT_COLUMNS)
     for row in stats.keypoints:
-        name = plain(row.name) + (" (extension)" if row.extension else "")
-        table.add_row(name, *keypoint_cells(row))
+        name = plain(row.name) + (" (ext.)" if row.extension else "")
+        table.add_row(name, *_bare(keypoint_cells(row)))
     table.add_section()
     for row in group_rows(stats):
-        table.add_row(plain(label(row.name)), *keypoint_cells(row))
+        table.add_row(plain(label(row.name)), *_bare(keypoint_cells(row)))
     return table
+
+
+def _bare(cells: list[str]) -> list[str]:
+    """Cells without the sign that the column's head has: 80 columns are few."""
+    return [cell.removesuffix(" %") for cell in cells]
 
 
 def _pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
@@ -227,10 +237,22 @@ def _pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
 
 
 def _table(title: str, first: str, *columns: str) -> Table:
+    """A table that fits 80 columns where the names are short."""
+    from rich import box  # lazy: rich costs 0.1 s
     from rich.table import Table  # lazy: rich costs 0.1 s
 
-    table = Table(title=plain(title), title_justify="left")
-    table.add_column(first, no_wrap=False)
+    table = Table(
+        title=plain(title),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column(first, no_wrap=True, min_width=14)
     for column in columns:
-        table.add_column(column, justify="left" if column == "first" else "right")
+        # Else rich shortens numbers before it wraps heads.
+        least = 7 if column == "n" else max(map(len, column.split()), default=5)
+        side: Literal["left", "right"] = "left" if column == "first" else "right"
+        table.add_column(column, justify=side, min_width=least)
     return table
