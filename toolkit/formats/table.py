@@ -81,7 +81,7 @@ def keypoint_columns(names: Sequence[str]) -> list[tuple[str, str, str]]:
 def table_of(dataset: Dataset) -> Columns:
     """The columns of a data set, N values each, by name in their order; NaN is missing."""
     people, images = dataset.annotations, dataset.images
-    row_of = {image: row for row, image in reversed(list(enumerate(images.ids.tolist())))}
+    row_of = {image: row for row, image in enumerate(images.ids.tolist())}
     rows = [row_of.get(image) for image in people.image_id.tolist()]
 
     def of_image(values: Sequence[Cell]) -> list[Cell]:
