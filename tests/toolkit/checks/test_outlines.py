@@ -64,6 +64,16 @@ def test_no_fault_escapes(records: list[bytes]) -> None:
     assert {i for i, r in enumerate(records) if _fault(r, None) is not None} <= named
 
 
+@pytest.mark.parametrize(
+    "entry", ["null", "true", '"6"', "1e9", "1E9", "-12345678", "[6]", "[[6]]", '{"a": 6}']
+)
+def test_one_entry_among_good_ones_is_enough(entry: str) -> None:
+    good = b'{"segmentation": [[1, 2, 3, 4, 5, 6]], "id": 1}'
+    bad = f'{{"id": 2, "segmentation": [[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, {entry}]]}}'
+
+    assert suspects(*in_a_file([good, bad.encode(), good])).tolist() == [1]
+
+
 @given(st.lists(PLAIN, min_size=1, max_size=6))
 def test_plain_outlines_are_not_looked_at_again(outlines: list[Any]) -> None:
     records = [
