@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,3 +147,142 @@ def test_a_faulty_input_leaves_no_output(
         exit_code=3,
         message=r"annotations.json: byte 12 .*truncated",
     )
+
+
+# Every kind of write: a name, what it writes, and the words of its command.
+KILLED = {
+    "convert": ("out.json", ["convert", "base.json", "out.json", "--force"]),
+    "convert to CSV": ("out.csv", ["convert", "base.json", "out.csv", "--force"]),
+    "fix": (
+        "out.json",
+        ["validate", "base.json", "--fix", "--to", "out.json", "--yes", "--force"],
+    ),
+    "merge": (
+        "out.json",
+        ["merge", "base.json", "ours.json", "theirs.json", "--out", "out.json", "--force"],
+    ),
+    "report": ("out.html", ["stats", "base.json", "--out", "out.html", "--force"]),
+    "gallery": (
+        "out",
+        ["show", "base.json", "--images", "images", "--out", "out", "--force"],
+    ),
+    "split": (
+        "out",
+        ["split", "base.json", "--out", "out", "--seed", "1", "--force"],
+    ),
+}
+
+
+@pytest.fixture
+def workplace(coco_document: Document, tmp_path: Path) -> Path:
+    """Three versions of a file of 400 people in 40 clips, one with an id 0 to repair."""
+    from PIL import Image
+
+    person, image = coco_document["annotations"][0], coco_document["images"][0]
+    coco_document["images"] = [
+        image | {"id": i, "file_name": f"{i}.jpg", "clip": f"c{i}"} for i in range(1, 41)
+    ]
+    coco_document["annotations"] = [
+        person | {"id": i, "image_id": i % 40 + 1} for i in range(400)
+    ]
+    (tmp_path / "images").mkdir()
+    for number in range(1, 5):
+        Image.new("RGB", (100, 80), "grey").save(tmp_path / "images" / f"{number}.jpg")
+    for name, area in (("base", 300.5), ("ours", 300.5), ("theirs", 7)):
+        coco_document["annotations"][1] = coco_document["annotations"][1] | {"area": area}
+        coco_document["info"] = {"description": "tiny" if name != "ours" else "ours"}
+        (tmp_path / f"{name}.json").write_text(json.dumps(coco_document), "utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("output", "words"), KILLED.values(), ids=KILLED)
+def test_63_kill_9_at_50_random_moments_leaves_the_old_output_or_the_new(
+    workplace: Path, toolkit_cli: Callable[..., Any], output: str, words: list[str]
+) -> None:
+    if words[0] == "show":
+        document = json.loads((workplace / "base.json").read_text("utf-8"))
+        document["images"] = document["images"][:4]
+        document["annotations"] = [p for p in document["annotations"] if p["image_id"] < 5][:4]
+        (workplace / "base.json").write_text(json.dumps(document), "utf-8")
+    target = workplace / output
+    if words[0] == "split":  # replaces nothing but a split
+        assert toolkit_cli("split", workplace / "base.json", "--out", target).exit_code == 0
+    elif "." in output:
+        target.write_bytes(b"old")
+    else:
+        target.mkdir()
+        (target / "old.json").write_bytes(b"old")
+    server = Path(__file__).with_name("kill_server.py")
+
+    ended = subprocess.run(
+        [sys.executable, str(server), output, "50", "0", *words],
+        cwd=workplace,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert found["code"] == 0
+    assert found["unlike"], "the command wrote nothing"
+    assert found["other"] == 0, found
+    assert found["killed"] == 50, found
+    assert found["left"] == []
+    assert found["last"]
+
+
+def test_64_of_two_processes_that_write_one_file_one_wins_whole(workplace: Path) -> None:
+    target = workplace / "out.json"
+    loop = "import sys\nfrom toolkit.cli import cli\nfrom toolkit.cli.common import run\n"
+    loop += "while True:\n    try:\n        run(cli, sys.argv[1:])\n"
+    loop += "    except SystemExit as ended:\n        assert not ended.code\n"
+    sides = [workplace / "base.json", workplace / "theirs.json"]
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", loop, "convert", str(side), str(target), "--force"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        for side in sides
+    ]
+    wanted, seen, end = [side.read_bytes() for side in sides], set(), time.monotonic() + 30
+    try:
+        while len(seen) < 2 and time.monotonic() < end:
+            if target.exists():
+                content = target.read_bytes()
+                assert content in wanted
+                seen.add(wanted.index(content))
+        assert seen == {0, 1}
+        assert [writer.poll() for writer in writers] == [None, None]
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.communicate()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("diff", "base.json", "ours.json", "--out"),
+        ("merge", "base.json", "ours.json", "theirs.json", "--out"),
+        ("validate", "base.json", "--fix", "--yes", "--to"),
+        ("stats", "base.json", "--out"),
+        ("convert", "base.json"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_65_no_command_writes_over_its_input(
+    workplace: Path,
+    fault: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(workplace)
+    if words[0] in ("stats", "diff"):  # their output is a page
+        (workplace / "base.html").symlink_to("base.json")
+        output = "base.html"
+    else:
+        output = "base.json"
+
+    fault(*words, output, "--force", exit_code=2, message="the output is the input")
