@@ -7,8 +7,11 @@ is touched. What a foreign format cannot hold can be kept in a sidecar.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,6 +156,8 @@ def convert(
         plan.map_to(target_schema)
     plan.fit_target()
     kept_in = (sidecar_file or sidecar_path(target)) if writes_sidecar else None
+    if kept_in is not None:
+        check_output(kept_in, force=force, inputs=(source, target))
     if strict and plan.lost and kept_in is None:
         raise InvalidDataError(
             f"{source.name}: format '{end.name}' cannot hold all of it, and --strict was "
@@ -248,16 +253,13 @@ def _copy(source: Path, target: Path, read: _Source, force: bool) -> Conversion:
 def _write(plan: Plan, target: Path, sidecar: Path | None, *, force: bool) -> None:
     """Write the target, and the sidecar after it: never beside a target it is not of."""
     stale = sidecar_path(target)
-    if sidecar is not None:
-        check_output(sidecar, force=force)
-    elif stale.exists() and not plan.end.is_json and not force:
+    if sidecar is None and stale.exists() and not plan.end.is_json and not force:
         raise UsageError(
             f"{stale}: is in the way: it would be taken for the new target's; remove it, or "
             "pass --force to replace both"
         )
-    if force and not plan.end.is_json:
-        stale.unlink(missing_ok=True)
-    plan.write(target, force=force)
+    with _out_of_the_way(stale if force and not plan.end.is_json else None):
+        plan.write(target, force=force)
     if sidecar is None:
         return
     end = dataset_format(plan.end.name)
@@ -270,6 +272,22 @@ def _write(plan: Plan, target: Path, sidecar: Path | None, *, force: bool) -> No
         dropped=tuple(sorted(end.dropped(plan.dataset))),
     )
     write_sidecar(sidecar, content, force=force)
+
+
+@contextmanager
+def _out_of_the_way(stale: Path | None) -> Iterator[None]:
+    """Remove an old target's sidecar while the new target is written; back if that fails."""
+    if stale is None or not stale.exists():
+        yield
+        return
+    aside = stale.with_name(f".{stale.name}.{os.getpid()}.tmp")
+    stale.replace(aside)
+    try:
+        yield
+    except BaseException:
+        aside.replace(stale)
+        raise
+    aside.unlink()
 
 
 def _convert_results(

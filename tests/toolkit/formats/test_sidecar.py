@@ -149,6 +149,35 @@ def test_a_stale_sidecar_is_never_left_beside_a_new_target(
     assert not side.exists()
 
 
+def test_a_failed_write_leaves_the_old_target_and_its_sidecar(
+    document: Document, save: Callable[..., Path], there: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    side = there.with_name("there.xml.sidecar.json")
+    before = there.read_bytes(), side.read_bytes()
+    document["images"][0] |= {"width": 0, "height": 0}  # CVAT needs sizes
+
+    done = toolkit_cli("convert", save(document), there, "--force", "--sidecar")
+
+    assert done.exit_code == 1
+    assert "field 'width'" in done.stderr
+    assert (there.read_bytes(), side.read_bytes()) == before
+
+
+def test_a_sidecar_never_replaces_the_source(
+    document: Document,
+    save: Callable[..., Path],
+    tmp_path: Path,
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    source = save(document)
+
+    done = toolkit_cli("convert", source, tmp_path / "a.csv", "--force", "--sidecar", source)
+
+    assert done.exit_code == 2
+    assert "the output is the input" in done.stderr
+    assert json.loads(source.read_text("utf-8")) == document
+
+
 def test_json_needs_no_sidecar(
     document: Document,
     save: Callable[..., Path],
