@@ -28,7 +28,7 @@ from toolkit.metrics.strata import group_members
 
 Floats = NDArray[np.float64]
 ASPECT = 0.75  # of the shipped models' input, 96 x 128 px
-PADDINGS = (1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
+PADDINGS = (1.0, 1.1, 1.25, 1.5, 2.0, 2.5, 3.0)
 MARKED = {1.1: "shipped models", 1.25: "usual for HRNet"}
 HELD = (0.5, 0.9, 0.95, 0.99)
 MAX_PADDING = 1000.0

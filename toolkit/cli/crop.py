@@ -29,7 +29,7 @@ ENDINGS = (".html", ".htm", ".svg", ".csv")
 @click.option(
     "--paddings",
     metavar="P,P,...",
-    help="Factors on the box [default: 1,1.1,1.25,1.5,1.75,2,2.5,3,4].",
+    help="Factors on the box [default: 1,1.1,1.25,1.5,2,2.5,3].",
 )
 @click.option(
     "--aspect",
@@ -85,7 +85,9 @@ def crop(
     title = f"{scan.dataset.name}: per cent outside the input of aspect {aspect}, by padding"
     console().print(crop_table(curve, title))
     marks = ", ".join(f"{padding:g} {why}" for padding, why in MARKED.items())
-    click.echo(f"* {marks}; 'N % in' is the padding that holds that share of the keypoint")
+    click.echo(
+        f"* {marks}; the last columns are the paddings that hold that share of the keypoint"
+    )
     if curve.left_out:
         notice(f"{curve.left_out:,} labelled keypoints without a usable box are left out")
     if scan.errors:

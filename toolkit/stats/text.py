@@ -33,7 +33,7 @@ def statistics_tables(stats: Statistics) -> list[Table]:
 def crop_table(curve: CropCurve, title: str) -> Table:
     """Shares outside the crop by padding, and the paddings that hold 50 to 99 %."""
     marked = [f"{p:g}" + (" *" if p in MARKED else "") for p in curve.paddings]
-    held = [f"{share:.0%} in" for share in HELD]
+    held = [f"{share:.0%}" for share in HELD]
     table = _table(title, "", "n", *marked, *held)
     for name, needed in curve.keypoints.items():
         table.add_row(plain(name), *_bare(crop_cells(curve, needed)))
@@ -210,9 +210,9 @@ def _spread(values: NDArray[np.generic], form: str) -> str:
 
 
 def _keypoints(stats: Statistics) -> Table:
-    table = _table("Keypoints", "", *_PERCENT_COLUMNS)
+    table = _table("Keypoints (+ extension)", "", *_PERCENT_COLUMNS)
     for row in stats.keypoints:
-        name = plain(row.name) + (" (ext.)" if row.extension else "")
+        name = plain(row.name) + (" +" if row.extension else "")
         table.add_row(name, *_bare(keypoint_cells(row)))
     table.add_section()
     for row in group_rows(stats):
@@ -246,13 +246,13 @@ def _table(title: str, first: str, *columns: str) -> Table:
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
         pad_edge=False,
     )
-    table.add_column(first, no_wrap=True, min_width=14)
+    table.add_column(first, no_wrap=True)
     for column in columns:
         # Else rich shortens numbers before it wraps heads.
-        least = 7 if column == "n" else max(map(len, column.split()), default=5)
+        least = 6 if column == "n" else max(4, *map(len, column.split()), 0)
         side: Literal["left", "right"] = "left" if column == "first" else "right"
         table.add_column(column, justify=side, min_width=least)
     return table
