@@ -31,8 +31,8 @@ from toolkit.split.people import (
 KINDS = ("group", "image-id", "file-name", "image-bytes", "near-duplicate", "instance")
 
 SHARE, CLEAR_SHARE = 0.5, 0.75  # of the people of the fuller frame that are found again
-NEAR, CLEAR_NEAR = 0.35, 0.65  # block distance of the pictures allowed at these shares
-ALONE_ERROR, ALONE_NEAR = 0.06, 0.2  # where both frames show one person only
+NEAR, CLEAR_NEAR = 0.35, 0.9  # block distance of the pictures allowed at these shares
+ALONE_ERROR, ALONE_NEAR = 0.04, 0.15  # where both frames show one person only
 _CHUNK = 4096
 
 

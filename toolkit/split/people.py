@@ -185,7 +185,7 @@ def _factors(people: People) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     pose = np.where(people.labelled[..., None], centred, 0.0)
     pose = pose / np.maximum(people.size, 1e-9)[:, None, None]
     seen = people.labelled.astype(np.float64)
-    square, flat = (pose**2).sum(axis=2), pose.reshape(len(pose), -1)
+    square, flat = (pose**2).sum(axis=2), pose.reshape(len(pose), 2 * pose.shape[1])
     left = [square - (2 * MOVED) ** 2 * seen, seen, -2 * flat]
     right = [seen, square, flat]
     return (

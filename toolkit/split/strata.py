@@ -72,7 +72,9 @@ def _per_instance(
     dataset: Dataset, size: NDArray[np.float64], low: float, high: float
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     people, schema = dataset.annotations, dataset.schema
-    extension = schema.is_extension if schema.is_extension.any() else ~schema.is_extension
+    extension: NDArray[np.bool_] = schema.is_extension
+    if not extension.any():
+        extension = ~extension
     labelled = people.labelled
     boxed = np.isfinite(people.bbox_xywh).all(axis=1)
     counted = labelled & extension & boxed[:, None]
@@ -80,9 +82,9 @@ def _per_instance(
     hidden = labelled & (people.visibility == Visibility.OCCLUDED)
     sized = np.isfinite(size).astype(np.int64)
     bands: tuple[NDArray[np.bool_], ...] = (
-        np.asarray(size <= low),
-        np.asarray((size > low) & (size <= high)),
-        np.asarray(size > high),
+        np.less_equal(size, low),
+        np.greater(size, low) & np.less_equal(size, high),
+        np.greater(size, high),
     )
     return [
         (outside.sum(axis=1), counted.sum(axis=1)),
