@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import sys
 from pathlib import Path
 
@@ -113,6 +114,21 @@ def test_the_same_videos_give_the_same_bytes(tmp_path: Path) -> None:
         add_videos(Footage("x", LICENCE), [video], tmp_path / name)
 
     assert everything(tmp_path / "one") == everything(tmp_path / "two")
+
+
+def test_a_video_filmed_on_its_side_is_turned_upright(tmp_path: Path) -> None:
+    content = bytearray(film(tmp_path / "a.mp4", 2).read_bytes())
+    matrix = content.find(b"tkhd") + 4 + 40
+    # (x, y) -> (-y, x): a quarter clockwise, so that the noisy top edge comes to the right.
+    content[matrix : matrix + 36] = struct.pack(
+        ">9i", 0, 1 << 16, 0, -1 << 16, *[0] * 4, 1 << 30
+    )
+    (tmp_path / "a.mp4").write_bytes(content)
+
+    number, pixels = next(iter(read_frames(tmp_path / "a.mp4")))
+
+    assert (number, pixels.shape) == (0, (64, 48, 3))
+    assert pixels[:, 40:].std() > 30 > pixels[:, :38].std()
 
 
 def test_two_videos_of_one_name_would_be_one_clip(tmp_path: Path) -> None:
