@@ -18,7 +18,13 @@ from toolkit.curate.diff_report import (
     shown,
     summary_lines,
 )
-from toolkit.ink import encode_jpeg
+from toolkit.ink import (
+    PREDICTED_BODY,
+    PREDICTED_STICK,
+    TRUTH_BODY,
+    TRUTH_STICK,
+    encode_jpeg,
+)
 from toolkit.page import data_uri, escape, html_page
 
 LISTED = 200  # rows of each table on the page
@@ -30,12 +36,13 @@ _STYLE = """
 .key{display:inline-block;width:14px;height:4px;border-radius:2px;margin:0 5px 3px 12px}
 .more{color:var(--soft);margin:10px 0 0;font-size:13px}
 """
+_SAMPLE = '<i class="key" style="background:rgb{}"></i>{}'
 _KEY = (
-    '<p class="lead">New: <i class="key" style="background:#40dc6e"></i>body'
-    '<i class="key" style="background:#ff961e"></i>extension. Old:'
-    '<i class="key" style="background:#50aaff"></i>body'
-    '<i class="key" style="background:#f550d7"></i>extension. The yellow arrow leads from the '
-    "old place to the new one.</p>"
+    f'<p class="lead">New: {_SAMPLE.format(TRUTH_BODY, "body")}'
+    f"{_SAMPLE.format(TRUTH_STICK, 'extension')}. "
+    f"Old: {_SAMPLE.format(PREDICTED_BODY, 'body')}"
+    f"{_SAMPLE.format(PREDICTED_STICK, 'extension')}. The yellow arrow leads from the old "
+    "place to the new one.</p>"
 )
 
 
