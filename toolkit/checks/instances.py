@@ -100,11 +100,10 @@ def _copies(subject: Subject) -> Iterator[Hits]:
 def _fingerprints(xy: Floats) -> NDArray[np.uint64]:
     """(N,) a number for all coordinates of an instance; equal ones have equal numbers."""
     total: NDArray[np.uint64] = np.zeros(xy.shape[2], np.uint64)
-    for axis in range(2):
-        for row in xy[axis]:
-            # Adding 0 makes -0.0 and 0.0 one number.
-            total = total * np.uint64(0x9E3779B97F4A7C15) + (row + 0.0).view(np.uint64)
-            total ^= total >> np.uint64(29)
+    for x, y in zip(xy[0], xy[1], strict=True):
+        # Equal places give equal bits; adding 0 makes -0.0 and 0.0 one number.
+        total *= np.uint64(0x9E3779B97F4A7C15)
+        total += (x + 1234.56789 * y + 0.0).view(np.uint64)
     return total
 
 

@@ -45,10 +45,12 @@ def _unknown(subject: Subject) -> Iterator[Hits]:
     facts = subject.facts
     if facts is None or subject.image_index is None or not ids:
         return  # that there is no licence at all is `licence-missing`
+    # Most files use a few licences, all known: look at each once.
+    wrong = {value for value in set(facts.licences) if value not in known} - {None}
+    if not wrong:
+        return
     stated = [facts.licences[index] for index in subject.image_index.tolist()]
-    # Most files use a few licences: look at each once.
-    wrong = {value for value in set(stated) if value is not None and value not in known}
-    rows = [row for row, value in enumerate(stated) if value in wrong] if wrong else []
+    rows = [row for row, value in enumerate(stated) if value in wrong]
     listed = ", ".join(sorted(str(value) for value in known))
 
     def describe(row: int) -> str:

@@ -29,11 +29,13 @@ def _length(subject: Subject) -> Iterator[Hits]:
     edges = limbs(schema)
     worst = np.zeros(len(subject.dataset.annotations))
     which = np.zeros(len(worst), np.int64)
-    for begin in range(0, len(worst) if edges else 0, _BLOCK):
-        squares = _squares(subject.xy[:, :, begin : begin + _BLOCK], edges)
-        rows = _uneven(squares, edges)
-        ratio = _ratios(squares[:, rows], edges)
-        worst[begin + rows], which[begin + rows] = ratio.max(axis=0), ratio.argmax(axis=0)
+    people = np.flatnonzero(subject.labelled_body > OTHERS)
+    for begin in range(0, len(people) if edges else 0, _BLOCK):
+        block = people[begin : begin + _BLOCK]
+        squares = _squares(subject.xy[:, :, block], edges)
+        at = _uneven(squares, edges)
+        ratio = _ratios(squares[:, at], edges)
+        worst[block[at]], which[block[at]] = ratio.max(axis=0), ratio.argmax(axis=0)
 
     def describe(row: int) -> str:
         start, end = (schema.names[k] for k in edges[which[row]])

@@ -49,6 +49,8 @@ def _file_names(subject: Subject) -> Iterator[Hits]:
     names = subject.dataset.images.file_names
     seen: dict[str, int] = {}
     first = {}
+    if len(set(map(str.casefold, names))) == len(names):
+        return  # nearly always, and quicker than to look at one after the other
     for row, name in enumerate(names):
         if name and seen.setdefault(name.casefold(), row) != row:
             first[row] = seen[name.casefold()]
