@@ -76,11 +76,11 @@ def _per_instance(
     if not extension.any():
         extension = ~extension
     labelled = people.labelled
-    boxed = np.isfinite(people.bbox_xywh).all(axis=1)
+    boxed = np.asarray(np.isfinite(people.bbox_xywh).all(axis=1))
     counted = labelled & extension & boxed[:, None]
     outside = counted & ~inside_box(people.keypoints, people.bbox_xywh)
     hidden = labelled & (people.visibility == Visibility.OCCLUDED)
-    sized = np.isfinite(size).astype(np.int64)
+    sized = np.asarray(np.isfinite(size), np.int64)
     bands: tuple[NDArray[np.bool_], ...] = (
         np.less_equal(size, low),
         np.greater(size, low) & np.less_equal(size, high),

@@ -158,7 +158,7 @@ def test_grouping_by_game_keeps_games_whole(rendered: Any) -> None:
     by_field = make_split(dataset, SplitSettings(FRACTIONS, group="game"))
     by_name = make_split(dataset, SplitSettings(FRACTIONS, group=r"file_name:c000(\d\d)"))
 
-    assert len(by_field.manifest.groups()) == 10
+    assert len(by_field.manifest.groups()) == 11
     assert len(by_name.manifest.groups()) == 60
 
 
