@@ -11,8 +11,16 @@ Document = dict[str, Any]
 
 
 def many(document: Document, count: int) -> Document:
-    first = document["annotations"][0] | {"area": 0}
-    document["annotations"] = [first | {"id": i + 1} for i in range(count)]
+    """People with an impossible area, each in an image of its own, and no other fault."""
+    first, image = document["annotations"][0] | {"area": 0}, document["images"][0]
+    ids = range(1, count + 1)
+    document["images"] = [image | {"id": i, "file_name": f"{i}.jpg"} for i in ids]
+    points = first["keypoints"]
+    document["annotations"] = [
+        first | {"id": i, "image_id": i, "keypoints": [points[0] + i / 1024, *points[1:]]}
+        for i in ids
+    ]
+    document["licenses"] = [{"id": 1, "name": "CC BY 4.0", "url": "https://x.org"}]
     return document
 
 
