@@ -73,7 +73,7 @@ def build(
     check_output(out, force=force, inputs=(folder,))
     source = read_source(folder, profile)
     stem = _stem(source)
-    check_splits(source)
+    notes = [*_notes(source), *check_splits(source)]
     changes = change_lines(source, previous) if previous else []
     with atomic_directory(out, force=force) as place:
         files = place / stem
@@ -86,7 +86,7 @@ def build(
         for target in (files / MANIFEST, place / MANIFEST):
             target.write_bytes(manifest.to_bytes())
         write_archive(files, manifest, place / f"{stem}.tar")
-    return Release(out, out / f"{stem}.tar", manifest, tuple(_notes(source)), tuple(changes))
+    return Release(out, out / f"{stem}.tar", manifest, tuple(notes), tuple(changes))
 
 
 def _stem(source: Source) -> str:

@@ -39,7 +39,7 @@ def card_text(source: Source, statistics: Statistics, changes: Sequence[str]) ->
     parts = [
         f"---\n{front}---\n",
         f"# {source.schema.title or card.name}, version {card.version}\n",
-        card.text,
+        f"{card.text}\n",
         "## Terms\n",
         f"{card.licence}\n",
         *_per_image(source),

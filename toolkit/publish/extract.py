@@ -11,8 +11,8 @@ import io
 import shutil
 import tarfile
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -136,18 +136,18 @@ def _opened(archive: Path) -> Iterator[Iterator[tuple[Member, IO[bytes]]]]:
     """The members of an archive, each with a stream of its bytes."""
     try:
         if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as packed:
-                yield _zip_members(packed)
+            with zipfile.ZipFile(archive) as packed, closing(_zip_members(packed)) as members:
+                yield members
         elif tarfile.is_tarfile(archive):
-            with tarfile.open(archive) as tape:
-                yield _tar_members(tape)
+            with tarfile.open(archive) as tape, closing(_tar_members(tape)) as members:
+                yield members
         else:
             raise ReadError(f"{archive}: neither a tar nor a zip archive")
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise ReadError(f"{archive}: the archive is damaged: {error}") from None
 
 
-def _tar_members(tape: tarfile.TarFile) -> Iterator[tuple[Member, IO[bytes]]]:
+def _tar_members(tape: tarfile.TarFile) -> Generator[tuple[Member, IO[bytes]]]:
     kinds = {
         tarfile.SYMTYPE: "symbolic link",
         tarfile.LNKTYPE: "hard link",
@@ -162,7 +162,7 @@ def _tar_members(tape: tarfile.TarFile) -> Iterator[tuple[Member, IO[bytes]]]:
         yield member, stream or io.BytesIO()
 
 
-def _zip_members(packed: zipfile.ZipFile) -> Iterator[tuple[Member, IO[bytes]]]:
+def _zip_members(packed: zipfile.ZipFile) -> Generator[tuple[Member, IO[bytes]]]:
     for info in packed.infolist():
         mode = info.external_attr >> 16
         kind = "folder" if info.is_dir() else "file"

@@ -63,7 +63,9 @@ def source_folder(
     ]
     images[1]["license"] = 3
     coco_document["images"] = images
-    coco_document["annotations"][1]["image_id"] = 8
+    other = coco_document["annotations"][1]  # another pose, or the two would be a leak
+    other |= {"image_id": 8, "bbox": [43, 12, 18, 54], "area": 500.5}
+    other["keypoints"] = [v for k in range(17) for v in (60 - k + k % 3, 14 + 3 * k, 2)]
     for seed, image in enumerate(images):
         pixels = np.random.default_rng(seed).integers(0, 255, (80, 100, 3), dtype=np.uint8)
         (folder / "images" / image["file_name"]).write_bytes(encode_jpeg(pixels))

@@ -93,7 +93,7 @@ def test_the_card_has_front_matter_for_hubs_and_says_what_is_in_the_release(
     assert front["task_categories"] == ["keypoint-detection"]
     assert front["size_categories"] == ["n<1K"]
     assert front["rai"]["data_collection"] == "Written by hand."
-    assert "| 9 | `left_wrist` | body | `right_wrist` | image | 0.062 |" in text
+    assert "| 9 | `left_wrist` | body | `right_wrist` | anywhere | 0.062 |" in text
     assert "* 1 images: CC0 (https://example.org/cc0)" in text
 
 
