@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from baselines.config import load_recipe
@@ -74,7 +75,7 @@ def with_sha256(dataset: Dataset, path: Path) -> Dataset:
     """The data set with the hash of its file."""
     from toolkit.files import sha256_file
 
-    return dataset if dataset.sha256 else replace(dataset, sha256=sha256_file(path))
+    return dataset if dataset.digest else replace(dataset, digest=partial(sha256_file, path))
 
 
 def generator_of(path: Path) -> str | None:

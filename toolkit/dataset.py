@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +28,7 @@ class Dataset:
         images: I images.
         annotations: N instances.
         path: The file it was read from, or None.
-        sha256: Of that file's bytes, or None.
+        digest: Gives the SHA-256 of that file's bytes (see `sha256`), or None.
         source: The lossless document that the reader keeps, or None.
     """
 
@@ -35,8 +36,13 @@ class Dataset:
     images: Images
     annotations: Annotations
     path: Path | None = None
-    sha256: str | None = None
+    digest: Callable[[], str] | None = field(default=None, repr=False, compare=False)
     source: object | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def sha256(self) -> str | None:
+        """SHA-256 of the file's bytes; computed when it is asked for, it takes a while."""
+        return None if self.digest is None else self.digest()
 
     @cached_property
     def image_row(self) -> NDArray[np.int64]:

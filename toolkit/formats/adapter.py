@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -76,7 +77,9 @@ def scanned(
     source = found.dataset.source
     if isinstance(source, CocoSource):
         source = replace(source, format=name)
-    return replace(found.dataset, sha256=path_hash(path), source=source), found.findings
+    return replace(
+        found.dataset, digest=partial(path_hash, path), source=source
+    ), found.findings
 
 
 def document_bytes(document: CocoDocument) -> bytes:

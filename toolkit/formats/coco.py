@@ -120,7 +120,7 @@ def _scan(text: Text, parsed: Parsed, schema: Schema | None) -> Scan:
         images=images,
         annotations=rows.annotations,
         path=text.path,
-        sha256=text.sha256,
+        digest=text.digest,
         source=source,
     )
     return Scan(dataset, findings.close())

@@ -18,6 +18,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -175,7 +176,7 @@ def scan_parquet(path: Path, schema: Schema | None) -> tuple[Dataset, list[Findi
         content, told = _content(path, read)
         scan = scan_text(text_of(path, content), schema)
         scan, more = _with_edits(path, read, scan, schema)
-    dataset = replace(scan.dataset, sha256=path_hash(path))
+    dataset = replace(scan.dataset, digest=partial(path_hash, path))
     return dataset, [*told, *more, *scan.findings]
 
 

@@ -59,7 +59,7 @@ def scan_predictions(
     # Hashing takes a tenth of the reading and does not hold the interpreter: it runs beside.
     with collector_off(), ThreadPoolExecutor(max_workers=1) as beside:
         text = load_text(Path(path))
-        digest = beside.submit(lambda: text.sha256)
+        digest = beside.submit(text.digest)
         if text.prefix:
             findings.add("json-bom", "begins with a UTF-8 byte order mark; it is kept")
         quick = None if known is None else _read_flat(text, known)

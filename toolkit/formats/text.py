@@ -42,8 +42,7 @@ class Text:
     prefix: bytes
     data: bytes
 
-    @property
-    def sha256(self) -> str:
+    def digest(self) -> str:
         """SHA-256 of the whole file."""
         if self.prefix:
             return sha256_bytes(self.prefix + self.data)
