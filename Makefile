@@ -10,10 +10,13 @@ setup: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,test]'
+	scripts/mongod $(BIN)/python
 	touch $@
 
 test: setup
 	scripts/browser
+	scripts/labelstudio-env
+	scripts/mediapipe-env
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
 
 benchmark: setup

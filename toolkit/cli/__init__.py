@@ -19,23 +19,28 @@ from toolkit.cli.common import run
 
 # Name → one line for `toolkit --help` (the module is `toolkit.cli.NAME`).
 COMMANDS = {
+    "agreement": "Say where annotators agree, and who differs in which way.",
     "benchmark": "Fill the paper's tables, with intervals.",
     "convert": "Convert annotations between formats, losing nothing in silence.",
     "crop": "Say which keypoints fall outside the network's input, by box padding.",
     "datasets": "List the known data sets and what is on disk; add footage of your own.",
     "diff": "Compare two annotation files keypoint by keypoint.",
     "evaluate": "Score predictions against ground truth, and say by which rules.",
+    "labelstudio": "Push tasks to Label Studio and pull annotations home.",
     "merge": "Merge two edited annotation files; list the conflicts.",
     "predict": "Run a model over annotated images.",
     "publish": "Build a release that anyone can verify, or verify one.",
+    "rank": "Put the most likely label errors first.",
     "roundtrip": "Go through a format and back, and list every field that changed.",
     "schema": "Write a first schema from an annotation file.",
     "show": "Draw annotations and predictions over the images.",
+    "sigmas": "Estimate OKS sigmas from repeated labels.",
     "split": "Split by clip into train, val and test, and find leaks.",
     "stats": "Count instances, visibility, keypoints outside box and image.",
     "synth": "Render practice data with exact labels.",
     "train": "Train a model.",
     "validate": "Check an annotation file and list every finding.",
+    "view": "Look at data, predictions and findings in FiftyOne.",
 }
 
 
