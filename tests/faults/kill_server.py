@@ -85,6 +85,7 @@ def main() -> None:
     code = finished(words)  # here, so that the libraries are loaded before the forks
     new = contents(target)
     _, writes, total = once(words, True, 60)
+    spans = {True: total - writes, False: total}  # of the writing; of the whole run
     found = {"code": code, "killed": 0, "old": 0, "new": 0, "other": 0, "unlike": old != new}
     put_back = old
     number = 0
@@ -92,9 +93,11 @@ def main() -> None:
         number += 1
         restore(target, put_back)
         in_write = bool(number % 2)
-        length = total - writes if in_write else total
-        status, _, _ = once(words, in_write, chance.uniform(0, max(length, 0.002)))
+        wait = chance.uniform(0, max(spans[in_write], 0.002))
+        status, writes, total = once(words, in_write, wait)
         found["killed"] += status == -signal.SIGKILL
+        if status != -signal.SIGKILL:  # the machine is less busy than it was at first
+            spans[in_write] = total - writes
         now = contents(target)
         kind = "old" if now == old else "new" if now == new else "other"
         found[kind] += 1
