@@ -59,7 +59,7 @@ def test_68_a_page_shows_text_and_runs_none(
     assert "default-src 'none'" in page
 
 
-@pytest.mark.parametrize("cell", [FORMULA, "+1+1", "-1+1", "@SUM(1)", "\t=1"])
+@pytest.mark.parametrize("cell", [FORMULA, "+1+1", "-1+1", "@SUM(1)", "\t=1", "\r=1"])
 def test_68_a_table_holds_no_formula(
     hostile: Path, toolkit_cli: Callable[..., Any], tmp_path: Path, cell: str
 ) -> None:

@@ -11,6 +11,7 @@ import io
 import math
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import orjson
@@ -61,12 +62,15 @@ def write_csv(dataset: Dataset, path: Path, force: bool) -> None:
     """Write a data set as CSV: UTF-8, commas, Unix line ends, floats in full precision."""
     columns = table_of(dataset)
     stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([escaped(name) for name in columns])
+    few = csv.writer(stream, lineterminator="\n")
+    # By itself it quotes a line feed only, and a bare \r ends the row for every reader.
+    every = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
     cells = [
         values if isinstance(values, list) else values.tolist() for values in columns.values()
     ]
-    writer.writerows([_cell(value) for value in row] for row in zip(*cells, strict=True))
+    rows = ([_cell(value) for value in row] for row in zip(*cells, strict=True))
+    for row in chain([[escaped(name) for name in columns]], rows):
+        (every if any("\r" in cell for cell in row) else few).writerow(row)
     write_bytes(path, stream.getvalue().encode("utf-8"), force=force)
 
 

@@ -100,14 +100,29 @@ def _write_meta(
     SubElement(meta, "mode").text = "annotation"
     labels = SubElement(meta, "labels")
     kinds = _attribute_kinds(records)
-    for category in categories:
-        name, names = str(category.get("name")), keypoint_names(category)
+    boxes: set[str] = set()
+    for name, names, skeleton in _by_name(categories):
         if names:
             label = _label(labels, name, "skeleton", kinds)
-            SubElement(label, "svg").text = _svg(names, category.get("skeleton"))
+            SubElement(label, "svg").text = _svg(names, skeleton)
         for keypoint in names:
             SubElement(_label(labels, keypoint, "points", {}), "parent").text = name
-        _label(labels, name + BOX_SUFFIX if names else name, "rectangle", kinds)
+        box = name + BOX_SUFFIX if names else name
+        if box not in boxes:
+            _label(labels, box, "rectangle", kinds)
+        boxes.add(box)
+
+
+def _by_name(categories: list[Record]) -> list[tuple[str, list[str], object]]:
+    """Name, keypoints and edges of each label: categories of one name become one label."""
+    found: dict[str, tuple[list[str], object]] = {}
+    for category in categories:
+        name, own = str(category.get("name")), keypoint_names(category)
+        names, skeleton = found.get(name, ([], None))
+        # The edges number the keypoints of the first category, which stand first.
+        skeleton = skeleton if names else category.get("skeleton")
+        found[name] = ([*dict.fromkeys([*names, *own])], skeleton)
+    return [(name, *kept) for name, kept in found.items()]
 
 
 def _label(labels: Element, name: str, kind: str, attributes: dict[str, str]) -> Element:

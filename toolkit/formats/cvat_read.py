@@ -153,16 +153,17 @@ def _labels(root: Element, findings: list[Finding], schema: Schema | None) -> _L
             input_type = attribute.findtext("input_type") or "text"
             labels.attributes[attribute.findtext("name") or ""] = input_type
         if parent is not None:
-            labels.keypoints.setdefault(parent, []).append(name)
+            names = labels.keypoints.setdefault(parent, [])
+            names += [] if name in names else [name]
         elif kind == "rectangle":
-            boxes.append((len(labels.order), name))
+            boxes.append(name)
             labels.add(name)
         else:
             labels.add(name)
-            svgs[name] = element.findtext("svg") or ""
-    for _, name in boxes:
+            svgs.setdefault(name, element.findtext("svg") or "")
+    for name in dict.fromkeys(boxes):
         base = name.removesuffix(BOX_SUFFIX)
-        if base != name and base in labels.keypoints:
+        if base != name and base in labels.keypoints and name not in svgs:
             labels.order.remove(name)
     for name, svg in svgs.items():
         labels.edges[name] = _edges(svg, labels.keypoints.get(name, []))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from toolkit.errors import InvalidDataError, ReadError, UnsafeInputError
+from toolkit.formats.compare import measured_loss
 from toolkit.formats.cvat import CVAT
 from toolkit.schema import Schema
 
@@ -201,6 +204,42 @@ def test_repeated_image_ids_are_numbered_anew(tmp_path: Path) -> None:
     assert [i["id"] for i in document["images"]] == [0, 1]
     assert [a["image_id"] for a in document["annotations"]] == [0, 1]
     assert "ids repeat" in findings[0].message
+
+
+NAMED = (None, ["a", "b"], ["b", "c"])
+
+
+@pytest.mark.parametrize("names", [*product(["p", "p_box", "p_box_box"], repeat=2)])
+@pytest.mark.parametrize("keypoints", [*product(NAMED, repeat=2)])
+def test_categories_that_share_a_label_are_written_and_read(
+    names: tuple[str, str], keypoints: tuple[list[str] | None, ...], tmp_path: Path
+) -> None:
+    kinds = [{"keypoints": k} if k else {} for k in keypoints]
+    categories = [{"id": i, "name": names[i - 1], **kinds[i - 1]} for i in (1, 2)]
+    shapes: list[dict[str, Any]] = [{"bbox": [1, 2, 3, 4]}, {"keypoints": [1, 2, 2, 3, 4, 1]}]
+    annotations = [
+        {"id": row, "image_id": 1, "category_id": category["id"], **shape}
+        for row, (category, shape) in enumerate(product(categories, shapes), 1)
+        if "bbox" in shape or "keypoints" in category
+    ]
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 9, "height": 9}],
+        "annotations": annotations,
+        "categories": categories,
+    }
+    CVAT.from_coco(document, tmp_path / "a.xml", SCHEMA)
+    back, _ = CVAT.to_coco(tmp_path / "a.xml", None)
+
+    assert measured_loss(document, back) == CVAT.loses(document, SCHEMA)
+    if names[0] != names[1]:
+        return
+    union = list(dict.fromkeys(name for k in keypoints for name in k or ()))
+    expected = {"id": 1, "name": names[0]} | ({"keypoints": union} if union else {})
+    assert back["categories"] == [expected]
+    assert {a["category_id"] for a in back["annotations"]} == {1}
+    labels = ElementTree.parse(tmp_path / "a.xml").iterfind("meta/task/labels/label")
+    kept = Counter(e.findtext("name") for e in labels if e.findtext("parent") is None)
+    assert max(kept.values()) == 1  # CVAT refuses two labels of one name
 
 
 def test_cvats_own_coco_export_keeps_points_under_visibility_0(

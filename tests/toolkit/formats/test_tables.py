@@ -211,3 +211,23 @@ def test_two_keypoints_with_one_column_are_refused(
 
     assert done.exit_code == 1
     assert "keypoint 'bbox' gives a column 'bbox_x' that is there already" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["\r=1", "a\rb", "a\nb", "a\r\nb", '"\r"'])
+def test_a_cell_with_a_line_break_stays_one_cell_for_every_reader(
+    document: Document, save: Callable[..., Path], tmp_path: Path, name: str
+) -> None:
+    document["images"][0]["file_name"] = name
+    target = tmp_path / "table.csv"
+    convert(save(document), target)
+
+    frames = (
+        pd.read_csv(target, keep_default_na=False),
+        pl.read_csv(target).to_pandas(),
+        duckdb.sql(f"select * from read_csv('{target}', header=true)").df(),
+    )
+    for frame in frames:
+        assert [unescaped(text) for text in frame["file_name"]] == [name, "b.jpg"]
+    # A plain row stays as it was: only the row with the break is quoted.
+    assert target.read_text("utf-8").splitlines()[-1].startswith("12,3,b.jpg,")
+    assert home(target)["images"][0]["file_name"] == name
