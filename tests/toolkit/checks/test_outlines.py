@@ -74,6 +74,37 @@ def test_one_entry_among_good_ones_is_enough(entry: str) -> None:
     assert suspects(*in_a_file([good, bad.encode(), good])).tolist() == [1]
 
 
+@pytest.mark.parametrize(
+    "outline",
+    [
+        # Up to the first two closing brackets in a row, brackets pair off as in plain lists.
+        "[[1, 2, 3, 4, 5, [[1, 2, 3, 4, 5, 6]]]]",
+        "[[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, [[1, 2, 3, 4, 5, 6]]]]",
+        "[[[1, 2, 3, 4, 5, 6]]]",
+        "[1, 2, 3, 4, 5, 6]",
+    ],
+)
+def test_lists_of_another_depth_are_looked_at(outline: str) -> None:
+    good = b'{"segmentation": [[1, 2, 3, 4, 5, 6]], "id": 1}'
+    deep = f'{{"id": 2, "segmentation": {outline}}}'.encode()
+
+    assert suspects(*in_a_file([good, deep, good])).tolist() == [1]
+
+
+def test_a_word_between_good_polygons_is_looked_at() -> None:
+    good = b'{"segmentation": [[1, 2, 3, 4, 5, 6]], "id": 1}'
+    word = b'{"segmentation": [[1, 2, 3, 4, 5, 6], null, [1, 2, 3, 4, 5, 6]], "id": 2}'
+
+    assert suspects(*in_a_file([word, good])).tolist() == [0]
+
+
+def test_many_decimals_are_no_large_number() -> None:
+    exact = b'{"segmentation": [[1.12345678901, 2, -33.000000001, 4, 5, 0.1234567]], "id": 1}'
+    large = b'{"segmentation": [[1234567.5, 2, 3, 4, 5, 6]], "id": 2}'
+
+    assert suspects(*in_a_file([exact, large, exact])).tolist() == [1]
+
+
 @given(st.lists(PLAIN, min_size=1, max_size=6))
 def test_plain_outlines_are_not_looked_at_again(outlines: list[Any]) -> None:
     records = [
