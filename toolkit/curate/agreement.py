@@ -2,28 +2,20 @@
 
 Everything compares annotators with each other; nobody is taken for the truth. Distances are
 given in px and in units of the person's size (the root of its area, as OKS measures), with
-95 % intervals by clip, else by image.
+95 % intervals by clip, else by image. Who differs how: `toolkit.curate.habits`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.curate.annotators import NOBODY, Panel
-from toolkit.curate.resample import group_weights, mean_interval
-
-Interval = tuple[float, float] | None
-SURE = 0.001  # an annotator is singled out below this p value, divided by the comparisons
-SWAPPED = 0.5  # a pair counts as swapped if exchanging it at least halves its distances
-FLAGS = ("absent", "occluded", "visible")
-_SHARE = 0.02  # of the size: offsets below it are no bias worth telling
+from toolkit.curate.habits import AnnotatorHabits, habits_of, measure_offsets, swapped_pairs
+from toolkit.curate.resample import Interval, group_weights, mean_interval
 
 
 @dataclass(frozen=True)
@@ -47,40 +39,6 @@ class KeypointAgreement:
     mean_of_size: float | None
     interval: Interval
     same_visibility: float | None
-
-
-@dataclass(frozen=True)
-class AnnotatorHabits:
-    """How one annotator differs from the others.
-
-    Attributes:
-        annotator: The name.
-        people: People labelled.
-        missing: People that at least two others (or the only other) labelled and this one not.
-        extra: People that nobody else labelled.
-        bias_of_size: Mean offset (x, y) from the mean of the others, over the size.
-        bias_px: The same in px.
-        bias_interval: 95 % intervals of the two, of the size.
-        biased: Whether the offset is no chance and at least 2 % of the size.
-        biased_keypoints: Keypoints with such an offset of their own.
-        swaps: Pairs of keypoints labelled the wrong way round, judged by the others.
-        visibility: Labels with each flag where the others say another: `visible where others
-            say occluded` and so on, by (own flag, others' flag).
-        habits: Habits of flags that are no chance, in words.
-    """
-
-    annotator: str
-    people: int
-    missing: int
-    extra: int
-    bias_of_size: tuple[float, float] | None
-    bias_px: tuple[float, float] | None
-    bias_interval: tuple[Interval, Interval]
-    biased: bool
-    biased_keypoints: tuple[str, ...]
-    swaps: int
-    visibility: dict[tuple[str, str], int]
-    habits: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -135,9 +93,10 @@ def measure_agreement(panel: Panel) -> Agreement:
     seen = np.isfinite(oks)
     mean, interval = mean_interval(np.nansum(oks, axis=0), seen.sum(axis=0) * 1.0, weights)
     swaps = swapped_pairs(panel)
+    offsets = measure_offsets(panel, swaps)
     return Agreement(
         annotators=tuple(
-            _habits(panel, at, weights, swaps[at]) for at in range(len(panel.names))
+            habits_of(panel, at, offsets, swaps[at]) for at in range(len(panel.names))
         ),
         keypoints=tuple(_keypoint(panel, k, weights) for k in range(len(panel.schema.names))),
         people=panel.present.shape[1],
@@ -170,38 +129,6 @@ def pair_oks(panel: Panel) -> NDArray[np.float64]:
     return np.array(found)
 
 
-def swapped_pairs(panel: Panel) -> NDArray[np.bool_]:
-    """(A, U, K) keypoints that an annotator labelled as their mirror partner.
-
-    Judged by the mean of the others: exchanging the two labels at least halves their summed
-    distance, and the two places are farther apart than 5 % of the size.
-    """
-    flip = panel.schema.flip_index
-    found = np.zeros(panel.labelled.shape, dtype=bool)
-    for at in range(len(panel.names)):
-        others = _others_mean(panel, at)
-        own = panel.keypoints[at]
-        with np.errstate(invalid="ignore"):
-            straight = np.linalg.norm(own - others, axis=2)
-            crossed = np.linalg.norm(own[:, flip] - others, axis=2)
-            apart = np.linalg.norm(others - others[:, flip], axis=2)
-            found[at] = (
-                (crossed + crossed[:, flip] < SWAPPED * (straight + straight[:, flip]))
-                & (apart > 0.05 * panel.scale[:, None])
-                & (flip != np.arange(len(flip)))
-            )
-    return found
-
-
-def _others_mean(panel: Panel, at: int) -> NDArray[np.float64]:
-    """(U, K, 2) mean label of the other annotators, NaN where nobody labels."""
-    rest = np.arange(len(panel.names)) != at
-    labelled = panel.labelled[rest]
-    total = np.where(labelled[..., None], panel.keypoints[rest], 0.0).sum(axis=0)
-    count = labelled.sum(axis=0)[..., None]
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
 def _keypoint(panel: Panel, index: int, weights: NDArray[np.float64]) -> KeypointAgreement:
     distances, same, compared = [], 0, 0
     for a, b in combinations(range(len(panel.names)), 2):
@@ -227,117 +154,6 @@ def _keypoint(panel: Panel, index: int, weights: NDArray[np.float64]) -> Keypoin
         interval,
         same / compared if compared else None,
     )
-
-
-def _habits(
-    panel: Panel, at: int, weights: NDArray[np.float64], swaps: NDArray[np.bool_]
-) -> AnnotatorHabits:
-    others = np.delete(panel.present, at, axis=0).sum(axis=0)
-    own = panel.present[at]
-    offset = (panel.keypoints[at] - _others_mean(panel, at)) * ~swaps[..., None]
-    offset[swaps] = np.nan  # a swap is told as one, not as a bias
-    of_size = offset / panel.scale[:, None, None]
-    bias = [_mean_of(of_size[..., axis], weights) for axis in (0, 1)]
-    plain = [_mean_of(offset[..., axis], None)[0] for axis in (0, 1)]
-    tests = len(panel.names) * (len(panel.schema.names) + 1)
-    names = panel.schema.names
-    return AnnotatorHabits(
-        annotator=panel.names[at],
-        people=int(own.sum()),
-        missing=int((~own & (others >= min(2, len(panel.names) - 1))).sum()),
-        extra=int((own & (others == 0)).sum()),
-        bias_of_size=_both(bias[0][0], bias[1][0]),
-        bias_px=_both(plain[0], plain[1]),
-        bias_interval=(bias[0][1], bias[1][1]),
-        biased=_is_biased(of_size, panel.group, tests),
-        biased_keypoints=tuple(
-            names[k]
-            for k in range(len(names))
-            if _is_biased(of_size[:, [k]], panel.group, tests)
-        ),
-        swaps=int(swaps.sum()) // 2,
-        visibility=_flags(panel, at),
-        habits=tuple(_flag_habits(panel, at)),
-    )
-
-
-def _mean_of(
-    values: NDArray[np.float64], weights: NDArray[np.float64] | None
-) -> tuple[float | None, Interval]:
-    good = np.isfinite(values)
-    total, count = np.where(good, values, 0.0).sum(axis=1), good.sum(axis=1) * 1.0
-    if weights is not None:
-        return mean_interval(total, count, weights)
-    number = count.sum()
-    return (float(total.sum() / number) if number else None), None
-
-
-def _both(x: float | None, y: float | None) -> tuple[float, float] | None:
-    return None if x is None or y is None else (x, y)
-
-
-def _is_biased(of_size: NDArray[np.float64], group: NDArray[np.int64], tests: int) -> bool:
-    """Whether a mean offset is no chance: people of one group count as one observation."""
-    for axis in (0, 1):
-        values = of_size[..., axis]
-        good = np.isfinite(values)
-        totals = np.bincount(group, np.where(good, values, 0.0).sum(axis=1))
-        counts = np.bincount(group, good.sum(axis=1))
-        means = totals[counts > 0] / counts[counts > 0]
-        if len(means) < 3 or abs(means.mean()) < _SHARE:
-            continue
-        error = means.std(ddof=1) / math.sqrt(len(means))
-        if error == 0 or _two_sided(means.mean() / error) < SURE / tests:
-            return True
-    return False
-
-
-def _two_sided(z: float) -> float:
-    return 2 * NormalDist().cdf(-abs(z))
-
-
-def _flags(panel: Panel, at: int) -> dict[tuple[str, str], int]:
-    """(own flag, another's flag) -> pairs of labels."""
-    own = panel.visibility[at]
-    found = {}
-    for mine, name in enumerate(FLAGS):
-        for theirs, other_name in enumerate(FLAGS):
-            count = sum(
-                int(((own == mine) & (panel.visibility[other] == theirs)).sum())
-                for other in range(len(panel.names))
-                if other != at
-            )
-            found[name, other_name] = count
-    return found
-
-
-def _flag_habits(panel: Panel, at: int) -> Iterator[str]:
-    """Flags that this annotator gives where the others mostly give another one.
-
-    Where two annotators differ between two flags, either is as often right by chance: a sign
-    test over people tells a habit.
-    """
-    own = panel.visibility[at].astype(np.int64)
-    pairs = list(combinations(range(3), 2))
-    for first, second in pairs:
-        up = down = 0
-        for other in range(len(panel.names)):
-            if other == at:
-                continue
-            theirs = panel.visibility[other]
-            more = ((own == first) & (theirs == second)).sum(axis=1)
-            less = ((own == second) & (theirs == first)).sum(axis=1)
-            up += int((more > less).sum())
-            down += int((less > more).sum())
-        if not up + down:
-            continue
-        z = (up - down) / math.sqrt(up + down)
-        if _two_sided(z) < SURE / (len(pairs) * len(panel.names)):
-            mine, theirs_name = (first, second) if up > down else (second, first)
-            yield (
-                f"says {FLAGS[mine]} where others say {FLAGS[theirs_name]}: "
-                f"{max(up, down):,} people against {min(up, down):,}"
-            )
 
 
 def _confusion(panel: Panel) -> NDArray[np.int64]:

@@ -123,7 +123,7 @@ def panel_of(annotators: Sequence[tuple[str, Dataset]], by: MatchBy = "auto") ->
         row_of[pairs.new] = pairs.old
         extra = np.flatnonzero(row_of < 0)
         row_of[extra] = len(pool) + np.arange(len(extra))
-        pool = _joined(pool, people[extra])
+        pool = joined(pool, people[extra])
         rows.append(row_of)
     return _stack(names, annotators, rows, pool, first)
 
@@ -192,7 +192,8 @@ def _in_terms_of(first: Dataset, dataset: Dataset, name: str) -> Annotations:
     return replace(shared, schema=first.schema, image_id=image_id)
 
 
-def _joined(a: Annotations, b: Annotations) -> Annotations:
+def joined(a: Annotations, b: Annotations) -> Annotations:
+    """The rows of both, of one schema."""
     columns = {
         f.name: np.concatenate([getattr(a, f.name), getattr(b, f.name)])
         for f in fields(Annotations)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Interval = tuple[float, float] | None
 LEVEL = 0.95
 RESAMPLES = 1000
 
@@ -20,7 +21,7 @@ def group_weights(group: NDArray[np.int64], seed: int = 0) -> NDArray[np.float64
 
 def mean_interval(
     total: Floats, count: Floats, weights: NDArray[np.float64]
-) -> tuple[float | None, tuple[float, float] | None]:
+) -> tuple[float | None, Interval]:
     """A mean and its 95 % percentile interval.
 
     Args:

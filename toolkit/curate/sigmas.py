@@ -26,6 +26,11 @@ from toolkit.curate.annotators import Panel
 
 LEVEL = 0.95
 AIM = 0.1  # a sigma known to +-10 % changes OKS by little
+METHOD = (
+    "sigma^2 = sum of squared 2-D distances to the mean of n labels over area, divided by the "
+    "sum of n - 1; chi-square interval with Satterthwaite's degrees of freedom, at most a "
+    "normal law's"
+)
 FEWEST = 2  # people with repeated labels below which nothing is estimated
 
 

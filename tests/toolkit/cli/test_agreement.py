@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def two_files(coco_document: dict[str, object], write_json: Callable[..., Path]) -> list[Path]:
+    """The same two people; Ben's first nose lies 5 px away."""
+    other = deepcopy(coco_document)
+    other["annotations"][0]["keypoints"][0] += 3
+    other["annotations"][0]["keypoints"][1] += 4
+    return [write_json(coco_document, "anna.json"), write_json(other, "ben.json")]
+
+
+def test_agreement_prints_tables_and_one_document(
+    two_files: list[Path], toolkit_cli: Callable[..., object]
+) -> None:
+    text = toolkit_cli("agreement", *two_files)
+    document = json.loads(toolkit_cli("agreement", *two_files, "--json").stdout)
+
+    assert text.exit_code == 0
+    assert "2 people, 2 labelled by all" in text.stdout
+    assert "nose 5.0 px apart (anna, ben)" in text.stdout
+    assert document["keypoints"]["nose"]["p90_px"] == pytest.approx(4.5)
+    assert [row["annotator"] for row in document["annotators"]] == ["anna", "ben"]
+    assert document["queue"][0]["annotation_id"] == 1
+
+
+def test_agreement_writes_queue_consensus_and_page(
+    two_files: list[Path], tmp_path: Path, toolkit_cli: Callable[..., object]
+) -> None:
+    result = toolkit_cli(
+        "agreement", *two_files, "--queue", tmp_path / "q.json", "--consensus",
+        tmp_path / "c.json", "--out", tmp_path / "a.html",
+    )  # fmt: skip
+
+    assert result.exit_code == 0, result.stderr
+    nose = json.loads((tmp_path / "c.json").read_text())["annotations"][0]["keypoints"][:2]
+    assert nose == [11.5, 22]
+    assert json.loads((tmp_path / "q.json").read_text())["queue"][0]["ids"] == {
+        "anna": 1,
+        "ben": 1,
+    }
+    assert "default-src 'none'" in (tmp_path / "a.html").read_text()
+
+
+def test_hostile_names_are_escaped_in_the_page(
+    two_files: list[Path], tmp_path: Path, toolkit_cli: Callable[..., object]
+) -> None:
+    hostile = tmp_path / "<script>alert(1)<.json"
+    hostile.write_bytes(two_files[1].read_bytes())
+
+    toolkit_cli("agreement", two_files[0], hostile, "--out", tmp_path / "a.html")
+
+    assert "<script>alert" not in (tmp_path / "a.html").read_text()
+
+
+def test_one_file_of_one_annotator_ends_with_2(
+    two_files: list[Path], toolkit_cli: Callable[..., object]
+) -> None:
+    result = toolkit_cli("agreement", two_files[0])
+
+    assert result.exit_code == 2
+    assert "one annotator; agreement needs two" in result.stderr
+
+
+def test_sigmas_prints_estimates_and_writes_a_schema(
+    two_files: list[Path], tmp_path: Path, toolkit_cli: Callable[..., object]
+) -> None:
+    document = json.loads(toolkit_cli("sigmas", *two_files, "--json").stdout)
+    result = toolkit_cli(
+        "sigmas", *two_files, "--only", "nose", "--out", tmp_path / "mine.yaml"
+    )
+
+    # One of two people: 12.5 px^2 over 300.5 px^2 area, over two degrees of freedom.
+    assert document["sigmas"][0]["sigma"] == pytest.approx((12.5 / 300.5 / 2) ** 0.5)
+    assert document["sigmas"][1]["sigma"] == 0.0
+    assert result.exit_code == 0, result.stderr
+    assert "nose 0.026 -> 0.1442" in result.stderr
+    shown = toolkit_cli("validate", two_files[0], "--schema", tmp_path / "mine.yaml")
+    assert "0 errors" in shown.stdout
+
+
+def test_an_output_that_is_an_input_ends_with_2(
+    two_files: list[Path], toolkit_cli: Callable[..., object]
+) -> None:
+    result = toolkit_cli("agreement", *two_files, "--consensus", two_files[0], "--force")
+
+    assert result.exit_code == 2
+    assert "the output is the input" in result.stderr
