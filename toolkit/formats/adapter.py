@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import orjson
@@ -19,9 +19,11 @@ from toolkit.errors import ReadError
 from toolkit.files import atomic_directory, atomic_file, sha256_file
 from toolkit.formats.base import Format
 from toolkit.formats.coco import scan_text
-from toolkit.formats.coco_write import CocoSource, coco_bytes
+from toolkit.formats.coco_write import CocoSource
+from toolkit.formats.compare import measured_loss
 from toolkit.formats.encode import list_lines
-from toolkit.formats.foreign import CocoDocument, Foreign
+from toolkit.formats.foreign import CocoDocument, Files, Foreign, contents, save
+from toolkit.formats.prepared import Prepared
 from toolkit.formats.text import Text
 from toolkit.report import Finding
 from toolkit.schema import Schema
@@ -39,34 +41,75 @@ def adapt(foreign: Foreign) -> Format[Dataset]:
         dataset, findings = scanned(path, document, schema, foreign.name)
         return dataset, [*told, *findings]
 
-    def write(dataset: Dataset, path: Path, force: bool) -> None:
-        document: CocoDocument = orjson.loads(coco_bytes(dataset))
-        making = atomic_directory if foreign.is_folder else atomic_file
-        with making(path, force=force) as temporary:
-            if foreign.is_folder:
-                # The format makes its folder itself, from a path that is fresh.
-                temporary.rmdir()
-            foreign.from_coco(document, temporary, dataset.schema)
+    def prepare(dataset: Dataset) -> PreparedForeign:
+        return PreparedForeign(made, foreign, dataset)
 
-    def loses(dataset: Dataset) -> Counter[str]:
-        document: CocoDocument = orjson.loads(coco_bytes(dataset))
-        return +foreign.loses(document, dataset.schema)
-
-    def dropped(dataset: Dataset) -> set[int]:
-        document: CocoDocument = orjson.loads(coco_bytes(dataset))
-        return foreign.dropped(document, dataset.schema)
-
-    return Format(
+    made = Format(
         name=foreign.name,
         suffixes=foreign.suffixes,
         description=foreign.description,
         detect=foreign.detect,
         scan=scan,
-        write=write,
-        loses=loses,
+        write=lambda dataset, path, force: prepare(dataset).write(path, force=force),
+        loses=lambda dataset: prepare(dataset).lost,
         is_folder=foreign.is_folder,
-        dropped=dropped,
+        dropped=lambda dataset: prepare(dataset).dropped,
+        prepare=prepare,
     )
+    return made
+
+
+class PreparedForeign(Prepared):
+    """A data set on its way into a foreign format: encoded once, decoded once."""
+
+    def __init__(self, end: Format[Dataset], foreign: Foreign, dataset: Dataset) -> None:
+        """Prepare the way of a data set into a foreign format."""
+        super().__init__(end, dataset)
+        self.foreign = foreign
+
+    @cached_property
+    def files(self) -> Files:
+        """The contents of the target's files."""
+        return self.foreign.encode(self.document, self.dataset.schema)
+
+    @cached_property
+    def back(self) -> CocoDocument:
+        """What these contents say."""
+        return self.foreign.decode(self.files)
+
+    @cached_property
+    def lost(self) -> Counter[str]:
+        """What changes there and back: the contents are read again, in memory."""
+        return measured_loss(self.document, self.back, self.dropped)
+
+    @cached_property
+    def dropped(self) -> set[int]:
+        """Indices of the annotations that have no place."""
+        return self.foreign.dropped(self.document, self.dataset.schema)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the target's user should know though nothing of it is lost, a line each."""
+        return self.foreign.notes(self.document, self.dataset.schema)
+
+    def write(self, path: Path, *, force: bool = False) -> None:
+        """Write the target."""
+        making = atomic_directory if self.foreign.is_folder else atomic_file
+        with making(path, force=force) as temporary:
+            save(self.files, temporary)
+
+    def read_back(self, path: Path) -> CocoDocument:
+        """What the target says; it is decoded again only if it is not what was written."""
+        if contents(path) != self.files:
+            return super().read_back(path)
+        found: CocoDocument = orjson.loads(document_bytes(self.back))
+        return found
+
+
+def foreign_loss(foreign: Foreign, document: CocoDocument, schema: Schema) -> Counter[str]:
+    """What changes if a document goes into a foreign format and back, in memory."""
+    back = foreign.decode(foreign.encode(document, schema))
+    return measured_loss(document, back, foreign.dropped(document, schema))
 
 
 def scanned(

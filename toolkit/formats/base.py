@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.report import Finding, Severity
 from toolkit.schema import Schema
+
+if TYPE_CHECKING:
+    from toolkit.formats.prepared import Prepared
 
 Content = TypeVar("Content", Dataset, Predictions)
 
@@ -57,6 +60,8 @@ class Format(Generic[Content]):
         is_folder: Whether it is a folder of files.
         is_json: Whether it is COCO's JSON, of which records are copied as they are.
         dropped: Indices of the file's annotations that this format has no place for.
+        prepare: Where it can do better than calling these one by one: all of them for one
+            data set, worked out once.
     """
 
     name: str
@@ -69,6 +74,7 @@ class Format(Generic[Content]):
     is_folder: bool = False
     is_json: bool = False
     dropped: Callable[[Content], set[int]] = drops_nothing
+    prepare: Callable[[Content], Prepared] | None = None
 
 
 @contextmanager

@@ -262,14 +262,13 @@ def _write(plan: Plan, target: Path, sidecar: Path | None, *, force: bool) -> No
         plan.write(target, force=force)
     if sidecar is None:
         return
-    end = dataset_format(plan.end.name)
-    written, _ = end.scan(target, None)
+    way = plan.prepare()
     content = Sidecar(
-        format=end.name,
+        format=plan.end.name,
         target_sha256=path_hash(target),
         document=coco_bytes(plan.dataset),
-        written=orjson.loads(coco_bytes(written)),
-        dropped=tuple(sorted(end.dropped(plan.dataset))),
+        written=way.read_back(target),
+        dropped=tuple(sorted(way.dropped)),
     )
     write_sidecar(sidecar, content, force=force)
 

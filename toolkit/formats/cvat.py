@@ -10,20 +10,17 @@ category's name and `_box`. Coordinates are decimals, so a box comes back as it 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from decimal import Decimal
-from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from toolkit.errors import InvalidDataError
-from toolkit.formats.compare import measured_loss
 from toolkit.formats.cvat_read import (
     BOX_SUFFIX,
     detect_cvat,
     document_of,
     read_cvat,
 )
-from toolkit.formats.foreign import CocoDocument, Foreign, Record, records_of
+from toolkit.formats.foreign import FILE, CocoDocument, Files, Foreign, Record, records_of
 from toolkit.formats.foreign_values import (
     PRECISION,
     Number,
@@ -47,18 +44,13 @@ from toolkit.schema import Schema
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def from_coco(document: CocoDocument, path: Path, schema: Schema) -> None:
-    """Write the XML file."""
-    path.write_bytes(_xml(document, schema))
+def decode(files: Files) -> CocoDocument:
+    """The document that the XML says."""
+    return document_of(parse_xml(files[FILE], "annotations.xml"), "", None)[0]
 
 
-def loses(document: CocoDocument, schema: Schema) -> Counter[str]:
-    """What does not come back: the XML is read again, in memory."""
-    back, _ = document_of(parse_xml(_xml(document, schema), "annotations.xml"), "", None)
-    return measured_loss(document, back, without_image(document, schema))
-
-
-def _xml(document: CocoDocument, schema: Schema) -> bytes:
+def encode(document: CocoDocument, schema: Schema) -> Files:
+    """The XML file."""
     root = Element("annotations")
     SubElement(root, "version").text = "1.1"
     categories = categories_of(document, schema)
@@ -82,7 +74,7 @@ def _xml(document: CocoDocument, schema: Schema) -> bytes:
         raise InvalidDataError(
             f"the character U+{ord(bad[0]):04X} cannot stand in XML, near {shown!r}; correct it"
         )
-    return f"<?xml version='1.0' encoding='utf-8'?>\n{text}\n".encode()
+    return {FILE: f"<?xml version='1.0' encoding='utf-8'?>\n{text}\n".encode()}
 
 
 def _image_ids(images: list[Record]) -> list[int]:
@@ -253,7 +245,7 @@ CVAT = Foreign(
     is_folder=False,
     detect=detect_cvat,
     to_coco=read_cvat,
-    from_coco=from_coco,
-    loses=loses,
+    encode=encode,
+    decode=decode,
     dropped=without_image,
 )

@@ -1,7 +1,8 @@
 """Foreign formats: files that are no COCO JSON, as plain COCO documents.
 
-A foreign format turns its file or folder into a COCO document of plain Python values and
-back, and counts what the way there and back changes. It needs to know nothing of offsets
+A foreign format turns a COCO document of plain Python values into the contents of its file
+or files, and those into a document. What the way there and back changes is found by going
+it, in memory. It needs to know nothing of offsets
 and bytes: the adapter (`toolkit.formats.adapter`) makes the document's bytes and has the
 COCO reader decode them, so that every check and command works on it.
 
@@ -11,7 +12,6 @@ Adding a foreign format: write a module that ends in one `Foreign` constant, lis
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +24,17 @@ from toolkit.schema import Schema
 # What a JSON parser gives: the values are anyone's, so they are checked where they are used.
 Record = dict[str, Any]
 CocoDocument = dict[str, Any]
+# A folder's files by their path in it, with `/`; a single file stands under `FILE`.
+Files = dict[str, bytes]
+FILE = ""
 
 
 def _drops_nothing(document: CocoDocument, schema: Schema) -> set[int]:
     return set()
+
+
+def _notes_nothing(document: CocoDocument, schema: Schema) -> list[str]:
+    return []
 
 
 @dataclass(frozen=True)
@@ -43,10 +50,11 @@ class Foreign:
             file of another kind, and must look at the content where the suffix is shared.
         to_coco: Reads a file or folder into a COCO document; the findings name what in it
             cannot be used. Raises ReadError where it is not this format at all.
-        from_coco: Writes a document to a fresh path; the caller makes it atomic.
-        loses: What changes if this document goes there and back: names as `measured_loss`
-            gives them, with the number of records; nothing that does not change.
+        encode: The contents of a document's file or files.
+        decode: The document that `encode`'s contents say.
         dropped: Indices in the document's `annotations` that have no place at all.
+        notes: What the user of such a file should know of this document's, one line each,
+            though nothing of it is lost.
     """
 
     name: str
@@ -55,9 +63,30 @@ class Foreign:
     is_folder: bool
     detect: Callable[[Path], bool]
     to_coco: Callable[[Path, Schema | None], tuple[CocoDocument, list[Finding]]]
-    from_coco: Callable[[CocoDocument, Path, Schema], None]
-    loses: Callable[[CocoDocument, Schema], Counter[str]]
+    encode: Callable[[CocoDocument, Schema], Files]
+    decode: Callable[[Files], CocoDocument]
     dropped: Callable[[CocoDocument, Schema], set[int]] = _drops_nothing
+    notes: Callable[[CocoDocument, Schema], list[str]] = _notes_nothing
+
+    def from_coco(self, document: CocoDocument, path: Path, schema: Schema) -> None:
+        """Write a document to a fresh path; the caller makes it atomic."""
+        save(self.encode(document, schema), path)
+
+
+def save(files: Files, path: Path) -> None:
+    """Write contents as a file, or as a folder of files."""
+    for name, content in files.items():
+        target = path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+def contents(path: Path) -> Files:
+    """The contents of a file, or of all files of a folder."""
+    if not path.is_dir():
+        return {FILE: path.read_bytes()}
+    files = (file for file in path.rglob("*") if file.is_file())
+    return {file.relative_to(path).as_posix(): file.read_bytes() for file in files}
 
 
 # The rules of foreign files; `toolkit.formats.rules` says what each means.

@@ -9,12 +9,9 @@ what a person changed in the regions wins. See `labelstudio_read` for exports of
 from __future__ import annotations
 
 import json
-from collections import Counter
-from pathlib import Path
 
 from toolkit.errors import InvalidDataError
-from toolkit.formats.compare import measured_loss
-from toolkit.formats.foreign import CocoDocument, Foreign, Record, records_of
+from toolkit.formats.foreign import FILE, CocoDocument, Files, Foreign, Record, records_of
 from toolkit.formats.foreign_values import (
     Number,
     categories_of,
@@ -34,15 +31,14 @@ from toolkit.schema import Schema
 Task = dict[str, object]
 
 
-def from_coco(document: CocoDocument, path: Path, schema: Schema) -> None:
-    """Write the tasks, ready for Import in Label Studio."""
-    path.write_text(_text(tasks_of(document, schema)), encoding="utf-8")
+def encode(document: CocoDocument, schema: Schema) -> Files:
+    """The tasks, ready for Import in Label Studio."""
+    return {FILE: _text(tasks_of(document, schema)).encode()}
 
 
-def loses(document: CocoDocument, schema: Schema) -> Counter[str]:
-    """Nothing, unless there is no image at all: then there is no task to carry the rest."""
-    back, _ = document_of(tasks_of(document, schema), None, None)
-    return measured_loss(document, back)
+def decode(files: Files) -> CocoDocument:
+    """All of the document, unless there is no image: then there is no task to carry it."""
+    return document_of(json.loads(files[FILE]), None, None)[0]
 
 
 def tasks_of(document: CocoDocument, schema: Schema, margin: float = 0.0) -> list[Task]:
@@ -115,6 +111,6 @@ LABELSTUDIO = Foreign(
     is_folder=False,
     detect=detect_labelstudio,
     to_coco=read_labelstudio,
-    from_coco=from_coco,
-    loses=loses,
+    encode=encode,
+    decode=decode,
 )

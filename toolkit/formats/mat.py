@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import io
 import math
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import InvalidDataError
-from toolkit.formats.compare import measured_loss
-from toolkit.formats.foreign import CocoDocument, Foreign, Record, records_of
+from toolkit.formats.foreign import FILE, CocoDocument, Files, Foreign, Record, records_of
 from toolkit.formats.foreign_values import (
     Number,
     Point,
@@ -42,18 +40,8 @@ _HEADER = b"MATLAB 5.0 MAT-file, MPII-style annotations".ljust(116)
 _PERSON_HEIGHT = 200.0  # MPII: scale is the person's height divided by 200 px
 
 
-def from_coco(document: CocoDocument, path: Path, schema: Schema) -> None:
-    """Write an MPII-style `.mat`."""
-    path.write_bytes(_mat_bytes(document, schema))
-
-
-def loses(document: CocoDocument, schema: Schema) -> Counter[str]:
-    """What does not come back: the file's bytes are read again, in memory."""
-    back, _ = document_of_mat(io.BytesIO(_mat_bytes(document, schema)), Path("x.mat"), None)
-    return measured_loss(document, back, without_image(document, schema))
-
-
-def _mat_bytes(document: CocoDocument, schema: Schema) -> bytes:
+def encode(document: CocoDocument, schema: Schema) -> Files:
+    """An MPII-style `.mat`."""
     need_scipy()
     from scipy.io import savemat  # lazy: scipy costs 0.2 s
 
@@ -81,7 +69,12 @@ def _mat_bytes(document: CocoDocument, schema: Schema) -> bytes:
         savemat(stream, {"RELEASE": release}, long_field_names=True)
     except (UnicodeEncodeError, OverflowError, ValueError) as error:
         raise InvalidDataError(f"cannot write as .mat: {error}; change that text") from error
-    return _HEADER + stream.getvalue()[len(_HEADER) :]
+    return {FILE: _HEADER + stream.getvalue()[len(_HEADER) :]}
+
+
+def decode(files: Files) -> CocoDocument:
+    """The document that a `.mat` says."""
+    return document_of_mat(io.BytesIO(files[FILE]), Path("x.mat"), None)[0]
 
 
 def _structs(items: list[dict[str, object]]) -> NDArray[np.object_]:
@@ -152,7 +145,7 @@ MAT = Foreign(
     is_folder=False,
     detect=detect_mat,
     to_coco=read_mat,
-    from_coco=from_coco,
-    loses=loses,
+    encode=encode,
+    decode=decode,
     dropped=without_image,
 )

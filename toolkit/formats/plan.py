@@ -18,6 +18,7 @@ from toolkit.formats.coco_write import CocoSource, edits_of
 from toolkit.formats.document import Edit, field_texts, patch_record
 from toolkit.formats.encode import category_record
 from toolkit.formats.parse import top_level_keys
+from toolkit.formats.prepared import Prepared, prepare
 from toolkit.formats.results import RESULTS, write_predictions
 from toolkit.report import Finding
 from toolkit.schema import Schema
@@ -40,6 +41,7 @@ class Plan:
         self.findings = findings
         self.lost: Counter[str] = Counter()
         self.changed: list[str] = []
+        self._prepared: Prepared | None = None
         self._dropped: tuple[str, ...] = ()
         self._new_skeleton = False
 
@@ -81,7 +83,7 @@ class Plan:
         if end.name == RESULTS.name:
             self._lose_for_results()
             return
-        self.lost += cast("Format[Dataset]", end).loses(self.dataset)
+        self.lost += self.prepare().lost
         if end.name == CROWDPOSE.name:
             self._dropped = NOT_IN_CROWDPOSE
             missing = int(np.isnan(self.dataset.images.crowd_index).sum())
@@ -94,6 +96,12 @@ class Plan:
             self._fit_coco()
         if end.is_json and end.name != CROPCOCO.name:
             self._without_beyond()
+
+    def prepare(self) -> Prepared:
+        """The way of the data set, as it is now, into the target."""
+        if self._prepared is None or self._prepared.dataset is not self.dataset:
+            self._prepared = prepare(cast("Format[Dataset]", self.end), self.dataset)
+        return self._prepared
 
     def _fit_coco(self) -> None:
         """Repair a skeleton that names no keypoints; say where areas are missing."""
@@ -142,7 +150,7 @@ class Plan:
             write_predictions(perfect_predictions(self.dataset.annotations), target, force)
             return
         if not self.end.is_json:
-            cast("Format[Dataset]", self.end).write(self.dataset, target, force)
+            self.prepare().write(target, force=force)
             return
         source = self.dataset.source
         if not isinstance(source, CocoSource):

@@ -20,6 +20,7 @@ from toolkit.formats.coco_write import CocoSource, coco_bytes
 from toolkit.formats.compare import Difference, differences
 from toolkit.formats.foreign import CocoDocument, Record
 from toolkit.formats.plan import Plan, lost_in_results, perfect_predictions
+from toolkit.formats.prepared import prepare
 from toolkit.formats.results import RESULTS, raise_errors, scan_predictions, write_predictions
 from toolkit.report import Finding
 from toolkit.schema import Schema
@@ -108,17 +109,17 @@ def _read(
 def _through(
     dataset: Dataset, name: str, between: Format[Dataset], there: Path
 ) -> tuple[list[Difference], Counter[str]]:
-    before: CocoDocument = orjson.loads(coco_bytes(dataset))
     plan = Plan(dataset, name, between, [])
     if between.is_json:
+        before: CocoDocument = orjson.loads(coco_bytes(dataset))
         plan.fit_target()
-    else:  # also where the source is of this format: it is written anew, not copied
-        plan.lost += between.loses(dataset)
-    plan.write(there, force=False)
-    back, _ = between.scan(there, None)
-    after: CocoDocument = orjson.loads(coco_bytes(back))
-    dropped = between.dropped(dataset)
-    return list(differences(before, after, dropped)), +plan.lost
+        plan.write(there, force=False)
+        after = prepare(between, plan.dataset).read_back(there)
+        return list(differences(before, after, between.dropped(dataset))), +plan.lost
+    # Also where the source is of this format: it is written anew, not copied.
+    way = prepare(between, dataset)
+    way.write(there)
+    return list(differences(way.document, way.read_back(there), way.dropped)), +way.lost
 
 
 def _through_results(dataset: Dataset, there: Path) -> tuple[list[Difference], Counter[str]]:

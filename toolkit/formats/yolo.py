@@ -12,14 +12,12 @@ coordinate comes back as it was.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
 
 from toolkit.errors import InvalidDataError, UnsafeInputError
-from toolkit.formats.compare import measured_loss
-from toolkit.formats.foreign import CocoDocument, Foreign, Record, records_of
+from toolkit.formats.foreign import CocoDocument, Files, Foreign, Record, records_of
 from toolkit.formats.foreign_values import (
     PRECISION,
     Number,
@@ -50,22 +48,10 @@ def to_coco(path: Path, schema: Schema | None) -> tuple[CocoDocument, list[Findi
     return to_document(read_folder(path), schema)
 
 
-def from_coco(document: CocoDocument, path: Path, schema: Schema) -> None:
-    """Write a YOLO-pose folder; pictures are not copied."""
-    folder = _folder_of(document, schema)
-    path.mkdir(exist_ok=True)
-    (path / _LABELS).mkdir(parents=True)
-    (path / DATA).write_text(folder.data, encoding="utf-8")
-    for name, text in folder.labels.items():
-        target = path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-
-
-def loses(document: CocoDocument, schema: Schema) -> Counter[str]:
-    """What does not come back: the files' text is read again, in memory."""
-    back, _ = to_document(_folder_of(document, schema), None)
-    return measured_loss(document, back, without_image(document, schema))
+def decode(files: Files) -> CocoDocument:
+    """The document that a folder's files say."""
+    labels = {name: text.decode() for name, text in files.items() if name != DATA}
+    return to_document(Folder(files[DATA].decode(), labels, {}), None)[0]
 
 
 @dataclass(frozen=True)
@@ -76,8 +62,8 @@ class _Classes:
     width: int
 
 
-def _folder_of(document: CocoDocument, schema: Schema) -> Folder:
-    """The folder's files as text."""
+def encode(document: CocoDocument, schema: Schema) -> Files:
+    """A YOLO-pose folder; pictures are not copied."""
     categories = categories_of(document, schema)
     classes = _Classes(categories, max(len(keypoint_names(c)) for c in categories))
     records = records_of(document, "annotations")
@@ -98,7 +84,8 @@ def _folder_of(document: CocoDocument, schema: Schema) -> Folder:
             _line(records[index], index, size, classes) + "\n" for index in people[row]
         )
     outside = sum(any(map(_leaves, text.splitlines())) for text in labels.values())
-    return Folder(_note(outside) + _data_yaml(classes, sizes, schema), labels, {})
+    data = _note(outside) + _data_yaml(classes, sizes, schema)
+    return {DATA: data.encode(), **{name: text.encode() for name, text in labels.items()}}
 
 
 def _leaves(line: str) -> bool:
@@ -228,7 +215,7 @@ YOLO = Foreign(
     is_folder=True,
     detect=detect_folder,
     to_coco=to_coco,
-    from_coco=from_coco,
-    loses=loses,
+    encode=encode,
+    decode=decode,
     dropped=without_image,
 )
