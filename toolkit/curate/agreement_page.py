@@ -19,6 +19,7 @@ from toolkit.page import data_uri, escape, html_page
 
 PICTURES = 24
 _LONG_SIDE = 520
+_NAMES = 5  # keypoints named in a remark
 
 
 def agreement_page(
@@ -62,16 +63,25 @@ def remarks(row: AnnotatorHabits) -> list[str]:
     """What is no chance about an annotator, in words."""
     found = ["labels off to one side"] if row.biased else []
     if row.biased_keypoints:
-        found.append(f"off at {', '.join(row.biased_keypoints)}")
+        names = row.biased_keypoints
+        shown = ", ".join(names[:_NAMES])
+        more = len(names) - _NAMES
+        found.append(f"off at {shown}" + (f" and {more} more keypoints" if more > 0 else ""))
     return [*found, *row.habits]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
-    )
-    table = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+def _table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, last_is_text: bool = False
+) -> str:
+    last = len(head) - 1 if last_is_text else -1
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        kinds = ["".join((tag, " class=text" * (at == last))) for at in range(len(cells))]
+        cells_of = zip(kinds, cells, strict=True)
+        return "".join(f"<{kind}>{escape(cell)}</{tag}>" for kind, cell in cells_of)
+
+    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
+    table = f"<table><thead><tr>{line(head, 'th')}</tr></thead><tbody>{body}</tbody></table>"
     return f"<div class=wide>{table}</div>"
 
 
@@ -82,7 +92,7 @@ def _annotators(result: Agreement) -> str:
         for row in result.annotators
     ]  # fmt: skip
     head = ["annotator", "people", "missing", "extra", "mean offset (x, y)", "swaps", "remarks"]
-    return f"<section><h2>Annotators</h2>{_table(head, rows)}</section>"
+    return f"<section><h2>Annotators</h2>{_table(head, rows, last_is_text=True)}</section>"
 
 
 def _keypoints(result: Agreement) -> str:
@@ -136,7 +146,7 @@ def _queue(
     return (
         "<section><h2>To look at again</h2>"
         f"{pictures if figures else ''}"
-        f"{_table(['image', 'ids', '1 - OKS', 'why'], rows)}</section>"
+        f"{_table(['image', 'ids', '1 - OKS', 'why'], rows, last_is_text=True)}</section>"
     )
 
 
