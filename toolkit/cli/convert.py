@@ -106,6 +106,8 @@ def convert(
         notice(f"the rest is from {done.restored_from.name}")
     for line in done.changed:
         notice(f"changed: {line}")
+    for line in done.notes:
+        notice(f"note: {line}")
     if done.errors:
         notice(f"{source.name}: {done.errors:,} errors, kept; see: toolkit validate {source}")
     click.echo(
@@ -128,5 +130,6 @@ def _document(done: Conversion, source: Path, target: Path) -> dict[str, object]
         "sidecar": None if done.sidecar is None else str(done.sidecar),
         "restored_from": None if done.restored_from is None else str(done.restored_from),
         "changed": list(done.changed),
+        "notes": list(done.notes),
         "errors": done.errors,
     }

@@ -57,6 +57,7 @@ class Conversion:
         findings: What reading found.
         sidecar: The sidecar that keeps what is lost, or None.
         restored_from: The sidecar that the source's original came from, or None.
+        notes: What the target's user should know though nothing of it is lost.
     """
 
     source_format: str
@@ -68,6 +69,7 @@ class Conversion:
     findings: tuple[Finding, ...]
     sidecar: Path | None = None
     restored_from: Path | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def errors(self) -> int:
@@ -174,6 +176,7 @@ def convert(
         tuple(read.findings),
         sidecar=kept_in,
         restored_from=read.sidecar,
+        notes=tuple(plan.notes),
     )
 
 

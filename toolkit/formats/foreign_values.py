@@ -18,6 +18,7 @@ Point = tuple[Number, Number, Number]
 PRECISION = Context(prec=60)
 _EXACT = 2**53
 _HUGE = 1e300
+_NUMBERS = frozenset((int, float))
 MAX_SIDE = 10**7  # px; larger than any picture
 _LONGEST = 100  # characters of a number in a text file; float64 needs 24
 
@@ -29,18 +30,25 @@ def is_number(value: object) -> bool:
     return abs(value) < _HUGE  # which NaN is not either
 
 
+def _all_numbers(values: list[Number]) -> bool:
+    """`is_number` of every value, without a call for each where all are int or float."""
+    if not _NUMBERS.issuperset(map(type, values)):
+        return all(map(is_number, values))
+    return all(map(_HUGE.__gt__, map(abs, values)))
+
+
 def points_of(record: Record) -> list[Point] | None:
     """`keypoints` as (x, y, visibility); None where it is missing or not 3K numbers."""
     flat = record.get("keypoints")
-    if not isinstance(flat, list) or len(flat) % 3 or not all(map(is_number, flat)):
+    if not isinstance(flat, list) or len(flat) % 3 or not _all_numbers(flat):
         return None
-    return [(flat[i], flat[i + 1], flat[i + 2]) for i in range(0, len(flat), 3)]
+    return list(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
 
 
 def box_of(record: Record, field: str = "bbox") -> list[Number] | None:
     """A box as [x, y, width, height]; None where it is missing or not 4 numbers."""
     box = record.get(field)
-    if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
+    if not isinstance(box, list) or len(box) != 4 or not _all_numbers(box):
         return None
     return list(box)
 

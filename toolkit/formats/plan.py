@@ -103,6 +103,11 @@ class Plan:
             self._prepared = prepare(cast("Format[Dataset]", self.end), self.dataset)
         return self._prepared
 
+    @property
+    def notes(self) -> list[str]:
+        """What the target's user should know though nothing of it is lost."""
+        return [] if self.end.name == RESULTS.name else self.prepare().notes
+
     def _fit_coco(self) -> None:
         """Repair a skeleton that names no keypoints; say where areas are missing."""
         # Of COCO's JSON only: a foreign file that kept its original brings that back.

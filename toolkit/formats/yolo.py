@@ -12,8 +12,10 @@ coordinate comes back as it was.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from toolkit.errors import InvalidDataError, UnsafeInputError
@@ -31,6 +33,7 @@ from toolkit.formats.foreign_values import (
     plain,
     points_of,
     size_of,
+    text_of,
     without_image,
 )
 from toolkit.formats.yolo_read import Folder, detect_folder, read_folder, to_document
@@ -83,26 +86,47 @@ def encode(document: CocoDocument, schema: Schema) -> Files:
         labels[name] = "".join(
             _line(records[index], index, size, classes) + "\n" for index in people[row]
         )
-    outside = sum(any(map(_leaves, text.splitlines())) for text in labels.values())
-    data = _note(outside) + _data_yaml(classes, sizes, schema)
+    data = _head(document, schema) + _data_yaml(classes, sizes, schema)
     return {DATA: data.encode(), **{name: text.encode() for name, text in labels.items()}}
 
 
-def _leaves(line: str) -> bool:
-    """Whether a label has a share below 0 or above 1, visibility aside."""
-    tokens = line.split()
-    shares = [*tokens[1:5], *(t for i, t in enumerate(tokens[5:]) if i % 3 != 2)]
-    return any(not 0 <= float(token) <= 1 for token in shares)
-
-
-def _note(count: int) -> str:
-    """What Ultralytics does with points outside the picture, at the head of `data.yaml`."""
+def notes(document: CocoDocument, schema: Schema) -> list[str]:
+    """How many pictures Ultralytics leaves out, because of points outside them."""
+    count = pictures_with_points_outside(document, schema)
     if not count:
-        return ""
-    return (
-        f"# {count} pictures have labels with shares below 0 or above 1, that is outside\n"
-        "# the picture. They are kept here; Ultralytics leaves such pictures out.\n"
-    )
+        return []
+    have = "1 picture has" if count == 1 else f"{count:,} pictures have"
+    return [
+        f"{have} keypoints or boxes outside, which YOLO writes as shares below 0 or above 1; "
+        "they are kept here, but Ultralytics leaves such pictures out of training"
+    ]
+
+
+def pictures_with_points_outside(document: CocoDocument, schema: Schema) -> int:
+    """How many images have a share below 0 or above 1, whatever the visibility."""
+    categories, records = categories_of(document, schema), records_of(document, "annotations")
+    people, _ = people_by_image(document)
+    count = 0
+    for row, image in enumerate(records_of(document, "images")):
+        size = size_of(image, row)
+        count += any(
+            _leaves(*_points_and_box(records[index], index, categories), size)
+            for index in people[row]
+        )
+    return count
+
+
+def _leaves(points: list[Point], box: list[Number], size: tuple[Number, Number]) -> bool:
+    """Whether a point, or a box's centre or side, is below 0 or above the picture's size."""
+    width, height = size
+    x, y, w, h = box
+    shares = [(x + w / 2, y + h / 2), (w, h), *(point[:2] for point in points)]
+    return not all(0 <= across <= width and 0 <= down <= height for across, down in shares)
+
+
+def _head(document: CocoDocument, schema: Schema) -> str:
+    """The notes at the head of `data.yaml`."""
+    return "".join(f"# {line}\n" for line in notes(document, schema))
 
 
 def _label_name(image: Record, row: int) -> str:
@@ -155,16 +179,23 @@ def _flip_index(names: list[str], schema: Schema) -> list[int]:
 
 def _line(record: Record, index: int, size: tuple[Number, Number], classes: _Classes) -> str:
     row = category_row(classes.categories, record, index)
-    width, height = decimal_of(size[0]), decimal_of(size[1])
-    wanted = len(keypoint_names(classes.categories[row]))
-    points: list[Point] = points_of(record) or []
-    if len(points) != wanted:
-        points = []
-    box = box_of(record) or _box_round(points)
+    width, height = size
+    points, box = _points_and_box(record, index, classes.categories)
     tokens = [str(row), *_box_tokens(box, width, height)]
     for x, y, visibility in points + [(0, 0, 0)] * (classes.width - len(points)):
-        tokens += [_share(x, width), _share(y, height), f"{plain(decimal_of(visibility))}"]
+        tokens += [_share(x, width), _share(y, height), text_of(visibility)]
     return " ".join(tokens)
+
+
+def _points_and_box(
+    record: Record, index: int, categories: list[Record]
+) -> tuple[list[Point], list[Number]]:
+    """What a line holds: points if they are as many as the category's, and a box."""
+    row = category_row(categories, record, index)
+    points: list[Point] = points_of(record) or []
+    if len(points) != len(keypoint_names(categories[row])):
+        points = []
+    return points, box_of(record) or _box_round(points)
 
 
 def _box_round(points: list[Point]) -> list[Number]:
@@ -176,36 +207,38 @@ def _box_round(points: list[Point]) -> list[Number]:
     return [left, top, max(x for x, _ in seen) - left, max(y for _, y in seen) - top]
 
 
-def _box_tokens(box: list[Number], width: Decimal, height: Decimal) -> list[str]:
+def _box_tokens(box: list[Number], width: Number, height: Number) -> list[str]:
     x, y, w, h = box
     span_x, span_y = _share(w, width), _share(h, height)
     return [_centre(x, span_x, width), _centre(y, span_y, height), span_x, span_y]
 
 
-def _share(value: Number, size: Decimal) -> str:
-    """`value / size` with as few digits as bring `value` back."""
-    exact = PRECISION.divide(decimal_of(value), size)
-    for token in _candidates(exact):
+@lru_cache(maxsize=1 << 16)  # coordinates repeat: most are whole, or one of a few hundred
+def _share(value: Number, side: Number) -> str:
+    """`value / side` with as few digits as bring `value` back."""
+    size = decimal_of(side)
+    for token in _candidates(PRECISION.divide(decimal_of(value), size)):
         if plain(PRECISION.multiply(Decimal(token), size)) == value:
             break
     return token
 
 
-def _centre(start: Number, span: str, size: Decimal) -> str:
+def _centre(start: Number, span: str, side: Number) -> str:
     """The centre of a side of the box, with as few digits as bring its start back."""
+    size = decimal_of(side)
     half = PRECISION.multiply(Decimal(span), size) / 2
-    exact = PRECISION.divide(PRECISION.add(decimal_of(start), half), size)
-    for token in _candidates(exact):
+    for token in _candidates(PRECISION.divide(PRECISION.add(decimal_of(start), half), size)):
         back = PRECISION.subtract(PRECISION.multiply(Decimal(token), size), half)
         if plain(back) == start:
             break
     return token
 
 
-def _candidates(value: Decimal) -> list[str]:
+def _candidates(value: Decimal) -> Iterator[str]:
     """Spellings of a number: as a float64 shows it, then with more digits than that."""
-    longer = [format(value.normalize(), f".{digits}g") for digits in _DIGITS]
-    return [str(plain(value)), *longer]
+    yield str(plain(value))
+    for digits in _DIGITS:
+        yield format(value.normalize(), f".{digits}g")
 
 
 YOLO = Foreign(
@@ -218,4 +251,5 @@ YOLO = Foreign(
     encode=encode,
     decode=decode,
     dropped=without_image,
+    notes=notes,
 )

@@ -241,15 +241,17 @@ def _box(values: list[Decimal], size: tuple[Decimal, Decimal]) -> list[Number]:
 def _points(
     values: list[Decimal], size: tuple[Decimal, Decimal], setting: _Setting
 ) -> list[Point]:
-    points = []
-    for at in range(0, len(values), setting.values):
-        x, y = values[at : at + 2]
-        # Two numbers a keypoint: Ultralytics takes (0, 0) for a missing one.
-        seen = 0 if x == 0 == y else 2
-        visibility = plain(values[at + 2]) if setting.values == 3 else seen
-        px = [plain(PRECISION.multiply(v, s)) for v, s in zip((x, y), size, strict=True)]
-        points.append((px[0], px[1], visibility))
-    return points
+    step = setting.values
+    xs, ys = values[::step], values[1::step]
+    if step == 3:
+        seen = [plain(value) for value in values[2::step]]
+    else:  # Ultralytics takes (0, 0) for a missing one.
+        seen = [0 if x == 0 == y else 2 for x, y in zip(xs, ys, strict=True)]
+    columns = [
+        [plain(PRECISION.multiply(value, side)) for value in column]
+        for column, side in zip((xs, ys), size, strict=True)
+    ]
+    return list(zip(*columns, seen, strict=True))
 
 
 def _setting(folder: Folder, schema: Schema | None) -> _Setting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def test_the_yaml_says_how_many_pictures_ultralytics_would_leave_out(
     YOLO.from_coco(coco_document, tmp_path / "out", SCHEMA)
 
     assert (tmp_path / "in/data.yaml").read_text("utf-8").startswith("path")
-    assert (tmp_path / "out/data.yaml").read_text("utf-8").startswith("# 1 pictures have")
+    assert (tmp_path / "out/data.yaml").read_text("utf-8").startswith("# 1 picture has")
 
 
 def test_an_image_without_people_has_an_empty_label_file(
@@ -204,6 +205,50 @@ def test_two_pictures_with_one_label_file_are_refused(
         InvalidDataError, match=r"images\[1\] id=8 .*would share the label file"
     ):
         YOLO.from_coco(coco_document, tmp_path / "yolo", SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, 0),
+        ({"keypoints": [0, 0, 2, 100, 80, 2, *[0] * 45]}, 0),  # on the edge is inside
+        ({"keypoints": [-0.5, 0, 2, *[0] * 48]}, 1),
+        ({"keypoints": [0, 80.5, 0, *[0] * 48]}, 1),  # also where nobody labelled it
+        ({"bbox": [-5, -5, 20, 20]}, 0),  # its middle is inside
+        ({"bbox": [-15, 5, 20, 20]}, 1),
+        ({"bbox": [40, 40, 101, 20]}, 1),
+    ],
+)
+def test_notes_count_the_pictures_that_ultralytics_leaves_out(
+    coco_document: dict[str, Any], tmp_path: Path, change: dict[str, Any], expected: int
+) -> None:
+    coco_document["annotations"][0] |= change
+    YOLO.from_coco(coco_document, tmp_path / "yolo", SCHEMA)
+    tokens = (tmp_path / "yolo/labels/train/seven.txt").read_text("utf-8").split()
+    lines = [[float(token) for token in tokens[at + 1 : at + 56]] for at in (0, 56)]
+    shares = [n for line in lines for i, n in enumerate(line) if i < 4 or i % 3 != 0]
+    beyond = [share for share in shares if not 0 <= share <= 1]
+
+    assert len(YOLO.notes(coco_document, SCHEMA)) == expected == bool(beyond)
+
+
+def test_convert_tells_the_notes(
+    coco_document: dict[str, Any],
+    write_json: Callable[..., Path],
+    tmp_path: Path,
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    coco_document["annotations"][0]["keypoints"][0] = -0.5
+    source = write_json(coco_document, "in.json")
+
+    done = toolkit_cli("convert", source, tmp_path / "yolo", "--to", "yolo")
+    listed = toolkit_cli("convert", source, tmp_path / "two", "--to", "yolo", "--json")
+    other = toolkit_cli("convert", source, tmp_path / "a.xml", "--json")
+
+    note = "1 picture has keypoints or boxes outside, which YOLO writes as shares below 0"
+    assert f"note: {note}" in done.stderr
+    assert [line[: len(note)] for line in json.loads(listed.stdout)["notes"]] == [note]
+    assert json.loads(other.stdout)["notes"] == []
 
 
 def test_detection_wants_kpt_shape(folder: Callable[..., Path], tmp_path: Path) -> None:
