@@ -126,8 +126,8 @@ def scaled_points(points: Floats, size_wh: NDArray[np.int64]) -> Floats:
 
 
 def positions(tags: Tags) -> NDArray[np.object_]:
-    """(N, K) where each keypoint lies: the outermost stratum, None where not labelled."""
-    result = np.full(tags.strata.shape, None, dtype=object)
+    """(N, K) where each keypoint lies: the outermost stratum; `absent` where not labelled."""
+    result = np.full(tags.strata.shape, "absent", dtype=object)
     for name in _POSITIONS:
         result[(tags.strata & (1 << STRATA.index(name))) > 0] = name
     return result

@@ -66,6 +66,9 @@ def fiftyone(database: str) -> Iterator[ModuleType]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its libraries are old; ours are held to account
         yield connect(database)
+    from fiftyone.core.odm import database as connection
+
+    connection._disconnect()  # else its exit waits 30 s for the server that has gone
     for name in set(os.environ) - set(before):
         if name.startswith("FIFTYONE_"):
             os.environ.pop(name)

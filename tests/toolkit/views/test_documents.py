@@ -56,7 +56,7 @@ def test_a_point_beyond_the_picture_is_beyond_one_and_an_unlabelled_one_is_nan(
     (label,) = frame["keypoints"]["keypoints"]
     assert label["points"][2] == [1.3, -0.2]
     assert all(math.isnan(value) for value in label["points"][1])
-    assert label["stratum"] == ["in_box", None, "out_of_image"]
+    assert label["stratum"] == ["in_box", "absent", "out_of_image"]
     assert label["missing"] == ["foot"]
     assert label["extension_strata"] == ["out_of_box", "out_of_image", "occluded"]
 
