@@ -12,11 +12,11 @@ from html import escape
 from pathlib import Path
 
 from toolkit.checks.families import family_rank
-from toolkit.checks.pictures import Picture, worst_pictures
+from toolkit.checks.pictures import OFFENDING, Picture, worst_pictures
 from toolkit.checks.rulebook import RulePage, all_rules
 from toolkit.checks.text import SEVERITIES, printable
 from toolkit.dataset import Dataset
-from toolkit.ink import encode_jpeg, legend
+from toolkit.ink import BOX, OUTSIDE, TRUTH_BODY, TRUTH_STICK
 from toolkit.page import data_uri, html_page
 from toolkit.report import Finding, Report
 
@@ -34,8 +34,12 @@ padding:12px 16px}
 .verdict{font-weight:700}
 code{font:13px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 .badge{display:inline-block;min-width:64px;font-size:12.5px;font-weight:600}
+.rules{min-width:0}
 .rules td:first-child{width:100%}
-.rules .why{display:block;color:var(--soft);font-size:13.5px}
+.rules a{color:inherit}
+.rules small,.rules .why{color:var(--soft);font-size:13.5px}
+.rules .why{display:block}
+.rules td:nth-child(2){overflow-wrap:normal;min-width:0}
 details{border-top:1px solid var(--edge);padding:9px 0}
 summary{cursor:pointer;overflow-wrap:anywhere}
 summary .count{color:var(--soft)}
@@ -45,7 +49,15 @@ overflow-wrap:anywhere}
 ul.found code{color:var(--soft)}
 .none{padding:24px 12px;color:var(--soft);font-size:13px;overflow-wrap:anywhere}
 figcaption p{margin:2px 0}
-.legend{margin:10px 0 14px;border-radius:8px}
+.legend{list-style:none;display:flex;flex-wrap:wrap;gap:6px 18px;margin:0 0 14px;
+padding:9px 14px;border-radius:8px;background:#10121a;color:#f2f4f8;font-size:13px}
+.legend i{display:inline-block;width:11px;height:11px;margin-right:7px;
+border:2.5px solid currentColor;vertical-align:-1px}
+.legend .line{height:0;width:18px;border-width:2.5px 0 0;vertical-align:4px}
+.legend .disc{background:currentColor}.legend .disc,.legend .ring{border-radius:50%}
+.legend .turned{transform:rotate(45deg) scale(.85)}
+@media (max-width:600px){header{padding-top:18px}.tiles{grid-template-columns:1fr 1fr 1fr}
+.tile{padding:10px 12px}.tile b{font-size:21px}.rules th,.rules td{padding:7px 5px}}
 .panels{grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr))}
 """
 
@@ -163,9 +175,9 @@ def _table(groups: Sequence[_Group], profile: str) -> str:
     return (
         '<section><h2>Rules</h2><p class="lead">Severities are those of profile '
         f"{escape(profile)}; only errors make a file invalid.</p>"
-        '<div class="wide"><table class="rules"><thead><tr><th>rule</th>'
+        '<table class="rules"><thead><tr><th>rule</th>'
         '<th class="text">severity</th><th>records</th></tr></thead><tbody>'
-        f"{''.join(rows)}</tbody></table></div></section>"
+        f"{''.join(rows)}</tbody></table></section>"
     )
 
 
@@ -204,14 +216,30 @@ def _pictures(pictures: Sequence[Picture], dataset: Dataset) -> str:
     if not pictures:
         body = '<p class="lead">No error or warning is about one instance.</p>'
     else:
-        key = encode_jpeg(legend(dataset.schema, 880, predicted=False), 90)
         body = (
-            '<p class="lead">Instances with the most, and the most severe, findings; a red '
-            "circle marks a keypoint that a finding names.</p>"
-            f'<img class="legend" alt="legend" src="{data_uri(key)}">'
+            '<p class="lead">Instances with the most, and the most severe, findings.</p>'
+            f"{_legend(bool(dataset.schema.is_extension.any()))}"
             f'<div class="panels">{"".join(map(_figure, pictures))}</div>'
         )
     return f"<section><h2>The worst</h2>{body}</section>"
+
+
+def _legend(extension: bool) -> str:
+    """What the strokes mean, as text that wraps on a narrow screen."""
+    kinds = [("line", TRUTH_BODY, "body")]
+    kinds += [("line", TRUTH_STICK, "extension")] if extension else []
+    kinds += [
+        ("disc", TRUTH_BODY, "visible"),
+        ("ring", TRUTH_BODY, "occluded"),
+        ("turned", OUTSIDE, "outside the box"),
+        ("square", BOX, "human box"),
+        ("ring", OFFENDING, "named by a finding"),
+    ]
+    items = [
+        f'<li><i class="{kind}" style="color:rgb{colour}"></i>{text}</li>'
+        for kind, colour, text in kinds
+    ]
+    return f'<ul class="legend">{"".join(items)}</ul>'
 
 
 def _figure(picture: Picture) -> str:

@@ -103,7 +103,10 @@ def _picture(
         path = resolve_image(images_dir, name, int(people.image_id[row]))
         pixels = load_image(path)
     except ToolkitError as error:
-        return Picture(findings, name, None, str(error))
+        reason = str(error)
+        for folder in (images_dir, images_dir.resolve()):
+            reason = reason.replace(f"{folder}/", "")  # a report is no map of this machine
+        return Picture(findings, name, None, reason)
     person = people[np.array([row])]
     canvas = draw_image(
         pixels,

@@ -99,7 +99,7 @@ def _rule(page: RulePage, profile: str) -> Json:
         "fullDescription": {"text": page.sentence[:1000]},
         "help": {"text": f"{help_text}\nMore: toolkit validate --explain {page.code}"},
         "defaultConfiguration": configuration,
-        "properties": {"tags": ["keypoints", page.family]},
+        "properties": {"tags": [page.family]},
     }
 
 

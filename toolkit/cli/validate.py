@@ -99,7 +99,7 @@ class _Wanted:
     "--workers",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Processes that look at images (default: one a core).",
+    help="Images to look at at once (default: one a core).",
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler to look at images with.")
 @click.option(
@@ -184,12 +184,6 @@ def _look_at_images(scan: Scan, wanted: _Wanted) -> list[Finding]:
     """Findings about the image files; unsafe names are refused."""
     if wanted.images is None:
         return []
-    from importlib.util import find_spec
-
-    if find_spec("toolkit.checks.images") is None:  # until it is there
-        from toolkit.checks import missing_images
-
-        return missing_images(scan.dataset, wanted.images)
     from toolkit.checks.images import check_images
 
     with progress_bar("looking at images") as progress:

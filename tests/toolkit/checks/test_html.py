@@ -13,8 +13,9 @@ import pytest
 
 from toolkit import checks, formats
 from toolkit.checks.html import report_page
-from toolkit.checks.pictures import worst_pictures
+from toolkit.checks.pictures import OFFENDING, worst_pictures
 from toolkit.dataset import Dataset
+from toolkit.images import load_image
 from toolkit.ink import encode_png
 from toolkit.report import Report
 
@@ -127,19 +128,37 @@ def test_hostile_text_is_shown_and_does_nothing(
     assert text.replace("\u202e", "\\u202e") in elements.text
 
 
-def test_pictures_show_the_worst_first_and_circle_what_a_finding_names(
-    coco_document: Document, tmp_path: Path
-) -> None:
-    document = broken(coco_document)  # 1: the area; 2: a flag, and the count that it upsets
-    report, dataset = validated(document, tmp_path / "a.json")
-    images = write_picture(tmp_path / "images")
+def red_pixels(jpeg: bytes | None, tmp_path: Path) -> int:
+    """How many pixels have the colour of the circles, give or take the compression."""
+    assert jpeg is not None
+    (tmp_path / "drawn.jpg").write_bytes(jpeg)
+    pixels = load_image(tmp_path / "drawn.jpg").astype(int)
+    return int((np.abs(pixels - np.array(OFFENDING)).max(axis=2) < 40).sum())
 
-    pictures = worst_pictures(report.findings, dataset, images)
+
+def test_pictures_show_the_worst_first(coco_document: Document, tmp_path: Path) -> None:
+    document = broken(coco_document)  # 1: the area; 2: the area and a flag
+    document["annotations"][1]["area"] = 0
+    report, dataset = validated(document, tmp_path / "a.json")
+
+    pictures = worst_pictures(report.findings, dataset, write_picture(tmp_path / "images"))
 
     assert [p.findings[0].id for p in pictures[:2]] == [2, 1]
-    worst = pictures[0]
-    assert worst.jpeg is not None
-    assert "visibility-value" in {f.rule for f in worst.findings}
+    assert {"area-value", "visibility-value"} <= {f.rule for f in pictures[0].findings}
+
+
+def test_a_keypoint_that_a_finding_names_wears_a_circle(
+    coco_document: Document, tmp_path: Path
+) -> None:
+    document = broken(coco_document)
+    document["annotations"][1]["keypoints"][:3] = [140, 60, 2]  # the image is 100 px wide
+    report, dataset = validated(document, tmp_path / "a.json")
+
+    pictures = worst_pictures(report.findings, dataset, write_picture(tmp_path / "images"))
+
+    red = {p.findings[0].id: red_pixels(p.jpeg, tmp_path) for p in pictures}
+    assert red[2] > 100
+    assert red[1] == 0
 
 
 def test_a_missing_or_broken_image_leaves_a_reason(

@@ -55,6 +55,7 @@ def test_the_log_has_what_code_scanning_asks_for(
     assert (driver["name"], driver["semanticVersion"]) == ("toolkit validate", "1.2.3")
     for rule in driver["rules"]:
         assert re.fullmatch("[a-z0-9-]+", rule["id"])
+        assert len(rule["properties"]["tags"]) == 1  # tags are a set
         for text in ("shortDescription", "fullDescription", "help"):
             assert 0 < len(rule[text]["text"]) <= 1024
         level = rule["defaultConfiguration"].get("level", "none")
