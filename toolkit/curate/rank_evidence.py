@@ -57,7 +57,8 @@ class Labels:
         """(N, 2) px: the box's centre, or that of the predicted keypoints."""
         boxes = self.people.bbox_xywh
         middle = boxes[:, :2] + boxes[:, 2:] / 2
-        return np.where(np.isfinite(middle), middle, self.predicted.keypoints.mean(axis=1))
+        fallback = self.predicted.keypoints.mean(axis=1)
+        return np.asarray(np.where(np.isfinite(middle), middle, fallback))
 
     @cached_property
     def points(self) -> Floats:
@@ -94,7 +95,8 @@ class Labels:
             return np.broadcast_to(0.1 * self.size[:, None], self.known.shape)
         scale = np.sqrt(np.abs(self.predicted.sigma).prod(axis=2))
         least = NEAREST * self.size[:, None]
-        return np.maximum(np.where(np.isfinite(scale), scale, self.size[:, None]), least)
+        usable = np.where(np.isfinite(scale), scale, self.size[:, None])
+        return np.asarray(np.maximum(usable, least))
 
     @property
     def _overlap(self) -> Floats:
