@@ -29,7 +29,7 @@ NAME = "mediapipe"
 OWN = "tokenclipose-small"
 CROP_PX = 384
 PADDINGS = (1.25, 1.6, 1.0)  # the next is tried where nobody is found in the box
-_INSIDE = 0.6  # share of a found body's joints that must lie in the box, with a margin
+_LEAST, _ENOUGH = 0.5, 0.8  # share of a body's joints in the box and its margin
 _MARGIN = 0.15  # of the box's longer side
 
 
@@ -137,15 +137,14 @@ def _look(
 ) -> tuple[Floats, Floats] | None:
     """Body keypoints in px of the image and their visibility; None where nobody is found.
 
-    Of several looks the first whose body lies in the box is taken: the crop may show
-    somebody else, too.
+    The body that lies in the box is taken: the crop may show somebody else, too.
     """
     import cv2  # lazy: opencv
 
     if not (np.isfinite(box).all() and (box[2:] > 0).all()):
         return None
     best: tuple[Floats, Floats] | None = None
-    most = _INSIDE / 2
+    most = _LEAST
     for padding in PADDINGS:
         square = expand_to_aspect(box[None], 1.0, padding)
         affine = box_to_crop_affine(square, (CROP_PX, CROP_PX))
@@ -159,7 +158,7 @@ def _look(
         share = _share_inside(places, box)
         if share > most:
             best, most = (places, visibility), share
-        if share >= _INSIDE:
+        if share >= _ENOUGH:
             break
     return best
 

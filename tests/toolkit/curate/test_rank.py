@@ -1,0 +1,262 @@
+"""Ranking: each planted error comes first, and its reason says where to look."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from toolkit.annotations import Annotations, Images, Predictions
+from toolkit.curate.rank import Entry, rank
+from toolkit.dataset import Dataset
+from toolkit.schema import Schema
+
+COUNT = 200
+SCHEMA = Schema.load("hockey")
+NAMES = SCHEMA.names
+# Somebody seen from the front in a box of 60 x 120: x from the middle, y from the top.
+POSE = {
+    "nose": (0, 10),
+    "eye": (4, 8),
+    "ear": (7, 10),
+    "shoulder": (15, 28),
+    "elbow": (24, 48),
+    "wrist": (26, 66),
+    "hip": (10, 66),
+    "knee": (11, 92),
+    "ankle": (12, 116),
+    "butt_end": (20, 60),
+    "stick_heel": (60, 118),
+    "stick_toe": (72, 116),
+}
+
+
+def standing() -> np.ndarray:
+    """(20, 2) that pose; the person's left is on the picture's right."""
+    points = []
+    for name in NAMES:
+        side, _, part = name.partition("_")
+        x, y = POSE.get(name) or POSE[part]
+        points.append((-x if side == "right" else x, y))
+    return np.array(points, float)
+
+
+@pytest.fixture
+def people() -> tuple[Dataset, Predictions]:
+    """200 people, two in each picture and 200 px apart; labels a pixel from the model."""
+    rng = np.random.default_rng(1)
+    image = np.arange(COUNT) // 2 + 1
+    corner = np.stack([40.0 + 200 * (np.arange(COUNT) % 2), np.full(COUNT, 30.0)], axis=1)
+    truth = standing() + corner[:, None] + [30, 0] + rng.normal(0, 3, (COUNT, 20, 2))
+    labels = Annotations.from_arrays(
+        SCHEMA,
+        image,
+        truth + rng.normal(0, 0.7, truth.shape),
+        np.full((COUNT, 20), 2, np.uint8),
+        np.column_stack([corner, np.full(COUNT, 60.0), np.full(COUNT, 120.0)]),
+        instance_id=np.arange(COUNT) + 1000,
+    )
+    images = Images.from_ids(
+        np.arange(1, COUNT // 2 + 1), size_wh=np.full((COUNT // 2, 2), 480, np.int64)
+    )
+    answers = Predictions.from_arrays(
+        SCHEMA,
+        image,
+        truth,
+        sigma=np.full((COUNT, 20, 2), 2.0),
+        keypoint_scores=np.full((COUNT, 20), 0.8),
+        annotation_id=labels.instance_id,
+    )
+    return Dataset(SCHEMA, images, labels), answers
+
+
+def with_points(dataset: Dataset, points: np.ndarray) -> Dataset:
+    people = dataset.annotations
+    visibility = np.where(np.isnan(points[..., 0]), 0, people.visibility).astype(np.uint8)
+    return replace(
+        dataset, annotations=replace(people, keypoints=points, visibility=visibility)
+    )
+
+
+def first(dataset: Dataset, answers: Predictions) -> Entry:
+    return rank(dataset, answers)[0]
+
+
+def test_a_stray_keypoint_comes_first_and_is_named(
+    people: tuple[Dataset, Predictions],
+) -> None:
+    dataset, answers = people
+    points = dataset.annotations.keypoints.copy()
+    points[17, NAMES.index("left_knee")] += [0, 30]
+
+    entry = first(with_points(dataset, points), answers)
+
+    assert (entry.annotation_id, entry.image_id) == (1017, 9)
+    assert entry.reasons[0].kind == "misplaced"
+    assert entry.keypoints[0] == "left_knee"
+    assert "from where the model" in entry.reason
+
+
+def test_exchanged_arms_come_first_and_are_named(people: tuple[Dataset, Predictions]) -> None:
+    dataset, answers = people
+    points = dataset.annotations.keypoints.copy()
+    arms = [NAMES.index(n) for n in ("left_elbow", "left_wrist")]
+    points[40, arms], points[40, SCHEMA.flip_index[arms]] = (
+        points[40, SCHEMA.flip_index[arms]],
+        points[40, arms].copy(),
+    )
+
+    entry = first(with_points(dataset, points), answers)
+
+    assert entry.annotation_id == 1040
+    assert entry.reasons[0].words == (
+        "left and right seem exchanged: left_elbow/right_elbow, left_wrist/right_wrist"
+    )
+
+
+def test_a_body_with_all_sides_exchanged_is_told_as_one(
+    people: tuple[Dataset, Predictions],
+) -> None:
+    dataset, answers = people
+    points = dataset.annotations.keypoints.copy()
+    points[5] = points[5, SCHEMA.flip_index]
+
+    entry = first(with_points(dataset, points), answers)
+
+    assert entry.annotation_id == 1005
+    assert "left and right seem exchanged in the whole body" in entry.reason
+
+
+def test_a_keypoint_on_another_person_names_that_person(
+    people: tuple[Dataset, Predictions],
+) -> None:
+    dataset, answers = people
+    points = dataset.annotations.keypoints.copy()
+    wrist = NAMES.index("right_wrist")
+    points[60, wrist] = points[61, wrist]
+
+    entry = first(with_points(dataset, points), answers)
+
+    assert entry.annotation_id == 1060
+    told = {reason.kind: reason for reason in entry.reasons}["other person"]
+    assert told.words == "right_wrist fits annotation 1061 better than this person"
+
+
+def test_a_missing_stick_comes_first_where_others_have_one(
+    people: tuple[Dataset, Predictions],
+) -> None:
+    dataset, answers = people
+    points = dataset.annotations.keypoints.copy()
+    points[99, SCHEMA.is_extension] = np.nan
+
+    entry = first(with_points(dataset, points), answers)
+
+    assert entry.annotation_id == 1099
+    assert set(entry.keypoints) >= {"butt_end", "stick_heel", "stick_toe"}
+    assert "not labelled; of people for whom the model is as sure (0.80), 9" in entry.reason
+
+
+def test_a_keypoint_that_nobody_labels_surprises_nobody(
+    people: tuple[Dataset, Predictions],
+) -> None:
+    dataset, answers = people
+    points = dataset.annotations.keypoints.copy()
+    points[:, SCHEMA.is_extension] = np.nan
+
+    queue = rank(with_points(dataset, points), answers)
+
+    assert all(entry.score < 3 for entry in queue)
+
+
+def test_a_keypoint_that_the_model_cannot_see_does_not_fill_the_queue(
+    people: tuple[Dataset, Predictions],
+) -> None:
+    dataset, answers = people
+    rng = np.random.default_rng(2)
+    guesses = answers.keypoints.copy()
+    toe = NAMES.index("stick_toe")
+    guesses[:, toe] += rng.normal(0, 60, (COUNT, 2))
+    points = dataset.annotations.keypoints.copy()
+    points[17, NAMES.index("left_knee")] += [0, 30]
+
+    queue = rank(with_points(dataset, points), replace(answers, keypoints=guesses))
+
+    assert queue[0].annotation_id == 1017
+    assert sum(entry.score > queue[0].score / 2 for entry in queue) == 1
+
+
+def test_the_order_of_the_file_changes_nothing(people: tuple[Dataset, Predictions]) -> None:
+    dataset, answers = people
+    order = np.random.default_rng(3).permutation(COUNT)
+
+    straight = rank(dataset, answers, limit=50)
+    shuffled = rank(dataset.subset(order), answers[order[::-1].copy()], limit=50)
+
+    assert [e.annotation_id for e in straight] == [e.annotation_id for e in shuffled]
+    assert [e.score for e in straight] == pytest.approx([e.score for e in shuffled], abs=1e-3)
+
+
+def test_without_sigmas_a_stray_keypoint_is_still_found(
+    people: tuple[Dataset, Predictions],
+) -> None:
+    dataset, answers = people
+    points = dataset.annotations.keypoints.copy()
+    points[17, NAMES.index("left_knee")] += [0, 30]
+
+    entry = first(with_points(dataset, points), replace(answers, sigma=None))
+
+    assert entry.annotation_id == 1017
+
+
+def test_people_without_predictions_are_left_out_unless_a_rule_speaks(
+    people: tuple[Dataset, Predictions],
+) -> None:
+    dataset, answers = people
+    points = dataset.annotations.keypoints.copy()
+    points[0, NAMES.index("left_ankle")] = [3000, 3000]
+
+    nobody = rank(dataset, answers[np.zeros(0, np.int64)])
+    by_rule = rank(with_points(dataset, points), answers[np.zeros(0, np.int64)])
+
+    assert nobody == []
+    assert [entry.annotation_id for entry in by_rule] == [1000]
+    assert {reason.kind for reason in by_rule[0].reasons} == {"rule"}
+
+
+def test_groups_are_left_out(people: tuple[Dataset, Predictions]) -> None:
+    dataset, answers = people
+    crowd = np.zeros(COUNT, bool)
+    crowd[3] = True
+    marked = replace(dataset, annotations=replace(dataset.annotations, is_crowd=crowd))
+
+    assert 1003 not in {entry.annotation_id for entry in rank(marked, answers)}
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_a_handful_of_people_can_be_ranked(
+    people: tuple[Dataset, Predictions], count: int
+) -> None:
+    dataset, answers = people
+
+    queue = rank(dataset.subset(slice(0, count)), answers)
+
+    assert len(queue) == count
+    assert all(np.isfinite(entry.score) and entry.reason for entry in queue)
+
+
+def test_an_empty_set_gives_an_empty_queue(people: tuple[Dataset, Predictions]) -> None:
+    dataset, answers = people
+
+    assert rank(dataset.subset(slice(0, 0)), answers) == []
+
+
+def test_labels_that_equal_the_predictions_are_ranked_without_a_warning(
+    people: tuple[Dataset, Predictions],
+) -> None:
+    dataset, answers = people
+
+    queue = rank(with_points(dataset, answers.keypoints.copy()), answers)
+
+    assert len(queue) == COUNT
+    assert all(entry.score < 1 for entry in queue)
