@@ -1,18 +1,24 @@
 """Models to compare with, and the rooms that all networks share.
 
 `MODELS` lists the entries; nothing here imports torch. The map: `config` (recipes), `crops`
-(frames to network input), `hrnet`, `codecs` and `rle` (networks, targets, losses), `family`
-(what the loop needs to know of a network), `training`, `checkpoints`, `predictor`,
-`controls` (mean pose and body-to-stick).
+(frames to network input), `hrnet`, `codecs` and `rle` (networks, targets, losses),
+`hrnet_names` (weights that others published), `family` (what the loop needs to know of a
+network), `training`, `checkpoints`, `predictor`, `onnx_export` and `onnx_runtime` (a network
+for deployment), `controls` (mean pose and body-to-stick).
 
 Adding a model: a recipe in `recipes/`, an entry below, a line in `pyproject.toml`.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from baselines.entries import network_entry
 from baselines.lazy import load_control, train_control
 from toolkit.models import ModelEntry
+
+if TYPE_CHECKING:
+    from baselines.hrnet_names import load_hrnet_checkpoint as load_hrnet_checkpoint
 
 HRNET_SMALL = network_entry(
     "hrnet-small",
@@ -81,3 +87,11 @@ MODELS = (
     BODY_TO_STICK,
     BODY_TO_STICK_PREDICTED,
 )
+
+
+def __getattr__(name: str) -> object:
+    if name == "load_hrnet_checkpoint":
+        from baselines.hrnet_names import load_hrnet_checkpoint  # lazy: torch costs seconds
+
+        return load_hrnet_checkpoint
+    raise AttributeError(f"module 'baselines' has no attribute '{name}'")

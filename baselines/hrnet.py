@@ -3,6 +3,7 @@
 The backbone is timm's `HighResolutionNet` (MIT; Sun et al., CVPR 2019); this file only names
 the sizes, drops the classification head and adds the stride-4 heatmap head of the original
 pose network. Sizes: `w48` and `w32` are the paper's; `small` trains on two CPU cores.
+Weights that others published load by `baselines.hrnet_names`.
 
 A heatmap has cells inside the crop only. What lies outside the crop has no target here and
 cannot be predicted: the decoded place is always inside. That is the point of comparison
@@ -88,17 +89,20 @@ class Backbone(nn.Module):
 
     Args:
         size: A key of `SIZES`.
+        maps: How many maps the last exchange makes, the finest first.
 
     Attributes:
         channels: Channels of the maps at strides 4, 8, 16 and 32.
     """
 
-    def __init__(self, size: str) -> None:
+    def __init__(self, size: str, *, maps: int = 4) -> None:
         """Build the network of a size."""
         super().__init__()
         if size not in SIZES:
             raise UsageError(f"no HRNet size '{size}'; known: {', '.join(SIZES)}")
         self.net = HighResolutionNet(SIZES[size], head="")
+        last = self.net.stage4[-1]
+        last.fuse_layers = last.fuse_layers[:maps]
         self.channels: tuple[int, ...] = SIZES[size]["stage4"]["num_channels"]
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -108,7 +112,7 @@ class Backbone(nn.Module):
             images: (B, 3, H, W).
 
         Returns:
-            Four maps: (B, C_i, H / s, W / s) for s in 4, 8, 16, 32.
+            Maps (B, C_i, H / s, W / s) for s in 4, 8, 16, 32; the first `maps` of them.
         """
         net = self.net
         features = net.act1(net.bn1(net.conv1(images)))  # (B, stem, H/2, W/2)
@@ -127,7 +131,9 @@ class HRNetHeatmap(nn.Module):
     def __init__(self, num_keypoints: int, *, size: str = "small") -> None:
         """Build backbone and head."""
         super().__init__()
-        self.backbone = Backbone(size)
+        # Only the finest map is read. The published networks make no other (28.5 M parameters
+        # at w32); `small` keeps all four, because the checkpoints that ship hold them.
+        self.backbone = Backbone(size, maps=4 if size == "small" else 1)
         self.final_layer = nn.Conv2d(self.backbone.channels[0], num_keypoints, 1)
         nn.init.normal_(self.final_layer.weight, std=0.001)
         if self.final_layer.bias is not None:

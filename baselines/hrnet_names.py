@@ -1,0 +1,195 @@
+"""HRNet pose checkpoints that others published, loaded by their names.
+
+Our network is timm's, whose modules are named as in the original repository
+(leoxiaobin/deep-high-resolution-net.pytorch); mmpose keeps those names below `backbone.`:
+
+    ours                       original         mmpose
+    backbone.net.conv1.weight  conv1.weight     backbone.conv1.weight
+    backbone.net.stage2.0...   stage2.0...      backbone.stage2.0...
+    final_layer.weight         final_layer...   head.final_layer... (1.x),
+                                                keypoint_head.final_layer... (0.x)
+
+Both expect RGB crops normalised as ours are (`baselines.crops`), the box padded by 1.25.
+Adding a naming: one line in `_RENAMES`.
+"""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from baselines.checkpoints import read_tensors
+from baselines.hrnet import SIZES, HRNetHeatmap
+from toolkit.errors import ReadError, UnsafeInputError, UsageError
+
+VARIANTS = ("w32", "w48")
+_WRAPPERS = ("module.", "model.")  # DataParallel's, Lightning's
+# Theirs → ours; the first prefix that fits counts.
+_RENAMES = (
+    ("keypoint_head.final_layer.", "final_layer."),
+    ("head.final_layer.", "final_layer."),
+    ("final_layer.", "final_layer."),
+    ("backbone.", "backbone.net."),
+    ("", "backbone.net."),
+)
+_CLASSIFIER = ("incre_modules.", "downsamp_modules.", "classifier.")
+
+
+def load_hrnet_checkpoint(
+    path_or_state_dict: str | Path | Mapping[str, Tensor],
+    variant: str = "w32",
+    num_keypoints: int = 17,
+    *,
+    allow_pickle: bool = False,
+) -> HRNetHeatmap:
+    """An HRNet with published weights, in evaluation mode.
+
+    Args:
+        path_or_state_dict: A safetensors file, or tensors by name; in the original
+            repository's or in mmpose's names, bare or under `state_dict`, with or without
+            `module.` before each name.
+        variant: `w32` or `w48`.
+        num_keypoints: K.
+        allow_pickle: Also open `.pth` files, weights only: torch then builds tensors and
+            plain containers and refuses everything else.
+
+    Returns:
+        A network from (B, 3, H, W) to (B, K, H / 4, W / 4).
+
+    Raises:
+        UsageError: No such variant.
+        UnsafeInputError: The file is a pickle and `allow_pickle` is off, or it holds more
+            than weights.
+        ReadError: The file cannot be read, or its tensors are not exactly this network's;
+            the first of each kind are named.
+    """
+    if variant not in VARIANTS:
+        raise UsageError(f"no published HRNet '{variant}'; known: {', '.join(VARIANTS)}")
+    if isinstance(path_or_state_dict, str | Path):
+        where = str(path_or_state_dict)
+        found = _read(Path(path_or_state_dict), allow_pickle=allow_pickle)
+    else:
+        where, found = "state dict", path_or_state_dict
+    tensors = _our_names(_unwrapped(found, where))
+    network = HRNetHeatmap(num_keypoints, size=variant)
+    _fit(network, tensors, where, variant)
+    return network.eval()
+
+
+def _read(path: Path, *, allow_pickle: bool) -> Mapping[str, object]:
+    """What a file holds; a pickle only where allowed, and then weights only."""
+    if not allow_pickle:
+        try:
+            return dict(read_tensors(path))
+        except UnsafeInputError as error:
+            raise UnsafeInputError(
+                f"{error}, or pass allow_pickle=True to read its tensors and nothing else"
+            ) from None
+    try:
+        return dict(read_tensors(path))
+    except UnsafeInputError:
+        pass
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the pickle's protocol; what matters raises
+            held = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("\n", 1)[0].split("(1)", 1)[0].strip()
+        raise UnsafeInputError(
+            f"{path}: refused, nothing in it was run: it holds more than weights ({reason}); "
+            "ask its author for safetensors"
+        ) from error
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
+        first = str(error).split("\n", 1)[0]
+        raise ReadError(f"{path}: not a whole torch file: {first}; fetch it again") from error
+    if not isinstance(held, Mapping):
+        raise ReadError(f"{path}: holds a {type(held).__name__}; expected tensors by name")
+    return held
+
+
+def _unwrapped(held: Mapping[str, object], where: str) -> dict[str, Tensor]:
+    """The tensors, without the wrappings of training loops."""
+    inner = held.get("state_dict", held)
+    if not isinstance(inner, Mapping):
+        raise ReadError(f"{where}: 'state_dict' is a {type(inner).__name__}; expected tensors")
+    tensors: dict[str, Tensor] = {}
+    for key, value in inner.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise ReadError(
+                f"{where}: '{key}' is a {type(value).__name__}; expected tensors by name, "
+                "bare or under 'state_dict'"
+            )
+        tensors[key] = value
+    for prefix in _WRAPPERS:
+        if tensors and all(key.startswith(prefix) for key in tensors):
+            tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+    return tensors
+
+
+def _our_names(tensors: dict[str, Tensor]) -> dict[str, tuple[str, Tensor]]:
+    """Our name → (their name, tensor); BatchNorm's step counters are left out."""
+    renamed = {}
+    for key, value in tensors.items():
+        if key.endswith("num_batches_tracked"):
+            continue
+        theirs, ours = next(pair for pair in _RENAMES if key.startswith(pair[0]))
+        renamed[ours + key.removeprefix(theirs)] = (key, value)
+    return renamed
+
+
+def _fit(
+    network: HRNetHeatmap, tensors: dict[str, tuple[str, Tensor]], where: str, variant: str
+) -> None:
+    """Copy the tensors into the network; every name and shape must fit."""
+    wanted = {
+        key: value
+        for key, value in network.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+    missing = [key.removeprefix("backbone.net.") for key in wanted if key not in tensors]
+    unknown = [theirs for key, (theirs, _) in tensors.items() if key not in wanted]
+    if missing or unknown:
+        raise ReadError(f"{where}: {_misfit(missing, unknown)}")
+    for key, value in wanted.items():
+        theirs, tensor = tensors[key]
+        if tensor.shape != value.shape:
+            raise ReadError(
+                f"{where}: tensor '{theirs}' has shape {tuple(tensor.shape)}; HRNet {variant} "
+                f"with {len(network.final_layer.weight)} keypoints has {tuple(value.shape)}"
+                f"{_hint(tensors['final_layer.weight'][1])}"
+            )
+        if not torch.isfinite(tensor.float()).all():
+            raise ReadError(f"{where}: tensor '{theirs}' holds values that are not finite")
+    network.load_state_dict(
+        {key: tensors[key][1].to(value.dtype) for key, value in wanted.items()}, strict=False
+    )
+
+
+def _misfit(missing: list[str], unknown: list[str]) -> str:
+    """Which names do not fit, and what that may mean."""
+    parts = []
+    for word, names in (("lacks", missing), ("has unknown", unknown)):
+        if names:
+            shown = ", ".join(f"'{name}'" for name in names[:3])
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            parts.append(f"{word} {shown}{more}")
+    meaning = "neither the original repository's names nor mmpose's"
+    if any(name.startswith(_CLASSIFIER) for name in unknown):
+        meaning = "an ImageNet classifier's weights, not a pose network's"
+    return f"{'; '.join(parts)}: {meaning}"
+
+
+def _hint(final: Tensor) -> str:
+    """The arguments that would fit, where the head's shape tells."""
+    if final.dim() != 4:
+        return ""
+    keypoints, channels = final.shape[:2]
+    for variant in VARIANTS:
+        if SIZES[variant]["stage4"]["num_channels"][0] == channels:
+            return f"; try variant='{variant}', num_keypoints={keypoints}"
+    return ""
