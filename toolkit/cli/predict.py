@@ -51,6 +51,13 @@ _PATH = click.Path(path_type=Path)
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
 @click.option("--device", help="Torch device; a GPU where there is one, else the CPU.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads to compute with.")
+@click.option(
+    "--runtime",
+    type=click.Choice(["auto", "torch", "onnx"]),
+    default="auto",
+    show_default=True,
+    help="What computes the network; auto takes ONNX Runtime on a CPU where it is installed.",
+)
 @schema_option
 @json_option
 @force_option
@@ -64,11 +71,12 @@ def predict(
     batch_size: int,
     device: str | None,
     threads: int | None,
+    runtime: str,
     schema: str | None,
     as_json: bool,
     force: bool,
 ) -> None:
-    """Predict keypoints with MODEL, a registered name or a checkpoint file.
+    """Predict keypoints with MODEL, a registered name, a checkpoint or an ONNX file.
 
     Writes COCO results with `keypoint_scores`, `sigmas` (px) and `annotation_id`. Without
     --weights the checkpoint of the data's schema is taken, or of a built-in schema that has all
@@ -77,16 +85,14 @@ def predict(
     """
     from toolkit.files import check_output
     from toolkit.formats import read, write_predictions
-    from toolkit.models import require_torch
 
     check_output(out, force=force, inputs=(data,))
     dataset = read(data, schema)
-    require_torch("toolkit predict")
-    from toolkit.cli.train import set_threads
-
-    set_threads(threads)
     dataset, chosen = _with_boxes(dataset, boxes)
-    loaded = _load(model, weights, dataset.schema, device)
+    if Path(weights or model).suffix == ".onnx":
+        loaded = _load_onnx(model, weights, runtime, threads)
+    else:
+        loaded = _load_torch(model, weights, runtime, dataset.schema, device, threads)
     with progress_bar(f"predicting with {loaded.name}") as update:
         predictions = loaded.predict(
             dataset, images, boxes=chosen, batch_size=batch_size, progress=update
@@ -98,6 +104,7 @@ def predict(
     summary = {
         "model": loaded.name,
         "schema": predictions.schema.name,
+        "runtime": getattr(loaded, "runtime", "torch"),
         "predictions": len(predictions),
         "out": str(out),
     }
@@ -105,6 +112,38 @@ def predict(
         echo_json(summary)
     else:
         notice(f"{len(predictions)} people, schema '{predictions.schema.name}': {out}")
+
+
+def _load_onnx(model: str, weights: str | None, runtime: str, threads: int | None) -> PoseModel:
+    """The model in an ONNX file; torch is not needed."""
+    from toolkit.errors import UsageError
+    from toolkit.runtimes import find_runtime
+
+    if runtime == "torch":
+        raise UsageError(f"{weights or model}: an ONNX file; --runtime torch cannot run it")
+    loaded = find_runtime("onnx").load(Path(weights or model), threads=threads)
+    if weights is not None and loaded.name != model:
+        raise UsageError(f"{weights}: holds model '{loaded.name}', not '{model}'")
+    return loaded
+
+
+def _load_torch(
+    model: str,
+    weights: str | None,
+    runtime: str,
+    schema: Schema,
+    device: str | None,
+    threads: int | None,
+) -> PoseModel:
+    """The model of a checkpoint, in the runtime that was asked for."""
+    from toolkit.cli.train import set_threads
+    from toolkit.models import require_torch
+    from toolkit.runtimes import in_runtime
+
+    require_torch("toolkit predict")
+    set_threads(threads)
+    loaded = _load(model, weights, schema, device)
+    return in_runtime(loaded, runtime, _device(device), threads=threads, announce=notice)
 
 
 def _load(model: str, weights: str | None, schema: Schema, device: str | None) -> PoseModel:

@@ -1,0 +1,257 @@
+"""Models in ONNX files: opened, run, and made from PyTorch's when they are wanted.
+
+Running needs onnxruntime and no torch. The file says everything itself: the schema, the crop
+and its normalisation, and the checkpoint it came from stand in its metadata under the keys
+below (`baselines.onnx_export` writes them), each value one JSON document:
+
+    format            1
+    model             name, as in `toolkit predict`
+    schema            name, title, keypoints, edges
+    keypoint_names    in the order of the outputs
+    recipe            of the training, with input_wh, box and box_padding
+    input             layout, mean and std of the pixels
+    outputs           what each output is, and its unit
+    facts             seed, images_seen, ..., checkpoint_sha256
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.config import TrainConfig, make_config
+from baselines.pipeline import Answer, predict_people
+from toolkit.annotations import Predictions
+from toolkit.catalog import cache_root
+from toolkit.dataset import Dataset
+from toolkit.errors import MissingExtraError, ReadError, UsageError
+from toolkit.files import sha256_bytes
+from toolkit.models import PoseModel, Progress
+from toolkit.runtimes import Exported
+from toolkit.schema import HeadSizeStep, Keypoint, Schema
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+FORMAT = 1
+KEYS = ("format", "model", "schema", "keypoint_names", "recipe", "input", "outputs", "facts")
+MEAN = (123.675, 116.28, 103.53)  # of RGB pixels between 0 and 255, as in baselines.crops
+STD = (58.395, 57.12, 57.375)
+INPUT = "images"
+OUTPUTS = ("points", "scores", "sigmas")
+Floats = NDArray[np.float64]
+
+
+class OnnxModel:
+    """A network in an ONNX file behind the toolkit's `PoseModel` protocol.
+
+    Attributes:
+        name: Of the model.
+        schema: Whose keypoints it predicts.
+        num_parameters: Of the network.
+        facts: What stood beside the checkpoint, plus `box` and `checkpoint_sha256`.
+        config: Crop size and box policy.
+        runtime: `onnx`.
+    """
+
+    runtime = "onnx"
+
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+        """Open a file that `toolkit export` wrote.
+
+        Args:
+            path: The ONNX file.
+            threads: CPU threads; None leaves the choice to ONNX Runtime.
+
+        Raises:
+            MissingExtraError: onnxruntime is not installed.
+            ReadError: It cannot be read, is no ONNX, or lacks the metadata.
+        """
+        self.session = open_session(path, threads)
+        held = _metadata(path, self.session.get_modelmeta().custom_metadata_map)
+        self.schema = _schema(path, held["schema"])
+        self.config: TrainConfig = make_config(held["recipe"], where=f"{path}: recipe")
+        self.name = str(held["model"])
+        self.facts: dict[str, object] = held["facts"]
+        self.num_parameters = int(held["facts"].get("parameters") or 0)
+        self._check_shapes(path)
+
+    def predict(
+        self,
+        dataset: Dataset,
+        images_dir: Path,
+        *,
+        boxes: Floats | None = None,
+        batch_size: int = 64,
+        progress: Progress | None = None,
+    ) -> Predictions:
+        """Predict every instance; see `toolkit.models.PoseModel`."""
+        return predict_people(
+            self.forward,
+            dataset,
+            images_dir,
+            self.config,
+            self.schema,
+            boxes=boxes,
+            batch_size=batch_size,
+            model=self.name,
+            progress=progress,
+        )
+
+    def forward(self, images: NDArray[np.float32]) -> Answer:
+        """Keypoints of crops; see `baselines.pipeline.Forward`."""
+        points, scores, *sigma = self.session.run(None, {INPUT: images})
+        return points, scores, sigma[0] if sigma else None
+
+    def _check_shapes(self, path: Path) -> None:
+        width, height = self.config.input_wh
+        given = [(item.name, item.shape) for item in self.session.get_inputs()]
+        fits = (
+            len(given) == 1 and given[0][0] == INPUT and given[0][1][1:] == [3, height, width]
+        )
+        names = tuple(item.name for item in self.session.get_outputs())
+        if not fits or names not in (OUTPUTS[:2], OUTPUTS):
+            raise ReadError(
+                f"{path}: inputs {given} and outputs {list(names)} are not those that its "
+                f"metadata describe; write it again with 'toolkit export {self.name}'"
+            )
+
+
+def open_session(path: Path, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """A session on the CPU.
+
+    Raises:
+        MissingExtraError: onnxruntime is not installed.
+        ReadError: The file is absent, cut or no ONNX.
+    """
+    try:
+        import onnxruntime  # lazy: costs 0.3 s, and is an extra
+    except ImportError as error:
+        raise MissingExtraError(
+            "running an ONNX model needs onnxruntime, which is not installed; install it "
+            "with: pip install 'extension-keypoints[onnx]'"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ReadError(f"{path}: cannot read the model: {error.strerror}") from error
+    try:
+        # From bytes: a file that points to other files as its weights finds none.
+        return onnxruntime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # its exceptions have no common class of their own
+        reason = str(error).split("\n", 1)[0][:200]
+        raise ReadError(f"{path}: not a whole ONNX model: {reason}") from error
+
+
+def _metadata(path: Path, stored: dict[str, str]) -> dict[str, Any]:
+    """The JSON documents of a file's metadata."""
+    missing = [key for key in KEYS if key not in stored]
+    if missing:
+        raise ReadError(
+            f"{path}: its metadata lack '{missing[0]}'; only files that 'toolkit export' wrote "
+            "say how their crops are made"
+        )
+    try:
+        held = {key: json.loads(stored[key]) for key in KEYS}
+    except ValueError as error:
+        raise ReadError(f"{path}: its metadata are damaged: {error}") from error
+    if held["format"] != FORMAT:
+        raise ReadError(f"{path}: format {held['format']}; this version reads {FORMAT}")
+    for key in ("schema", "recipe", "facts"):
+        if not isinstance(held[key], dict):
+            raise ReadError(f"{path}: metadata '{key}' is no JSON object")
+    return held
+
+
+def _schema(path: Path, stored: dict[str, Any]) -> Schema:
+    """The schema of a file: the built-in one where names agree, else as stored."""
+    try:
+        names = tuple(keypoint["name"] for keypoint in stored["keypoints"])
+        if stored["name"] in Schema.builtin_names():
+            builtin = Schema.load(stored["name"])
+            if builtin.names == names:
+                return builtin
+        return Schema(
+            name=str(stored["name"]),
+            title=str(stored["title"]),
+            keypoints=tuple(Keypoint(**keypoint) for keypoint in stored["keypoints"]),
+            edges=tuple((a, b) for a, b in stored["edges"]),
+            head_size=(HeadSizeStep("head_box", 0.6),),
+        )
+    except (KeyError, TypeError, ValueError, UsageError) as error:
+        raise ReadError(f"{path}: metadata 'schema' describe no schema: {error!r}") from error
+
+
+class OnnxRuntime:
+    """What `toolkit.runtimes` asks of a runtime."""
+
+    name = "onnx"
+    suffix = ".onnx"
+    packages = ("onnxruntime",)
+    export_packages = ("onnx", "onnxruntime", "onnxscript")
+
+    def load(self, path: Path, *, threads: int | None = None) -> PoseModel:
+        """The model in an ONNX file."""
+        return OnnxModel(path, threads=threads)
+
+    def can_export(self, model: PoseModel) -> bool:
+        """Whether a model is a network of ours; a control computes in NumPy."""
+        return all(hasattr(model, part) for part in ("network", "family", "config"))
+
+    def export(self, model: PoseModel, out: Path, *, force: bool = False) -> Exported:
+        """Write a model as ONNX, checked against PyTorch."""
+        from baselines.onnx_export import export_onnx  # lazy: torch costs seconds
+
+        return export_onnx(model, out, force=force)
+
+    def converted(
+        self,
+        model: PoseModel,
+        *,
+        threads: int | None = None,
+        announce: Callable[[str], None] | None = None,
+    ) -> PoseModel:
+        """The same model in this runtime, from the cache or exported into it.
+
+        Args:
+            model: Loaded by PyTorch.
+            threads: CPU threads.
+            announce: Told where a new file is written, because that takes seconds.
+        """
+        path = cache_root() / "onnx" / f"{model.name}-{_identity(model)[:16]}.onnx"
+        if path.is_file():
+            try:
+                return OnnxModel(path, threads=threads)
+            except ReadError:
+                pass  # damaged: written again below
+        if announce is not None:
+            announce(f"writing {path}, once for this checkpoint")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.export(model, path, force=True)
+        return OnnxModel(path, threads=threads)
+
+
+def _identity(model: PoseModel) -> str:
+    """Hash of the weights, the facts and the code that makes a network of them."""
+    root = Path(__file__).resolve().parent.parent
+    code = [
+        path.read_bytes()
+        for package in ("baselines", "tokenclipose")
+        for path in sorted((root / package).glob("*.py"))
+    ]
+    facts = json.dumps(model.facts, sort_keys=True, default=str).encode()
+    return sha256_bytes(b"\0".join([facts, *code]))
+
+
+ONNX = OnnxRuntime()
