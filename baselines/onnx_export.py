@@ -6,9 +6,13 @@ kept only where ONNX Runtime gives PyTorch's keypoints on crops of random shapes
 
 from __future__ import annotations
 
+import builtins
 import json
 import logging
+import sys
 import warnings
+from collections.abc import Iterator, Sized
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from baselines.checkpoints import schema_to_facts
-from baselines.crops import normalised
-from baselines.onnx_runtime import FORMAT, INPUT, MEAN, OUTPUTS, STD, open_session
+from baselines.onnx_runtime import FORMAT, INPUT, OUTPUTS, open_session
+from baselines.pipeline import MEAN, STD, network_inputs
 from toolkit.errors import MissingExtraError, ToolkitError, UsageError
 from toolkit.files import atomic_file, check_output
 from toolkit.models import PoseModel
@@ -116,15 +120,16 @@ def _write(wrapped: WithDecoding, model: CheckpointModel, path: Path) -> tuple[s
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch's own code
-            program = torch.onnx.export(
-                wrapped,
-                (example,),
-                input_names=[INPUT],
-                output_names=list(outputs),
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=MAX_BATCH)},),
-                dynamo=True,
-                verbose=False,
-            )
+            with _symbolic_len(wrapped):
+                program = torch.onnx.export(
+                    wrapped,
+                    (example,),
+                    input_names=[INPUT],
+                    output_names=list(outputs),
+                    dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=MAX_BATCH)},),
+                    dynamo=True,
+                    verbose=False,
+                )
             assert program is not None
             proto = program.model_proto
     except torch.onnx.OnnxExporterError as error:
@@ -142,6 +147,28 @@ def _write(wrapped: WithDecoding, model: CheckpointModel, path: Path) -> tuple[s
     proto.doc_string = ""
     path.write_bytes(proto.SerializeToString(deterministic=True))
     return outputs
+
+
+@contextmanager
+def _symbolic_len(network: nn.Module) -> Iterator[None]:
+    """Inside the block, `len(images)` in the network's own modules is a dynamic size.
+
+    `len` must give an int, so torch.export would take the example's batch for the only one.
+    """
+
+    def symbolic(value: Sized) -> int:
+        return value.shape[0] if isinstance(value, Tensor) else builtins.len(value)
+
+    own = {type(module).__module__ for module in network.modules()}
+    spaces = [vars(sys.modules[name]) for name in own if not name.startswith("torch.")]
+    spaces = [space for space in spaces if "len" not in space]
+    for space in spaces:
+        space["len"] = symbolic
+    try:
+        yield
+    finally:
+        for space in spaces:
+            del space["len"]
 
 
 def _shape(value: object) -> list[object]:
@@ -181,8 +208,7 @@ def _difference(
 ) -> tuple[float, int]:
     """Largest difference in px (of scores: in hundredths), and on how many crops."""
     session = open_session(written)
-    crops = random_crops(sum(CHECKED_BATCHES), crop_wh)
-    inputs = np.ascontiguousarray(normalised(crops).transpose(0, 3, 1, 2))
+    inputs = network_inputs(random_crops(sum(CHECKED_BATCHES), crop_wh))
     largest, start = 0.0, 0
     for count in CHECKED_BATCHES:
         batch = inputs[start : start + count]

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 KEYS = ("format", "model", "schema", "keypoint_names", "recipe", "input", "outputs", "facts")
-MEAN = (123.675, 116.28, 103.53)  # of RGB pixels between 0 and 255, as in baselines.crops
-STD = (58.395, 57.12, 57.375)
 INPUT = "images"
 OUTPUTS = ("points", "scores", "sigmas")
 Floats = NDArray[np.float64]

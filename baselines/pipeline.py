@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.config import TrainConfig
-from baselines.crops import crop_boxes, cut_crops, normalised
+from baselines.crops import crop_boxes, cut_crops
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.geometry import apply_affine, box_to_crop_affine, invert_affine
@@ -29,6 +29,8 @@ Answer = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | N
 Forward = Callable[[NDArray[np.float32]], Answer]
 """(B, 3, H, W) → points (B, K, 2) crop px, scores (B, K), sigma (B, K, 2) crop px or None."""
 
+MEAN = (123.675, 116.28, 103.53)  # of RGB pixels between 0 and 255, as in baselines.crops
+STD = (58.395, 57.12, 57.375)
 AHEAD = 2  # batches that wait while the network runs: enough to hide the cutting
 
 
@@ -107,16 +109,19 @@ def batches(
         waiting += len(rows)
         while waiting >= batch_size:
             all_rows, all_crops = np.concatenate(held_rows), np.concatenate(held)
-            yield all_rows[:batch_size], _inputs(all_crops[:batch_size])
+            yield all_rows[:batch_size], network_inputs(all_crops[:batch_size])
             held_rows, held = [all_rows[batch_size:]], [all_crops[batch_size:]]
             waiting -= batch_size
     if waiting:
-        yield np.concatenate(held_rows), _inputs(np.concatenate(held))
+        yield np.concatenate(held_rows), network_inputs(np.concatenate(held))
 
 
-def _inputs(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(B, 3, H, W) normalised from (B, H, W, 3) uint8."""
-    return np.ascontiguousarray(normalised(crops).transpose(0, 3, 1, 2))
+def network_inputs(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(B, 3, H, W) from (B, H, W, 3) uint8: `baselines.crops.normalised`, plane by plane."""
+    planes = crops.transpose(0, 3, 1, 2).astype(np.float32, order="C")
+    planes -= np.array(MEAN, np.float32)[:, None, None]
+    planes /= np.array(STD, np.float32)[:, None, None]
+    return planes
 
 
 def ahead(source: Iterator[Batch], depth: int = AHEAD) -> Iterator[Batch]:

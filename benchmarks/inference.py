@@ -86,7 +86,7 @@ def draw_frames(folder: Path, frames: int) -> Dataset:
         coarse = rng.integers(0, 256, (270, 480, 3), dtype=np.uint8)
         image = cv2.resize(coarse, FRAME_WH, interpolation=cv2.INTER_CUBIC)
         names.append(f"{frame}.jpg")
-        cv2.imwrite(str(folder / names[-1]), image)
+        cv2.imwrite(str(folder / names[-1]), image, [cv2.IMWRITE_JPEG_QUALITY, 80])
     schema, count = Schema.load("coco"), frames * PEOPLE
     corners = rng.uniform(0, [FRAME_WH[0] - 150, FRAME_WH[1] - 300], (count, 2))
     boxes = np.concatenate([corners, np.tile([150.0, 300.0], (count, 1))], axis=1)
