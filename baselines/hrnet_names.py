@@ -16,6 +16,7 @@ Adding a naming: one line in `_RENAMES`.
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -99,9 +100,10 @@ def _read(path: Path, *, allow_pickle: bool) -> Mapping[str, object]:
             warnings.simplefilter("ignore")  # of the pickle's protocol; what matters raises
             held = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).split("\n", 1)[0].split("(1)", 1)[0].strip()
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        asked = f" (it asks for '{named[1]}')" if named else ""
         raise UnsafeInputError(
-            f"{path}: refused, nothing in it was run: it holds more than weights ({reason}); "
+            f"{path}: refused, and nothing in it was run: it holds more than weights{asked}; "
             "ask its author for safetensors"
         ) from error
     except (OSError, EOFError, RuntimeError, ValueError, KeyError) as error:

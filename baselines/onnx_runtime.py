@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 FORMAT = 1
+KEPT = 8  # conversions in the cache
 KEYS = ("format", "model", "schema", "keypoint_names", "recipe", "input", "outputs", "facts")
 INPUT = "images"
 OUTPUTS = ("points", "scores", "sigmas")
@@ -237,7 +238,15 @@ class OnnxRuntime:
             announce(f"writing {path}, once for this checkpoint")
         path.parent.mkdir(parents=True, exist_ok=True)
         self.export(model, path, force=True)
+        _keep_newest(path.parent)
         return OnnxModel(path, threads=threads)
+
+
+def _keep_newest(folder: Path) -> None:
+    """Drop all but the newest conversions: every training would leave one for good."""
+    files = sorted(folder.glob("*.onnx"), key=lambda path: path.stat().st_mtime)
+    for old in files[:-KEPT]:
+        old.unlink(missing_ok=True)
 
 
 def _identity(model: PoseModel) -> str:

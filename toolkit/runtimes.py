@@ -114,7 +114,7 @@ def in_runtime(
         announce: Told of everything that the user did not ask for.
 
     Raises:
-        UsageError: ONNX was asked for, and the model is no network or the device no CPU.
+        UsageError: ONNX was asked for, and the model is no network.
         MissingExtraError: ONNX was asked for and is not installed.
     """
     if wanted == "torch" or (wanted == "auto" and device != "cpu"):
@@ -140,8 +140,6 @@ def in_runtime(
             announce(f"computing with PyTorch, not ONNX: {error}")
             return model
     runtime = find_runtime("onnx")
-    if device != "cpu":
-        raise UsageError(f"--runtime onnx computes on the CPU; --device is '{device}'")
     if not runtime.can_export(model):
         raise UsageError(f"--runtime onnx: model '{model.name}' has no network to convert")
     absent = missing_packages(runtime.export_packages)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -236,6 +237,23 @@ def test_a_conversion_is_kept_and_made_again_where_it_is_damaged(
     assert first.name == "hrnet-small"
     assert path.read_bytes() == content
     assert len(said) == 2
+
+
+def test_the_cache_keeps_the_newest_conversions_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path))
+    (tmp_path / "onnx").mkdir()
+    for number in range(10):
+        old = tmp_path / "onnx" / f"{number}.onnx"
+        old.write_text("old", "utf-8")
+        os.utime(old, (number, number))
+
+    ONNX.converted(with_network(OneConvolution()))
+
+    names = {path.name for path in (tmp_path / "onnx").iterdir()}
+    assert len(names) == 8
+    assert names > {f"{number}.onnx" for number in range(3, 10)}
 
 
 def test_inputs_are_normalised_as_in_training() -> None:

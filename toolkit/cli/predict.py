@@ -142,11 +142,12 @@ def _load_torch(
 
     require_torch("toolkit predict")
     set_threads(threads)
-    loaded = _load(model, weights, schema, device)
-    return in_runtime(loaded, runtime, _device(device), threads=threads, announce=notice)
+    chosen = _device(device, runtime)
+    loaded = _load(model, weights, schema, chosen)
+    return in_runtime(loaded, runtime, chosen, threads=threads, announce=notice)
 
 
-def _load(model: str, weights: str | None, schema: Schema, device: str | None) -> PoseModel:
+def _load(model: str, weights: str | None, schema: Schema, chosen: str) -> PoseModel:
     """The model in a file, or of a name with the weights that were asked for.
 
     Without `weights` those of the data's schema; where none ship, those of a built-in schema
@@ -156,7 +157,6 @@ def _load(model: str, weights: str | None, schema: Schema, device: str | None) -
     from toolkit.models import find_models, get_model, load_checkpoint
     from toolkit.schema import Schema
 
-    chosen = _device(device)
     if model not in find_models() and Path(model).suffix:
         return load_checkpoint(Path(model), chosen)
     entry = get_model(model)
@@ -180,12 +180,26 @@ def _load(model: str, weights: str | None, schema: Schema, device: str | None) -
         raise
 
 
-def _device(device: str | None) -> str:
+def _device(device: str | None, runtime: str) -> str:
+    """The device that was named, else a GPU where there is one, else the CPU."""
     import torch  # lazy: torch costs seconds
 
-    if device is not None:
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    from toolkit.errors import UsageError
+
+    if runtime == "onnx":
+        if device not in (None, "cpu"):
+            raise UsageError(f"--runtime onnx computes on the CPU; --device is '{device}'")
+        return "cpu"
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise UsageError(
+            f"--device '{device}' cannot be used here: {reason}; 'cpu' always can"
+        ) from error
+    return device
 
 
 def _with_boxes(dataset: Dataset, boxes: str) -> tuple[Dataset, NDArray[np.float64] | None]:

@@ -109,6 +109,9 @@ def test_wrong_usage_is_named(toolkit_cli: Cli, tmp_path: Path) -> None:
         toolkit_cli, tmp_path / "text.onnx", tmp_path / "o.json", "--runtime", "torch"
     )
     text = predict(toolkit_cli, tmp_path / "text.onnx", tmp_path / "o.json")
+    device = ("--device", "no-such-device")
+    gpu = predict(toolkit_cli, "hrnet-small", tmp_path / "o.json", "--runtime", "onnx", *device)
+    absent = predict(toolkit_cli, "hrnet-small", tmp_path / "o.json", *device)
 
     assert (suffix.exit_code, "an ONNX file ends in .onnx" in suffix.stderr) == (2, True)
     assert (unknown.exit_code, "did you mean 'hrnet-small'?" in unknown.stderr) == (2, True)
@@ -117,6 +120,10 @@ def test_wrong_usage_is_named(toolkit_cli: Cli, tmp_path: Path) -> None:
     assert "an ONNX file; --runtime torch cannot run it" in torch_file.stderr
     assert text.exit_code == 3
     assert "text.onnx: not a whole ONNX model" in text.stderr
+    assert gpu.exit_code == 2
+    assert "--runtime onnx computes on the CPU; --device is 'no-such-device'" in gpu.stderr
+    assert absent.exit_code == 2
+    assert "--device 'no-such-device' cannot be used here" in absent.stderr
     assert not (tmp_path / "o.json").exists()
 
 
