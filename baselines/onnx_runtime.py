@@ -136,7 +136,7 @@ def open_session(path: Path, threads: int | None = None) -> onnxruntime.Inferenc
             "with: pip install 'extension-keypoints[onnx]'"
         ) from error
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what fails is raised; nothing else goes to stderr
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
