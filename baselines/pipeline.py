@@ -100,6 +100,8 @@ def batches(
     batch_size: int,
 ) -> Iterator[Batch]:
     """Full batches of network inputs (B, 3, H, W) across frames, with their rows."""
+    if not len(regions):
+        return
     held_rows: list[NDArray[np.int64]] = []
     held: list[NDArray[np.uint8]] = []
     waiting = 0

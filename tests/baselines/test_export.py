@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,16 @@ def test_the_hockey_sample_is_predicted_within_a_tenth_of_a_px(
     assert found.schema.names == wanted.schema.names
     assert found.model == wanted.model
     assert (found.sigma is None) == (wanted.sigma is None)
+
+
+def test_nobody_to_predict_gives_no_predictions(onnx_file: Path) -> None:
+    dataset = read(sample_path("hockey"))
+    nobody = replace(dataset, annotations=dataset.annotations[:0])
+
+    found = OnnxModel(onnx_file).predict(nobody, sample_path("hockey").parent / "images")
+
+    assert len(found) == 0
+    assert found.sigma is None
 
 
 def test_the_file_says_what_it_is(pair: tuple[CheckpointModel, Path]) -> None:
