@@ -15,7 +15,6 @@ setup: .venv/ready
 
 test: setup
 	scripts/browser
-	scripts/labelstudio-env
 	scripts/mediapipe-env
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
 

@@ -27,7 +27,7 @@ from toolkit.schema import Schema
 
 GROUP = "toolkit.models"
 Progress = Callable[[int, int], None]
-Role = Literal["model", "baseline", "control", "oracle"]
+Role = Literal["model", "baseline", "control", "oracle", "pre-annotator"]
 Box = Literal["human", "enlarged", "oracle", "none"]
 
 

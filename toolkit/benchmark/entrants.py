@@ -62,7 +62,11 @@ def load_models(
     require_torch("toolkit benchmark")
     if names is not None:
         return [_named(suite, name, device) for name in names], []
-    others = [name for name in known if name not in SPORT_MODELS]
+    others = [
+        name
+        for name, entry in known.items()
+        if name not in SPORT_MODELS and entry.role != "pre-annotator"
+    ]
     loaded, absent = [], []
     for name in (*suite.models, *others):
         try:

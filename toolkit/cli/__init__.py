@@ -26,7 +26,7 @@ COMMANDS = {
     "datasets": "List the known data sets and what is on disk; add footage of your own.",
     "diff": "Compare two annotation files keypoint by keypoint.",
     "evaluate": "Score predictions against ground truth, and say by which rules.",
-    "labelstudio": "Push tasks to Label Studio and pull annotations home.",
+    "export": "Write a model as ONNX, checked against PyTorch.",
     "merge": "Merge two edited annotation files; list the conflicts.",
     "predict": "Run a model over annotated images.",
     "publish": "Build a release that anyone can verify, or verify one.",

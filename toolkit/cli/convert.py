@@ -102,6 +102,8 @@ def convert(
             notice(f"lost: {name} ({count:,} records); {end}")
         else:
             notice(f"kept in {done.sidecar.name}: {name} ({count:,} records)")
+    if done.sidecar is not None and not done.lost:
+        notice(f"with its sidecar {done.sidecar.name}")
     if done.restored_from is not None:
         notice(f"the rest is from {done.restored_from.name}")
     for line in done.changed:

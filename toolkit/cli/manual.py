@@ -10,8 +10,6 @@ from collections.abc import Iterator
 
 import click
 
-from toolkit.cli import cli
-
 _HEAD = """# The command line
 
 Every command answers `--help` with one runnable example. Exit codes: 0 fine, 1 the data has
@@ -27,6 +25,8 @@ This page is made by `python -m toolkit.cli.manual > docs/cli.md`; a test keeps 
 
 def manual_page() -> str:
     """All commands with their options, as Markdown."""
+    from toolkit.cli import cli  # it would import us
+
     context = click.Context(cli, info_name="toolkit")
     return "\n".join([_HEAD, *_sections(cli, context)]) + "\n"
 

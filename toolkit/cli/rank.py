@@ -40,7 +40,7 @@ _PATH = click.Path(path_type=Path)
     "--out",
     type=_PATH,
     metavar="FILE.html|FILE.json",
-    help="Also write a page with pictures, or a queue for 'toolkit labelstudio push --only'.",
+    help="Also write a page with pictures, or a queue of annotation ids.",
 )
 @click.option(
     "--limit",
@@ -142,7 +142,7 @@ def _write(
         from toolkit.curate.rank_report import queue_text
 
         write_text(out, queue_text(dataset, entries), force=force)
-        notice(f"wrote {out}: {len(entries):,} annotations for 'labelstudio push --only'")
+        notice(f"wrote {out}: {len(entries):,} annotations, likeliest errors first")
         return
     from toolkit.curate.rank_page import rank_page
 

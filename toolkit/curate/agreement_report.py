@@ -50,7 +50,7 @@ def agreement_json(result: Agreement, panel: Panel, limit: int | None = None) ->
 
 
 def queue_json(result: Agreement, panel: Panel, limit: int | None = None) -> Json:
-    """The queue, worst first, in the form that `toolkit labelstudio push --only` reads."""
+    """The queue, worst first, by image and annotation id."""
     return {
         "queue": [
             {

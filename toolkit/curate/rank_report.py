@@ -1,4 +1,4 @@
-"""A ranking as JSON, and as the queue file that `toolkit labelstudio push --only` takes."""
+"""A ranking as JSON, and as a queue of annotation ids."""
 
 from __future__ import annotations
 

@@ -133,7 +133,8 @@ def detect(path: Path) -> Format[Dataset] | Format[Predictions]:
     """
     try:
         is_folder = path.is_dir()
-        tried = [item for item in FORMATS if item.is_folder == is_folder]
+        # A folder's format may know the file in it that describes it.
+        tried = [item for item in FORMATS if item.is_folder or not is_folder]
         if not is_folder:
             if path.exists() and not path.is_file():
                 return COCO  # a pipe can be read only once

@@ -33,6 +33,8 @@ def adapt(foreign: Foreign) -> Format[Dataset]:
     """The format that reads and writes data sets through a foreign one."""
 
     def scan(path: Path, schema: Schema | None) -> tuple[Dataset, list[Finding]]:
+        if foreign.is_folder and path.is_file():
+            path = path.parent  # a file that describes the folder stands for it
         try:
             document, told = foreign.to_coco(path, schema)
         except OSError as error:

@@ -7,12 +7,10 @@ is touched. What a foreign format cannot hold can be kept in a sidecar.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +32,12 @@ from toolkit.formats.sidecar import (
     sidecar_format,
     sidecar_path,
     text_of,
-    write_sidecar,
 )
+from toolkit.formats.sidecar_pair import find_sidecar, write_alone, write_pair
 from toolkit.report import Finding, Severity
 from toolkit.schema import Schema
 
+AnyFormat = Format[Dataset] | Format[Predictions]
 # Not in the way of a conversion: what is done about them is said.
 _TOLERATED = frozenset({"skeleton-index", "visibility-beyond"})
 
@@ -130,57 +129,80 @@ def convert(
         InvalidDataError: The source has errors and is not merely copied, or `strict` was
             given and something would be lost; nothing is written.
     """
-    check_output(target, force=force, inputs=(source,))
     begin = detect(source) if source_format is None else format_named(source_format)
     if source_format is None and begin.name == RESULTS.name:
         # An empty list may be a foreign file without pictures: its sidecar knows.
         begin = format_named(sidecar_format(source) or RESULTS.name)
+    if begin.is_folder and source.is_file():
+        source = source.parent  # the `data.yaml` of a folder stands for it
+    check_output(target, force=force, inputs=(source,))
+    if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
+        raise UsageError(f"{target}: lies in the input; choose a place outside {source}")
     if begin.name == RESULTS.name:
         wanted = target_format or RESULTS.name
         return _convert_results(source, target, wanted, schema, target_schema, force)
-    writes_sidecar = sidecar and (target_format or _by_suffix(target, begin)) not in _JSON
+    writes_sidecar = (
+        sidecar and (target_format or _by_suffix(target, begin, begin)) not in _JSON
+    )
     home = None if writes_sidecar else sidecar_file
     read = _read(source, dataset_format(begin.name), source_format, schema, home)
-    end = format_named(target_format or _by_suffix(target, format_named(read.original)))
-    if sidecar and not writes_sidecar and not begin.is_json and read.sidecar is None:
-        raise UsageError(f"{source}: no sidecar beside it; name one with --sidecar FILE")
-    if sidecar and end.is_json and begin.is_json:
-        raise UsageError(
-            f"--sidecar keeps what a foreign format cannot hold; '{end.name}' is COCO's JSON"
-        )
+    original = format_named(read.original)
+    end = format_named(target_format or _by_suffix(target, begin, original))
+    if sidecar and not writes_sidecar:
+        _check_sidecar_has_use(source, begin, end, read)
     if end.name == read.format and schema is None and target_schema is None and not sidecar:
         return _copy(source, target, read, force)
-    plan = Plan(read.dataset, _start(read, end), end, read.findings)
-    plan.changed += read.changed
     blocking = [f for f in read.findings if f.rule not in _TOLERATED]
     raise_errors(source, read.dataset.schema, blocking)
-    if target_schema is not None:
-        plan.map_to(target_schema)
-    plan.fit_target()
+    plan = _plan(read, end, target_schema)
     kept_in = (sidecar_file or sidecar_path(target)) if writes_sidecar else None
     if kept_in is not None:
         check_output(kept_in, force=force, inputs=(source, target))
-    if strict and plan.lost and kept_in is None:
+    elif strict and plan.lost:
         raise InvalidDataError(
             f"{source.name}: format '{end.name}' cannot hold all of it, and --strict was "
             f"given; it would lose {_listed(plan.lost)}; nothing was written"
         )
     _write(plan, target, kept_in, force=force)
+    return _told(read, plan, kept_in)
+
+
+def _check_sidecar_has_use(
+    source: Path, begin: AnyFormat, end: AnyFormat, read: _Source
+) -> None:
+    if end.is_json and begin.is_json:
+        raise UsageError(
+            f"--sidecar keeps what a foreign format cannot hold; '{end.name}' is COCO's JSON"
+        )
+    if not begin.is_json and read.sidecar is None:
+        raise UsageError(f"{source}: no sidecar beside it; name one with --sidecar FILE")
+
+
+def _plan(read: _Source, end: AnyFormat, target_schema: Schema | None) -> Plan:
+    plan = Plan(read.dataset, _start(read, end), end, read.findings)
+    plan.changed += read.changed
+    if target_schema is not None:
+        plan.map_to(target_schema)
+    plan.fit_target()
+    return plan
+
+
+def _told(read: _Source, plan: Plan, sidecar: Path | None) -> Conversion:
     return Conversion(
         read.format,
-        end.name,
+        plan.end.name,
         len(read.dataset.images),
         len(read.dataset.annotations),
         dict(plan.lost),
         tuple(plan.changed),
         tuple(read.findings),
-        sidecar=kept_in,
+        sidecar=sidecar,
         restored_from=read.sidecar,
         notes=tuple(plan.notes),
     )
 
 
-def _start(read: _Source, end: Format[Dataset] | Format[Predictions]) -> str:
+def _start(read: _Source, end: AnyFormat) -> str:
     """What a target is fitted from: a restored original comes back as it was.
 
     Only visibility 3 has no place in any JSON but CropCOCO's, even then.
@@ -193,12 +215,14 @@ def _start(read: _Source, end: Format[Dataset] | Format[Predictions]) -> str:
 _JSON = frozenset(item.name for item in FORMATS if item.is_json)
 
 
-def _by_suffix(target: Path, source: Format[Dataset] | Format[Predictions]) -> str:
-    """The format that a target's suffix belongs to; of JSON's the source's, else COCO's."""
+def _by_suffix(target: Path, source: AnyFormat, original: AnyFormat) -> str:
+    """The format that a target's suffix belongs to; of several the original's, else COCO's."""
     suffix = target.suffix.lower()
     fitting = [item.name for item in FORMATS if suffix and suffix in item.suffixes]
-    if source.name in fitting or not fitting:
+    if not fitting:
         return source.name
+    if original.name in fitting:
+        return original.name
     return COCO.name if COCO.name in fitting else fitting[0]
 
 
@@ -215,10 +239,11 @@ def _read(
         kept = scan.dataset.source
         found = kept.format if isinstance(kept, CocoSource) else begin.name
         return _Source(scan.dataset, named or found, scan.findings)
-    beside = sidecar_file or sidecar_path(path)
-    if sidecar_file is None and not beside.exists():
-        return _Source(*_as_pair(begin.scan(path, schema), begin.name))
-    kept_there = read_sidecar(beside, begin.name)
+    pair = find_sidecar(path, sidecar_file, begin.name)
+    if pair is None:
+        dataset, findings = begin.scan(path, schema)
+        return _Source(dataset, begin.name, findings)
+    beside, kept_there = pair
     if path_hash(path) == kept_there.target_sha256:
         scan = scan_text(text_of(path, kept_there.document), schema)
         return _Source(scan.dataset, begin.name, scan.findings, beside)
@@ -230,66 +255,63 @@ def _read(
     return _Source(scan.dataset, begin.name, scan.findings, beside, (changed,))
 
 
-def _as_pair(
-    found: tuple[Dataset, list[Finding]], name: str
-) -> tuple[Dataset, str, list[Finding]]:
-    return found[0], name, found[1]
-
-
 def _copy(source: Path, target: Path, read: _Source, force: bool) -> Conversion:
-    """Copy a file or folder to its own format, byte for byte."""
-    if source.is_dir():
-        with atomic_directory(target, force=force) as temporary:
-            shutil.copytree(source, temporary, dirs_exist_ok=True)
+    """Copy a file or folder to its own format, byte for byte, with its sidecar."""
+    kept = read.dataset.source
+    copied = None
+    if read.format in _JSON and isinstance(kept, CocoSource):
+        kept.document.write(target, {}, force=force)
+    elif read.sidecar is None:
+        write_alone(target, partial(_copy_bytes, source), force=force)
     else:
-        kept = read.dataset.source
-        if read.format in _JSON and isinstance(kept, CocoSource):
-            kept.document.write(target, {}, force=force)
-        else:
-            with atomic_file(target, force=force) as temporary:
-                shutil.copyfile(source, temporary)
-    images, people = read.dataset.images, read.dataset.annotations
-    name = read.format
-    return Conversion(name, name, len(images), len(people), {}, (), tuple(read.findings))
+        copied = sidecar_path(target)
+        check_output(copied, force=force, inputs=(source, target))
+        content = read_sidecar(read.sidecar, read.format)
+        write_pair(
+            target,
+            partial(_copy_bytes, source),
+            copied,
+            lambda _: content,
+            is_folder=source.is_dir(),
+            force=force,
+        )
+    images, people = len(read.dataset.images), len(read.dataset.annotations)
+    found = tuple(read.findings)
+    return Conversion(read.format, read.format, images, people, {}, (), found, sidecar=copied)
+
+
+def _copy_bytes(source: Path, target: Path, force: bool) -> None:
+    if not source.is_dir():
+        with atomic_file(target, force=force) as temporary:
+            shutil.copyfile(source, temporary)
+        return
+    with atomic_directory(target, force=force) as temporary:
+        shutil.copytree(source, temporary, dirs_exist_ok=True)
 
 
 def _write(plan: Plan, target: Path, sidecar: Path | None, *, force: bool) -> None:
-    """Write the target, and the sidecar after it: never beside a target it is not of."""
-    stale = sidecar_path(target)
-    if sidecar is None and stale.exists() and not plan.end.is_json and not force:
-        raise UsageError(
-            f"{stale}: is in the way: it would be taken for the new target's; remove it, or "
-            "pass --force to replace both"
+    """Write the target, and its sidecar: never beside a target it is not of."""
+
+    def write(path: Path, force: bool) -> None:
+        plan.write(path, force=force)
+
+    def describe(written: Path) -> Sidecar:
+        way = plan.prepare()
+        return Sidecar(
+            format=plan.end.name,
+            target_sha256=path_hash(written),
+            document=coco_bytes(plan.dataset),
+            written=way.read_back(written),
+            dropped=tuple(sorted(way.dropped)),
         )
-    with _out_of_the_way(stale if force and not plan.end.is_json else None):
-        plan.write(target, force=force)
-    if sidecar is None:
-        return
-    way = plan.prepare()
-    content = Sidecar(
-        format=plan.end.name,
-        target_sha256=path_hash(target),
-        document=coco_bytes(plan.dataset),
-        written=way.read_back(target),
-        dropped=tuple(sorted(way.dropped)),
-    )
-    write_sidecar(sidecar, content, force=force)
 
-
-@contextmanager
-def _out_of_the_way(stale: Path | None) -> Iterator[None]:
-    """Remove an old target's sidecar while the new target is written; back if that fails."""
-    if stale is None or not stale.exists():
-        yield
-        return
-    aside = stale.with_name(f".{stale.name}.{os.getpid()}.tmp")
-    stale.replace(aside)
-    try:
-        yield
-    except BaseException:
-        aside.replace(stale)
-        raise
-    aside.unlink()
+    if plan.end.is_json:
+        write(target, force)
+    elif sidecar is None:
+        write_alone(target, write, force=force)
+    else:
+        is_folder = plan.end.is_folder
+        write_pair(target, write, sidecar, describe, is_folder=is_folder, force=force)
 
 
 def _convert_results(

@@ -33,6 +33,7 @@ from toolkit.formats.labelstudio_config import Config, config_beside
 from toolkit.formats.labelstudio_people import people_of
 from toolkit.formats.labelstudio_regions import (
     Canvas,
+    Drawing,
     Drawn,
     box_in_pixels,
     drawn_of,
@@ -207,7 +208,9 @@ def _home(
     by_key = {one.key: one for one in found}
     for index, record in pairs_of(carried.get("annotations")) if carried else ():
         key = f"p{index}"
-        category = reading.categories[category_row(reading.categories, record, index)]
+        category = Drawing.of(
+            reading.categories[category_row(reading.categories, record, index)]
+        )
         sent = drawn_of(record, key, category, canvas)
         one = by_key.pop(key, None)
         if one is None:
@@ -218,7 +221,7 @@ def _home(
         other = _named(one.label, reading) if one.label not in (None, sent.label) else None
         if other is not None:
             changed["category_id"] = other.get("id")
-        unknown = sorted(set(one.points) - set(keypoint_names(category)))
+        unknown = sorted(set(one.points) - set(category.names))
         if unknown:
             text = f"labels that are no keypoints of the category: {', '.join(unknown)}"
             reading.add(UNUSABLE, place, text[:300], len(unknown))

@@ -21,6 +21,7 @@ from toolkit.formats.foreign_values import (
 )
 
 IMAGE, BOX, POINTS, VISIBILITY = "image", "box", "keypoints", "visibility"
+INSTANCE = "instance"  # the control that shows a person's id
 VISIBLE, OCCLUDED, ABSENT = "visible", "occluded", "absent"
 POINT_WIDTH = 0.5  # per cent of the canvas: how large a keypoint is drawn
 _NOISE = 1e-7  # per cent: what a browser's arithmetic may change without a person's hand
@@ -66,45 +67,85 @@ class Drawn:
     points: dict[str, Point]
 
 
-def regions_of(record: Record, key: str, category: Record, canvas: Canvas) -> list[Region]:
+@dataclass(frozen=True)
+class Drawing:
+    """A category as it is drawn: its name and its keypoints' names."""
+
+    label: str
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, category: Record) -> Drawing:
+        """What a category's record says."""
+        return cls(str(category.get("name")), tuple(keypoint_names(category)))
+
+
+def regions_of(record: Record, key: str, category: Drawing, canvas: Canvas) -> list[Region]:
     """The regions of an annotation: rectangle, keypoints, and a choice for each keypoint.
 
-    A keypoint of visibility 0 has no region. Ids are `KEY` and `KEYkINDEX`.
+    A keypoint of visibility 0 has no region. Ids are `KEY` and `KEYkINDEX`; the rectangle's
+    text is the annotation's id, for people to tell the players apart.
     """
-    size = {
-        "original_width": canvas.width,
-        "original_height": canvas.height,
-        "image_rotation": 0,
-        "to_name": IMAGE,
-    }
-    drawn = drawn_of(record, key, category, canvas)
     regions: list[Region] = []
-    parent: Region = {}
-    if drawn.box is not None:
-        x, y, width, height = drawn.box
-        value: Region = {"x": x, "y": y, "width": width, "height": height, "rotation": 0}
-        value["rectanglelabels"] = [drawn.label]
-        kind: Region = {"id": key, "type": "rectanglelabels", "from_name": BOX}
-        regions.append(kind | {"value": value} | size)
-        parent = {"parentID": key}
-    for k, name in enumerate(keypoint_names(category)):
-        if name not in drawn.points:
+    width, height = canvas.width, canvas.height
+    drawn = drawn_of(record, key, category, canvas)
+    box = drawn.box
+    if box is not None:
+        value = {"x": box[0], "y": box[1], "width": box[2], "height": box[3], "rotation": 0}
+        for kind, name, field, said in (
+            ("rectanglelabels", BOX, "rectanglelabels", drawn.label),
+            ("textarea", INSTANCE, "text", str(record.get("id"))),
+        ):
+            regions.append(
+                {
+                    "id": key,
+                    "type": kind,
+                    "from_name": name,
+                    "to_name": IMAGE,
+                    "original_width": width,
+                    "original_height": height,
+                    "image_rotation": 0,
+                    "value": {**value, field: [said]},
+                }
+            )
+    points = drawn.points
+    for k, name in enumerate(category.names):
+        point = points.get(name)
+        if point is None:
             continue
-        x, y, visibility = drawn.points[name]
-        place: Region = {"x": x, "y": y, "width": POINT_WIDTH}
-        one: Region = {"id": f"{key}k{k}", **parent, **size}
-        kind = {"type": "keypointlabels", "from_name": POINTS}
-        regions.append(one | kind | {"value": place | {"keypointlabels": [name]}})
+        x, y, visibility = point
+        own = f"{key}k{k}"
+        one: Region = {
+            "id": own,
+            "type": "keypointlabels",
+            "from_name": POINTS,
+            "to_name": IMAGE,
+            "original_width": width,
+            "original_height": height,
+            "image_rotation": 0,
+            "value": {"x": x, "y": y, "width": POINT_WIDTH, "keypointlabels": [name]},
+        }
         choice = OCCLUDED if visibility == 1 else VISIBLE
-        kind = {"type": "choices", "from_name": VISIBILITY}
-        regions.append(one | kind | {"value": place | {"choices": [choice]}})
+        other: Region = {
+            "id": own,
+            "type": "choices",
+            "from_name": VISIBILITY,
+            "to_name": IMAGE,
+            "original_width": width,
+            "original_height": height,
+            "image_rotation": 0,
+            "value": {"x": x, "y": y, "width": POINT_WIDTH, "choices": [choice]},
+        }
+        if box is not None:
+            one["parentID"] = other["parentID"] = key
+        regions += (one, other)
     return regions
 
 
-def drawn_of(record: Record, key: str, category: Record, canvas: Canvas) -> Drawn:
+def drawn_of(record: Record, key: str, category: Drawing, canvas: Canvas) -> Drawn:
     """An annotation as it is drawn: what `regions_of` writes and `updated` compares with."""
-    names, points = keypoint_names(category), points_of(record) or []
-    box, label = box_of(record), str(category.get("name"))
+    names, points = category.names, points_of(record) or []
+    box, label = box_of(record), category.label
     corner: tuple[float, ...] | None = None
     if box is not None:
         span = box[2] * 100.0 / canvas.width, box[3] * 100.0 / canvas.height
@@ -120,7 +161,7 @@ def drawn_of(record: Record, key: str, category: Record, canvas: Canvas) -> Draw
 
 
 def updated(
-    record: Record, sent: Drawn, found: Drawn, category: Record, canvas: Canvas
+    record: Record, sent: Drawn, found: Drawn, category: Drawing, canvas: Canvas
 ) -> Record:
     """A carried annotation with what a person changed; all else stays as it was."""
     changed = dict(record)
@@ -128,7 +169,7 @@ def updated(
         changed.pop("bbox", None)
     elif found.box is not None and not _same(sent.box, found.box):
         changed["bbox"] = box_in_pixels(found.box, canvas)
-    names = keypoint_names(category)
+    names = category.names
     before = points_of(record)
     if before is None or len(before) != len(names):
         before = [(0, 0, 0)] * len(names)

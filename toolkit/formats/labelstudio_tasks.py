@@ -14,6 +14,7 @@ from toolkit.report import Finding
 from toolkit.schema import Schema
 
 CARRIED = "coco"  # key of a task's data that holds our records, as text
+SIDES = ("left", "top", "right", "bottom")  # keys of a task's `data["padding"]`, px
 
 
 def carried_by(task: Record) -> Record | None:

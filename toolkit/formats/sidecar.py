@@ -16,6 +16,7 @@ import orjson
 from toolkit.errors import ReadError, UsageError
 from toolkit.files import write_bytes
 from toolkit.formats.changes import Changes, find_changes
+from toolkit.formats.compare import image_names
 from toolkit.formats.foreign import CocoDocument
 from toolkit.formats.patch import patched_bytes
 from toolkit.formats.text import BOM, Text, load_text
@@ -56,7 +57,17 @@ class Sidecar:
         Args:
             path: The foreign file, which messages name.
             now: What it holds, as a COCO document.
+
+        Raises:
+            UsageError: It has pictures, and none of those that it was written with.
         """
+        before, after = (set(image_names(d).values()) for d in (self.written, now))
+        if before and after and not before & after:
+            raise UsageError(
+                f"{path.name}: has none of the {len(before):,} pictures that its sidecar was "
+                "written with, so that is another file's; remove it, or name the right one "
+                "with --sidecar FILE"
+            )
         text = text_of(path, self.document)
         kept: CocoDocument = orjson.loads(text.data)
         changes = find_changes(kept, self.written, now, self.dropped)
@@ -72,6 +83,11 @@ def text_of(path: Path, content: bytes) -> Text:
 def sidecar_path(target: Path) -> Path:
     """Where a target's sidecar lies: `labels.xml.sidecar.json` beside `labels.xml`."""
     return target.with_name(f"{target.name}.sidecar.json")
+
+
+def new_path(sidecar: Path) -> Path:
+    """Where a sidecar lies until its target is replaced."""
+    return sidecar.with_name(f"{sidecar.name}.new")
 
 
 def write_sidecar(path: Path, sidecar: Sidecar, *, force: bool = False) -> None:
@@ -93,7 +109,8 @@ class _Named(msgspec.Struct):
 
 def sidecar_format(target: Path) -> str | None:
     """The format that a target's sidecar, if it has one, was written for."""
-    path = sidecar_path(target)
+    beside = sidecar_path(target)
+    path = beside if beside.exists() else new_path(beside)
     if not path.exists():
         return None
     try:
@@ -102,8 +119,8 @@ def sidecar_format(target: Path) -> str | None:
         return None  # `read_sidecar` says what is wrong with it
 
 
-def read_sidecar(path: Path, format_name: str) -> Sidecar:
-    """Read a sidecar.
+def read_sidecar(path: Path, format_name: str | None = None) -> Sidecar:
+    """Read a sidecar of a format; of any by default.
 
     Raises:
         ReadError: It cannot be read, is no sidecar, or is a newer version's.
@@ -122,7 +139,7 @@ def read_sidecar(path: Path, format_name: str) -> Sidecar:
             f"{path.name}: a sidecar of version {found.toolkit_sidecar}; this toolkit reads "
             f"version {_VERSION}"
         )
-    if found.format != format_name:
+    if format_name is not None and found.format != format_name:
         raise UsageError(
             f"{path.name}: belongs to a file of format '{found.format}', not "
             f"'{format_name}'; name another one with --sidecar FILE"

@@ -22,7 +22,7 @@ def _train(request: TrainRequest) -> Path:
 MEDIAPIPE = ModelEntry(
     name="mediapipe",
     title="mediapipe (body), own checkpoint (stick)",
-    role="pre-annotator",  # type: ignore[arg-type]
+    role="pre-annotator",
     load=_load,
     train=_train,
     note="Ready-made body pose for first labels; it was trained on other data.",

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,14 +11,12 @@ import numpy as np
 from toolkit.annotations import Images
 from toolkit.checks import validate
 from toolkit.dataset import Dataset
-from toolkit.errors import ServiceError, ToolkitError, UsageError
-from toolkit.files import write_bytes
-from toolkit.formats.coco_write import CocoSource, coco_bytes
+from toolkit.errors import ToolkitError, UsageError
+from toolkit.formats.coco_write import CocoSource
 from toolkit.report import Finding, Severity
 from toolkit.views.documents import BOXES, POINTS, LabelIds, kind_of
 from toolkit.views.edits import rules_of
 from toolkit.views.home import bring_home
-from toolkit.views.keep import images_of
 
 if TYPE_CHECKING:
     from fiftyone import Dataset as FiftyOneDataset
@@ -128,40 +121,3 @@ def _tag(view: FiftyOneDataset, samples: Sequence[str], rules: dict[int, set[str
             for label in getattr(sample[name], inner, ()):
                 own = [each for each in label.tags if each not in codes]
                 label.tags = own + sorted(rules.get(label["annotation_id"], ()))
-
-
-def send_frames(
-    view: FiftyOneDataset, samples: Sequence[str], project: str, url: str | None = None
-) -> dict[str, object]:
-    """Push some frames with their labels as they are now: `toolkit labelstudio push`.
-
-    The token comes from the environment of the process that opened the App.
-
-    Returns:
-        `summary`, for the App.
-    """
-    try:
-        dataset = current(view, samples)
-        with tempfile.TemporaryDirectory(prefix="toolkit-push-") as folder:
-            path = Path(folder) / "selection.json"
-            write_bytes(path, coco_bytes(dataset))
-            said = _push(path, images_of(view), project, url)
-    except ToolkitError as error:
-        return {"summary": f"Error: {error}"}
-    return {"summary": said}
-
-
-def _push(path: Path, images: str, project: str, url: str | None) -> str:
-    command = [sys.executable, "-m", "toolkit", "labelstudio", "push", str(path)]
-    command += ["--images", images, "--project", project]
-    command += ["--url", url] if url else []
-    try:
-        ended = subprocess.run(
-            command, capture_output=True, text=True, timeout=PUSH_SECONDS, env=os.environ
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ServiceError(f"Label Studio took longer than {PUSH_SECONDS} s") from error
-    if ended.returncode:
-        lines = ended.stderr.strip().splitlines() or [f"push ended with {ended.returncode}"]
-        raise ServiceError(lines[-1].removeprefix("Error: "))
-    return ended.stdout.strip() or "sent"

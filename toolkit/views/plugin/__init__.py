@@ -1,4 +1,4 @@
-"""FiftyOne operators: validate this selection, send it to Label Studio.
+"""A FiftyOne operator: validate this selection.
 
 FiftyOne loads this folder as a plugin; the work is done by `toolkit.views.selection`.
 """
@@ -58,43 +58,6 @@ class ValidateSelection(foo.Operator):  # type: ignore[misc]
         return types.Property(outputs, view=types.View(label="Validation"))
 
 
-class SendToLabelStudio(foo.Operator):  # type: ignore[misc]
-    """Push the selected frames, with the labels as they are now, to Label Studio."""
-
-    @property
-    def config(self) -> object:
-        """Name and label in the App."""
-        return foo.OperatorConfig(
-            name="send_to_label_studio",
-            label="Toolkit: send this selection to Label Studio",
-            description="Push the selected frames and their labels as they are now",
-        )
-
-    def resolve_input(self, context: _Context) -> object:
-        """Where to: the token is never asked for, it comes from the environment."""
-        inputs = types.Object()
-        inputs.str("url", label="URL", description="Of Label Studio; default: LABEL_STUDIO_URL")
-        inputs.str(
-            "project", label="Project", description="Title of the project", required=True
-        )
-        return types.Property(inputs, view=types.View(label="Send to Label Studio"))
-
-    def execute(self, context: _Context) -> dict[str, object]:
-        """Push, and say what the command said."""
-        from toolkit.views.selection import send_frames
-
-        params = context.params
-        project, url = str(params.get("project") or ""), params.get("url")
-        return send_frames(context.dataset, _samples(context), project, url)
-
-    def resolve_output(self, context: _Context) -> object:
-        """What the command said."""
-        outputs = types.Object()
-        outputs.str("summary", label="Result")
-        return types.Property(outputs, view=types.View(label="Label Studio"))
-
-
 def register(plugin: object) -> None:
-    """Offer the operators."""
+    """Offer the operator."""
     plugin.register(ValidateSelection)  # type: ignore[attr-defined]
-    plugin.register(SendToLabelStudio)  # type: ignore[attr-defined]
