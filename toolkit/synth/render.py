@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -151,7 +153,9 @@ def _ordered(
         while True:
             yield render_clip(ClipJob(schema, kind, seed, index, options))
             index += 1
-    with ProcessPoolExecutor(workers, initializer=_leave_interrupts) as pool:
+    # A copy of a process in which torch has started threads would wait for them for ever.
+    context = multiprocessing.get_context("forkserver" if "torch" in sys.modules else None)
+    with ProcessPoolExecutor(workers, context, initializer=_leave_interrupts) as pool:
         ahead: deque[Future[list[Frame]]] = deque()
         index = 0
         try:
