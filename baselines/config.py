@@ -139,6 +139,15 @@ def load_recipe(name_or_path: str | Path, **overrides: object) -> TrainConfig:
     return make_config(values, where=str(path))
 
 
+def without_defaults(config: TrainConfig) -> dict[str, object]:
+    """The keys of a recipe that differ from the defaults: the same recipe, and short.
+
+    A key that is added to `TrainConfig` later changes nothing here.
+    """
+    defaults = TrainConfig().to_dict()
+    return {key: value for key, value in config.to_dict().items() if value != defaults[key]}
+
+
 def make_config(values: dict[str, object], *, where: str) -> TrainConfig:
     """A configuration from plain values, every key and type checked.
 

@@ -14,6 +14,7 @@ drops joints at random, so absence at prediction is nothing new.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ from toolkit.schema import Schema
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
+JOINTS = "joints.safetensors"  # beside a control that has a network of its own
 EPOCHS, BATCH, LEARNING_RATE, DROP = 60, 256, 2e-3, 0.1
 
 
@@ -116,6 +118,7 @@ class ControlModel:
         tensors = read_tensors(path)
         self.facts: dict[str, object] = read_facts(path)
         self.facts["checkpoint_sha256"] = sha256_file(path)
+        self.folder = path.parent
         self.schema: Schema = schema_from_facts(path, self.facts)
         self.name = str(self.facts.get("model", path.stem))
         is_extension = self.schema.is_extension
@@ -177,7 +180,10 @@ class ControlModel:
             return points
         from baselines import HRNET_SMALL  # at run time: the package's own entries
 
-        network = HRNET_SMALL.load(self.schema.name, self.device)
+        own = self.folder / JOINTS
+        network = HRNET_SMALL.load(
+            own if self.facts.get("joints") else self.schema.name, self.device
+        )
         return network.predict(
             dataset, images_dir, boxes=boxes, batch_size=batch_size, progress=progress
         ).keypoints
@@ -293,20 +299,37 @@ def _train_true(request: TrainRequest) -> Path:
 
 
 def _train_predicted(request: TrainRequest) -> Path:
-    """Trained on the joints that the shipped hrnet-small predicts for these people."""
+    """Trained on the joints that hrnet-small predicts for these people.
+
+    It is the shipped one, or the checkpoint `request.joints`: that one is copied beside the
+    control, which then is a whole of its own.
+    """
     from baselines import HRNET_SMALL  # at run time: the package's own entries
     from baselines.requests import choose_device
 
     dataset = _read(request)
     device = choose_device(request.device)
-    hrnet = HRNET_SMALL.load(dataset.schema.name, device)
+    hrnet = HRNET_SMALL.load(request.joints or dataset.schema.name, device)
     joints = hrnet.predict(dataset, request.images, progress=request.progress).keypoints
     people = dataset.annotations
     network = fit_body_to_stick(
         dataset.schema, joints, people.keypoints, people.bbox_xywh, seed=request.seed
     )
     seen = int(str(hrnet.facts.get("images_seen", 0)))
-    return _save(network, "body-to-stick-predicted", dataset, request, images_seen=seen)
+    if request.joints is not None:
+        request.out.mkdir(parents=True, exist_ok=True)
+        for suffix in (".safetensors", ".json"):
+            shutil.copyfile(
+                request.joints.with_suffix(suffix), (request.out / JOINTS).with_suffix(suffix)
+            )
+    return _save(
+        network,
+        "body-to-stick-predicted",
+        dataset,
+        request,
+        images_seen=seen,
+        joints=None if request.joints is None else str(hrnet.facts["checkpoint_sha256"]),
+    )
 
 
 def _read(request: TrainRequest) -> Dataset:
@@ -317,7 +340,13 @@ def _read(request: TrainRequest) -> Dataset:
 
 
 def _save(
-    network: nn.Module, name: str, dataset: Dataset, request: TrainRequest, *, images_seen: int
+    network: nn.Module,
+    name: str,
+    dataset: Dataset,
+    request: TrainRequest,
+    *,
+    images_seen: int,
+    joints: str | None = None,
 ) -> Path:
     if name != "mean-pose" and not dataset.schema.is_extension.any():
         raise UsageError(
@@ -339,6 +368,7 @@ def _save(
         "num_parameters": sum(v.numel() for v in network.state_dict().values()),
         "text_encoder": None,
         "box": "none",
+        "joints": joints,
     }
     save_checkpoint(path, network, facts, force=True)
     return path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +59,12 @@ def network_entry(
 
         return train_network(name, recipe, family(), request)
 
-    return ModelEntry(name, title, role, load, train, box, note)
+    def changed(changes: Mapping[str, object]) -> dict[str, object]:
+        from baselines.config import load_recipe, without_defaults  # lazy: with the loop
+
+        return without_defaults(load_recipe(recipe, **changes))
+
+    return ModelEntry(name, title, role, load, train, box, note, changed)
 
 
 def find_checkpoint(name: str, schema_or_path: str | Path, folder: Path) -> Path:

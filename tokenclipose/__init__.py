@@ -23,6 +23,12 @@ def _family() -> Family:
     return TOKENCLIPOSE
 
 
+def _coarse_family() -> Family:
+    from tokenclipose.family import TOKENCLIPOSE_COARSE  # lazy: torch costs seconds
+
+    return TOKENCLIPOSE_COARSE
+
+
 TOKENCLIPOSE_SMALL = network_entry(
     "tokenclipose-small",
     "TokenCLIPose-small",
@@ -30,6 +36,16 @@ TOKENCLIPOSE_SMALL = network_entry(
     recipe="tokenclipose_small",
     note="The human's box only; keypoints outside the crop are regressed.",
     family=_family,
+    checkpoints=CHECKPOINTS,
+)
+TOKENCLIPOSE_SMALL_COARSE = network_entry(
+    "tokenclipose-small-coarse",
+    "TokenCLIPose-small, coarse output",
+    role="baseline",
+    recipe="tokenclipose_small",
+    note="Reads the coarse output of any TokenCLIPose checkpoint: what it knew before its "
+    "decoder; no checkpoint of its own ships.",
+    family=_coarse_family,
     checkpoints=CHECKPOINTS,
 )
 TOKENCLIPOSE_W48 = network_entry(
@@ -42,4 +58,4 @@ TOKENCLIPOSE_W48 = network_entry(
     checkpoints=CHECKPOINTS,
 )
 
-MODELS = (TOKENCLIPOSE_SMALL, TOKENCLIPOSE_W48)
+MODELS = (TOKENCLIPOSE_SMALL, TOKENCLIPOSE_SMALL_COARSE, TOKENCLIPOSE_W48)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -66,9 +68,16 @@ def _decode(poses: Poses, config: TrainConfig) -> Decoded:
     )
 
 
+def _decode_coarse(poses: Poses, config: TrainConfig) -> Decoded:
+    """The same of what the network knew before its decoder."""
+    return _decode(poses._replace(mu=poses.mu_coarse, sigma=poses.sigma_coarse), config)
+
+
 TOKENCLIPOSE = Family(
     name="tokenclipose",
     build=_build,
     build_loss=_Loss,
     decode=_decode,
 )
+
+TOKENCLIPOSE_COARSE = replace(TOKENCLIPOSE, decode=_decode_coarse)

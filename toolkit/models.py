@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -89,6 +89,8 @@ class TrainRequest:
         resume: Go on with the run in `out`.
         schema: Name or file, where the annotations do not say.
         progress: Called with (images seen, images in all).
+        joints: Checkpoint of a network whose predicted joints the model learns from; None
+            for the one that ships. Only for models that say so.
     """
 
     data: Path
@@ -103,6 +105,7 @@ class TrainRequest:
     resume: bool = False
     schema: str | None = None
     progress: Progress | None = None
+    joints: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,9 @@ class ModelEntry:
         train: Trains it and gives the path of the checkpoint.
         box: What its crop is drawn round.
         note: What a reader of a table must know.
+        recipe: (keys to change) → its recipe with these changes, as far as it differs from
+            the defaults; None for a model without a recipe. Raises `InvalidDataError` for
+            an unknown key.
     """
 
     name: str
@@ -127,6 +133,7 @@ class ModelEntry:
     train: Callable[[TrainRequest], Path]
     box: Box = "human"
     note: str = ""
+    recipe: Callable[[Mapping[str, object]], dict[str, object]] | None = None
 
 
 def find_models() -> dict[str, ModelEntry]:

@@ -8,11 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from baselines import BODY_TO_STICK_PREDICTED
 from baselines.checkpoints import save_checkpoint, schema_to_facts
+from baselines.config import TrainConfig
 from baselines.controls import BodyToStick, ControlModel, MeanPose, fit_body_to_stick
+from baselines.family import HEATMAP
 from toolkit.annotations import Annotations
 from toolkit.dataset import Dataset
 from toolkit.errors import ReadError
+from toolkit.formats import write
+from toolkit.models import TrainRequest
 from toolkit.schema import Schema
 
 NOWHERE = Path("no images are read")
@@ -122,3 +127,31 @@ def test_a_control_of_another_shape_is_refused(
     schema = people[0].schema
     with pytest.raises(ReadError, match=r"tensor 'layers.0.weight' has shape"):
         saved(BodyToStick(12, 3), "body-to-stick", schema, tmp_path)
+
+
+def test_predicted_joints_come_from_the_checkpoint_that_was_named(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    """The named HRNet travels with the control: other joints, other sticks."""
+    dataset, images = people
+    write(dataset, tmp_path / "people.json")
+    config = TrainConfig()
+    facts = {"schema": schema_to_facts(dataset.schema), "recipe": config.to_dict()}
+    found = {}
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        network = HEATMAP.build(dataset.schema, config, None)
+        joints = tmp_path / f"hrnet{seed}" / "best.safetensors"
+        joints.parent.mkdir()
+        save_checkpoint(joints, network, {"model": "hrnet-small", **facts})
+        request = TrainRequest(
+            data=tmp_path / "people.json",
+            images=images,
+            out=tmp_path / f"{seed}",
+            joints=joints,
+        )
+        path = BODY_TO_STICK_PREDICTED.train(request)
+        joints.unlink()  # the control is a whole of its own
+        found[seed] = BODY_TO_STICK_PREDICTED.load(path, "cpu").predict(dataset, images)
+    body = ~dataset.schema.is_extension
+    assert not np.allclose(found[0].keypoints[:, body], found[1].keypoints[:, body])

@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from baselines.config import TrainConfig
+from tokenclipose.family import TOKENCLIPOSE, TOKENCLIPOSE_COARSE
 from tokenclipose.losses import Spots, TokenCLIPoseLoss, Trails
 from tokenclipose.model import STRIDE, Poses, TokenCLIPose, Votes, position_code
 from toolkit.errors import UsageError
@@ -149,3 +151,13 @@ def test_places_are_coded_alike_wherever_they_lie() -> None:
 def test_an_unknown_option_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match="attention is 'linear'; known: cross, self"):
         make_network(attention="linear")
+
+
+def test_the_coarse_reader_gives_what_the_network_knew_before_its_decoder() -> None:
+    config = TrainConfig(family="tokenclipose")
+    parts = [torch.full((1, 20, 2), value) for value in (0.1, 0.2, 0.3, 0.4)]
+    poses = Poses(*parts, votes=None)
+    final, coarse = (f.decode(poses, config) for f in (TOKENCLIPOSE, TOKENCLIPOSE_COARSE))
+    height = config.input_wh[1]
+    assert torch.allclose(coarse.points - final.points, torch.tensor(0.2 * height))
+    assert torch.allclose(coarse.sigma, torch.tensor(0.4 * height))

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from toolkit.errors import UsageError
+from toolkit.errors import InvalidDataError, UsageError
 from toolkit.models import find_models, get_model
 
 
@@ -48,3 +48,18 @@ def test_finding_models_imports_no_torch() -> None:
 def test_an_unknown_model_is_refused_with_a_suggestion() -> None:
     with pytest.raises(UsageError, match="no model 'hrnet'; did you mean 'hrnet-w48'"):
         get_model("hrnet")
+
+
+def test_a_recipe_says_what_differs_from_the_defaults_and_no_more() -> None:
+    hrnet = get_model("hrnet-small").recipe
+    assert hrnet is not None
+    assert hrnet({}) == {}
+    assert hrnet({"images_seen": 64}) == {"images_seen": 64}
+    assert get_model("mean-pose").recipe is None
+
+
+def test_a_recipe_refuses_an_unknown_key() -> None:
+    recipe = get_model("tokenclipose-small").recipe
+    assert recipe is not None
+    with pytest.raises(InvalidDataError, match="unknown key 'atention'"):
+        recipe({"atention": "self"})
