@@ -18,10 +18,15 @@ from toolkit.errors import InvalidDataError, ReadError, UsageError
 BoxPolicy = Literal["human", "enlarged", "oracle"]
 _CHOICES = {
     "family": ("heatmap", "tokenclipose"),
+    "backbone": ("hrnet-small", "hrnet-w32", "hrnet-w48", "resnet50"),
     "box": ("human", "enlarged", "oracle"),
     "schedule": ("cosine", "step"),
     "precision": ("auto", "float32", "bfloat16"),
     "heatmap_loss": ("mse", "cross_entropy"),
+    "modalities": ("image", "image+location", "image+text", "image+location+text"),
+    "attention": ("cross", "self", "intention", "none"),
+    "coarse": ("vote", "mlp"),
+    "prompts": ("none", "single", "ensemble"),
 }
 
 
@@ -31,7 +36,9 @@ class TrainConfig:
 
     Attributes:
         family: `heatmap` or `tokenclipose`.
-        size: HRNet size: `small`, `w32`, `w48`.
+        backbone: Image encoder, one of `baselines.backbones.BACKBONES`.
+        pretrained: Its weights to start from: "" none, a tag of timm's (fetched from its hub),
+            or a local safetensors file.
         input_wh: Width and height of the crop in px, multiples of 32.
         box: Whose box is cropped: the `human`'s, that box `enlarged` by `box_factor` (which
             knows nothing of the stick), or the `oracle`'s round body and true stick.
@@ -59,16 +66,21 @@ class TrainConfig:
         layers: Decoder layers.
         heads: Attention heads.
         registers: Register tokens.
-        attention: `cross` or `self`.
+        modalities: Which tokens the decoder has: `image`, `image+location`, `image+text`,
+            `image+location+text` (see tokenclipose/README.md for what each means).
+        attention: How tokens read the image: `cross`, `self`, `intention`, or `none`.
         coarse: `vote` or `mlp`.
         evidence: Location tokens carry the features behind their votes.
-        text: Text encoder, see `tokenclipose.text`: `learned`, `minilm`, `openclip:TAG`.
+        text: Text encoder, see `tokenclipose.text`: `learned`, `minilm`, `openclip:...`.
+        prompts: Of each keypoint: `ensemble` (the mean of all), `single` (the first), or
+            `none` (no language: the same as `text = "learned"`).
         guide_weight: Weight of the guide for the votes.
         error_weight: Weight of the plain absolute error.
     """
 
     family: str = "heatmap"
-    size: str = "small"
+    backbone: str = "hrnet-small"
+    pretrained: str = ""
     input_wh: tuple[int, int] = (96, 128)
     box: str = "human"
     box_factor: float = 1.0
@@ -95,12 +107,21 @@ class TrainConfig:
     layers: int = 3
     heads: int = 4
     registers: int = 4
+    modalities: str = "image+location+text"
     attention: str = "cross"
     coarse: str = "vote"
     evidence: bool = True
     text: str = "learned"
+    prompts: str = "ensemble"
     guide_weight: float = 0.0
     error_weight: float = 0.0
+
+    @property
+    def text_encoder(self) -> str | None:
+        """What the text tokens start from; None where there are none."""
+        if self.family != "tokenclipose" or "text" not in self.modalities:
+            return None
+        return "learned" if self.prompts == "none" else self.text
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
@@ -173,6 +194,11 @@ def _checked(key: str, value: object, default: object, where: str) -> object:
     if isinstance(default, tuple):
         whole = isinstance(value, list | tuple) and all(type(v) is int for v in value)
         if isinstance(value, list | tuple) and whole and len(value) == len(default):
+            if key == "input_wh" and any(v < 32 or v % 32 for v in value):
+                raise InvalidDataError(
+                    f"{where}: 'input_wh' is {list(value)}; width and height must be multiples "
+                    "of 32 px, such as [192, 256]"
+                )
             return tuple(value)
     elif isinstance(default, float) and type(value) in (int, float):
         return float(value)  # type: ignore[arg-type]

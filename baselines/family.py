@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from baselines.backbones import load_pretrained
 from baselines.codecs import decode_heatmaps, encode_heatmaps
 from baselines.config import TrainConfig
 from baselines.hrnet import HRNetHeatmap
@@ -87,7 +88,10 @@ def _decode(maps: Tensor, config: TrainConfig) -> Decoded:
 
 
 def _build(schema: Schema, config: TrainConfig, stored: dict[str, Tensor] | None) -> nn.Module:
-    return HRNetHeatmap(schema.num_keypoints, size=config.size)
+    network = HRNetHeatmap(schema.num_keypoints, backbone=config.backbone)
+    if stored is None:
+        load_pretrained(network.backbone, config.pretrained)
+    return network
 
 
 HEATMAP = Family(

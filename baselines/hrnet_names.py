@@ -24,8 +24,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from baselines.backbones import HRNETS
 from baselines.checkpoints import read_tensors
-from baselines.hrnet import SIZES, HRNetHeatmap
+from baselines.hrnet import HRNetHeatmap
 from toolkit.errors import ReadError, UnsafeInputError, UsageError
 
 VARIANTS = ("w32", "w48")
@@ -77,7 +78,7 @@ def load_hrnet_checkpoint(
     else:
         where, found = "state dict", path_or_state_dict
     tensors = _our_names(_unwrapped(found, where))
-    network = HRNetHeatmap(num_keypoints, size=variant)
+    network = HRNetHeatmap(num_keypoints, backbone=f"hrnet-{variant}")
     _fit(network, tensors, where, variant)
     return network.eval()
 
@@ -192,6 +193,6 @@ def _hint(final: Tensor) -> str:
         return ""
     keypoints, channels = final.shape[:2]
     for variant in VARIANTS:
-        if SIZES[variant]["stage4"]["num_channels"][0] == channels:
+        if HRNETS[f"hrnet-{variant}"]["stage4"]["num_channels"][0] == channels:
             return f"; try variant='{variant}', num_keypoints={keypoints}"
     return ""

@@ -130,7 +130,7 @@ def train(
         "training_instances": len(dataset.annotations),
         "code_version": __version__,
         "num_parameters": sum(p.numel() for p in run.network.parameters()),
-        "text_encoder": config.text if family.name == "tokenclipose" else None,
+        "text_encoder": config.text_encoder,
         **(facts or {}),
     }
     held_out = None if validation is None else _validation_part(validation, config)

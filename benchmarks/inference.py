@@ -116,8 +116,8 @@ def loaded(name: str, folder: Path) -> CheckpointModel:
         return model
     torch.manual_seed(0)
     schema = Schema.load("coco")
-    config = TrainConfig(size="w32", input_wh=(192, 256), box_padding=1.25)
-    network = HRNetHeatmap(schema.num_keypoints, size="w32")
+    config = TrainConfig(backbone="hrnet-w32", input_wh=(192, 256), box_padding=1.25)
+    network = HRNetHeatmap(schema.num_keypoints, backbone="hrnet-w32")
     torch.nn.init.normal_(network.final_layer.weight, std=0.1)  # maps with clear peaks
     facts = {
         "model": name,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from baselines.backbones import load_pretrained
 from baselines.codecs import decode_coordinates, encode_coordinates
 from baselines.config import TrainConfig
 from baselines.family import Decoded, Family
@@ -42,10 +43,10 @@ def _build(schema: Schema, config: TrainConfig, stored: dict[str, Tensor] | None
         embeddings = torch.randn(stored["text"].shape, generator=torch.Generator())
     else:
         embeddings = keypoint_embeddings(schema, config.text, dim=config.dim)
-    return TokenCLIPose(
+    network = TokenCLIPose(
         embeddings,
         crop_wh=config.input_wh,
-        size=config.size,
+        backbone=config.backbone,
         dim=config.dim,
         layers=config.layers,
         heads=config.heads,
@@ -55,6 +56,9 @@ def _build(schema: Schema, config: TrainConfig, stored: dict[str, Tensor] | None
         evidence=config.evidence,
         guided=config.guide_weight > 0,
     )
+    if stored is None:
+        load_pretrained(network.backbone, config.pretrained)
+    return network
 
 
 def _decode(poses: Poses, config: TrainConfig) -> Decoded:

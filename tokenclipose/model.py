@@ -38,8 +38,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from baselines.backbones import Backbone
 from baselines.codecs import cell_centers
-from baselines.hrnet import Backbone
 from toolkit.errors import UsageError
 
 SPOT_STRIDE = 4  # crop px a cell of the fused map: where a keypoint is seen
@@ -75,7 +75,7 @@ class TokenCLIPose(nn.Module):
         text_embeddings: (K, E) one embedding a keypoint (see `tokenclipose.text`); they
             initialise learnable tokens and are saved with the weights.
         crop_wh: Width and height of the crop in px, multiples of 32.
-        size: HRNet size, a key of `baselines.hrnet.SIZES`.
+        backbone: Image encoder, one of `baselines.backbones.BACKBONES`.
         dim: D.
         layers: Decoder layers.
         heads: Attention heads.
@@ -94,7 +94,7 @@ class TokenCLIPose(nn.Module):
         text_embeddings: Tensor,
         *,
         crop_wh: tuple[int, int],
-        size: str = "small",
+        backbone: str = "hrnet-small",
         dim: int = 96,
         layers: int = 3,
         heads: int = 4,
@@ -110,7 +110,7 @@ class TokenCLIPose(nn.Module):
         _require("coarse", coarse, ("vote", "mlp"))
         keypoints = len(text_embeddings)
         self.attention, self.evidence = attention, evidence and coarse == "vote"
-        self.backbone = Backbone(size)
+        self.backbone = Backbone(backbone)
         self.fuse = FusedMap(self.backbone.channels, dim)
         self.to_cells = CellTower(dim)
         width, height = crop_wh

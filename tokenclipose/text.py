@@ -17,17 +17,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlparse
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from baselines.hub import hub_or_cache
 from toolkit.catalog import cache_root
 from toolkit.errors import MissingExtraError, SchemaError, ServiceError, UsageError
 from toolkit.files import atomic_file
@@ -127,7 +126,7 @@ class OpenCLIP:
         if local.is_file() and local.suffix != ".safetensors":
             raise UsageError(f"{weights}: weights must be a safetensors file")
         try:
-            with contextlib.nullcontext() if local.is_file() else _hub_or_cache():
+            with contextlib.nullcontext() if local.is_file() else hub_or_cache():
                 model = open_clip.create_model(architecture, pretrained=weights)
         except (OSError, RuntimeError, ValueError) as error:
             raise ServiceError(
@@ -209,23 +208,6 @@ class MiniLM:
         weight = self.weights[f"{name}.LayerNorm.weight"]
         bias = self.weights[f"{name}.LayerNorm.bias"]
         return functional.layer_norm(x, weight.shape, weight, bias, self.EPS)
-
-
-@contextlib.contextmanager
-def _hub_or_cache() -> Iterator[None]:
-    """Look in the local cache only where the hub cannot be reached: no retries, no wait."""
-    from huggingface_hub import constants  # lazy: with open_clip
-
-    host = urlparse(constants.ENDPOINT).hostname or ""
-    before = constants.HF_HUB_OFFLINE
-    try:
-        socket.create_connection((host, 443), timeout=3).close()
-    except OSError:
-        constants.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
 
 
 def _missing(package: str, kind: str) -> MissingExtraError:

@@ -167,7 +167,7 @@ def _no_gradients() -> Iterator[None]:
 def test_parameters_and_multiplications_are_the_published_ones(
     size: str, millions: float, gmacs: float
 ) -> None:
-    network = HRNetHeatmap(17, size=size).eval()
+    network = HRNetHeatmap(17, backbone=f"hrnet-{size}").eval()
 
     with FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, 3, 256, 192))

@@ -130,7 +130,7 @@ def test_perfect_keypoints_score_100_in_every_column(people: tuple[Dataset, Path
 
 def test_shipped_recipes_are_read_and_paired_models_share_what_must_be_equal() -> None:
     ours, rival = load_recipe("tokenclipose_small"), load_recipe("hrnet_small")
-    for key in ("size", "input_wh", "box", "box_padding", "images_seen", "batch_size"):
+    for key in ("backbone", "input_wh", "box", "box_padding", "images_seen", "batch_size"):
         assert getattr(ours, key) == getattr(rival, key)
     assert load_recipe("tokenclipose_w48").input_wh == (192, 256)
     assert load_recipe("hrnet_small", images_seen=5).images_seen == 5
