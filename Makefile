@@ -16,6 +16,7 @@ setup: .venv/ready
 test: setup
 	scripts/browser
 	scripts/mediapipe-env
+	scripts/labelstudio-env
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
 
 benchmark: setup

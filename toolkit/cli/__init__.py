@@ -27,6 +27,7 @@ COMMANDS = {
     "diff": "Compare two annotation files keypoint by keypoint.",
     "evaluate": "Score predictions against ground truth, and say by which rules.",
     "export": "Write a model as ONNX, checked against PyTorch.",
+    "labelstudio": "Label in Label Studio: interface, tasks out, annotations home.",
     "merge": "Merge two edited annotation files; list the conflicts.",
     "predict": "Run a model over annotated images.",
     "publish": "Build a release that anyone can verify, or verify one.",

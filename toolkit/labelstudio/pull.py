@@ -1,0 +1,76 @@
+"""Annotations home from Label Studio: only what a person changed changes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from toolkit.formats.foreign import ASSUMED, CocoDocument, Record
+from toolkit.formats.labelstudio_read import document_of
+from toolkit.labelstudio.client import Client
+from toolkit.labelstudio.project import Progress, Project, tasks_in
+from toolkit.report import Finding
+from toolkit.schema import Schema
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What came home.
+
+    Attributes:
+        document: As COCO.
+        findings: What was assumed, left out, or could not be used; each in words.
+        tasks: How many tasks the project has.
+        annotated: How many of them have an annotation that was submitted.
+        annotations: How many annotations were submitted.
+        drafts: How many are begun and not submitted: they stay there.
+        annotators: Submitted annotations by the server's user id.
+    """
+
+    document: CocoDocument
+    findings: list[Finding]
+    tasks: int
+    annotated: int
+    annotations: int
+    drafts: int
+    annotators: dict[str, int]
+
+    @property
+    def orphans(self) -> list[str]:
+        """Keypoints that did not say whose they are, and how each was placed."""
+        return [
+            f.message for f in self.findings if f.rule == ASSUMED and "given to" in f.message
+        ]
+
+
+def pull_tasks(
+    client: Client, project: Project, schema: Schema | None, progress: Progress | None = None
+) -> Pulled:
+    """Everything that was submitted in a project.
+
+    Raises:
+        ServiceError: The server fails.
+    """
+    tasks = list(tasks_in(client, project.id, whole=True, progress=progress))
+    done = [
+        annotation
+        for task in tasks
+        for annotation in task.get("annotations") or ()
+        if isinstance(annotation, dict) and not annotation.get("was_cancelled")
+    ]
+    who = Counter(str(_annotator(annotation)) for annotation in done)
+    document, findings = document_of(tasks, schema, project.parsed())
+    return Pulled(
+        document,
+        findings,
+        len(tasks),
+        sum(any(not a.get("was_cancelled") for a in t.get("annotations") or ()) for t in tasks),
+        len(done),
+        sum(len(task.get("drafts") or ()) for task in tasks),
+        dict(who),
+    )
+
+
+def _annotator(annotation: Record) -> object:
+    who = annotation.get("completed_by")
+    return who.get("id") if isinstance(who, dict) else who
