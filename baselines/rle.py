@@ -7,7 +7,9 @@ misses:
 
     L = -log Q(e) - log G(e) - log s + log sigma
 
-The constant `log s`, which makes Q * G integrate to one, is left out, as in the reference.
+The constant `log s`, which makes Q * G integrate to one, is left out, as in the reference;
+G alone, which is a density already, then learns all of the errors' density. `normalised=True`
+brings `log s` back (a Riemann sum), so that G learns what Q misses.
 The reference code also counts `log G` and `log sigma` twice (the first by broadcasting a
 (B, K, 1) tensor over both axes, the second because its Q is written over the error in px
 instead of over e). Here each is counted once; `as_reference=True` brings both back, for
@@ -75,13 +77,19 @@ class RLELoss(nn.Module):
     Args:
         as_reference: Count `log G` and `log sigma` once for each axis, as the reference
             implementation does.
+        normalised: Count `log s`.
     """
 
-    def __init__(self, *, as_reference: bool = False) -> None:
+    grid: Tensor
+    REACH, STEP = 8.0, 0.25  # of the Riemann sum, in scales: log s within 0.02
+
+    def __init__(self, *, as_reference: bool = False, normalised: bool = False) -> None:
         """Build the flow."""
         super().__init__()
         self.flow = RealNVP()
-        self.as_reference = as_reference
+        self.as_reference, self.normalised = as_reference, normalised
+        axis = torch.arange(-self.REACH + self.STEP / 2, self.REACH, self.STEP)
+        self.register_buffer("grid", torch.cartesian_prod(axis, axis), persistent=False)
 
     def forward(self, mu: Tensor, sigma: Tensor, truth: Tensor, labelled: Tensor) -> Tensor:
         """Mean loss of a labelled keypoint and axis.
@@ -100,7 +108,25 @@ class RLELoss(nn.Module):
             return mu.sum()
         error = (truth.float() - mu) / sigma  # (M, 2)
         log_flow = self.flow.log_prob(error)  # (M,)
-        log_laplace = -math.log(2) - error.abs()  # (M, 2)
+        log_laplace = _log_laplace(error)  # (M, 2)
         weight = 2 if self.as_reference else 1
         per_axis = weight * sigma.log() - log_laplace  # (M, 2)
-        return (per_axis.sum() - weight * log_flow.sum()) / error.numel()
+        loss = (per_axis.sum() - weight * log_flow.sum()) / error.numel()
+        return loss - self.log_s() / 2 if self.normalised else loss
+
+    def log_s(self) -> Tensor:
+        """`log s`, a scalar: minus the logarithm of the integral of Q * G."""
+        log_product = _log_laplace(self.grid).sum(dim=1) + self.flow.log_prob(self.grid)
+        return -log_product.logsumexp(dim=0) - 2 * math.log(self.STEP)
+
+    def log_density(self, errors: Tensor) -> Tensor:
+        """Log of the density Q * G * s of (M, 2) errors in scales, (M,); it integrates to one.
+
+        That is the density of places times sigma_x sigma_y.
+        """
+        return _log_laplace(errors).sum(dim=1) + self.flow.log_prob(errors) + self.log_s()
+
+
+def _log_laplace(errors: Tensor) -> Tensor:
+    """Log of Q for each axis."""
+    return -math.log(2) - errors.abs()

@@ -39,11 +39,15 @@ class _Loss(nn.Module):
 
 def _build(schema: Schema, config: TrainConfig, stored: dict[str, Tensor] | None) -> nn.Module:
     """A network; with stored weights its text tokens come from them, not from an encoder."""
+    embeddings = None
     if stored is not None and "text" in stored:
         embeddings = torch.randn(stored["text"].shape, generator=torch.Generator())
-    else:
-        embeddings = keypoint_embeddings(schema, config.text, dim=config.dim)
+    elif config.text_encoder is not None:
+        embeddings = keypoint_embeddings(
+            schema, config.text, dim=config.dim, prompts=config.prompts
+        )
     network = TokenCLIPose(
+        schema.num_keypoints,
         embeddings,
         crop_wh=config.input_wh,
         backbone=config.backbone,
@@ -51,6 +55,7 @@ def _build(schema: Schema, config: TrainConfig, stored: dict[str, Tensor] | None
         layers=config.layers,
         heads=config.heads,
         registers=config.registers,
+        modalities=config.modalities,
         attention=config.attention,
         coarse=config.coarse,
         evidence=config.evidence,

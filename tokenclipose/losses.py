@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from baselines.codecs import cell_centers
 from baselines.rle import RLELoss
-from tokenclipose.model import SPOT_STRIDE, STRIDE, Poses, Votes
+from tokenclipose.model import Poses
+from tokenclipose.votes import SPOT_STRIDE, STRIDE, Votes
 
 # Both guides are means over their keypoints. At equal weight the few extension keypoints
 # pull on the shared features as hard as the whole body, which then learns more slowly.

@@ -43,7 +43,12 @@ class TextEncoder(Protocol):
 
 
 def keypoint_embeddings(
-    schema: Schema, kind: str, *, dim: int = 96, cache: bool = True
+    schema: Schema,
+    kind: str,
+    *,
+    dim: int = 96,
+    prompts: str = "ensemble",
+    cache: bool = True,
 ) -> Tensor:
     """One embedding a keypoint: the mean over its prompts, at unit length.
 
@@ -51,6 +56,8 @@ def keypoint_embeddings(
         schema: Its prompts are encoded.
         kind: Text encoder, see the module's docstring.
         dim: Length of `learned` embeddings; the others have their encoder's.
+        prompts: `ensemble` for all prompts of a keypoint, `single` for its first, `none` for
+            no language: the same as `learned`.
         cache: Keep embeddings on disk, by a hash of encoder and prompts.
 
     Returns:
@@ -62,7 +69,7 @@ def keypoint_embeddings(
         MissingExtraError: Its package is not installed.
         ServiceError: Its weights would have to be fetched and cannot be.
     """
-    if kind == "learned":
+    if kind == "learned" or prompts == "none":
         return torch.randn(schema.num_keypoints, dim)
     bare = [k.name for k in schema.keypoints if not k.prompts]
     if bare:
@@ -70,15 +77,16 @@ def keypoint_embeddings(
             f"schema '{schema.name}': no prompts for {', '.join(bare)}; text encoder '{kind}' "
             "needs at least five for each keypoint, or use 'learned'"
         )
-    path = _cache_path(schema.prompts, kind)
+    chosen = tuple(p[:1] for p in schema.prompts) if prompts == "single" else schema.prompts
+    path = _cache_path(chosen, kind)
     if cache and path.is_file():
         return torch.from_numpy(np.load(path, allow_pickle=False))
-    sentences = [sentence for prompts in schema.prompts for sentence in prompts]
+    sentences = [sentence for several in chosen for sentence in several]
     encoded = make_encoder(kind).encode(sentences)
     means, start = [], 0
-    for prompts in schema.prompts:
-        means.append(encoded[start : start + len(prompts)].mean(dim=0))
-        start += len(prompts)
+    for several in chosen:
+        means.append(encoded[start : start + len(several)].mean(dim=0))
+        start += len(several)
     embeddings = functional.normalize(torch.stack(means), dim=1).float()
     if cache:
         path.parent.mkdir(parents=True, exist_ok=True)

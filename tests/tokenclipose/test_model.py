@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -9,7 +10,16 @@ from torch import Tensor
 from baselines.config import TrainConfig
 from tokenclipose.family import TOKENCLIPOSE, TOKENCLIPOSE_COARSE
 from tokenclipose.losses import Spots, TokenCLIPoseLoss, Trails
-from tokenclipose.model import STRIDE, Poses, TokenCLIPose, Votes, position_code
+from tokenclipose.model import (
+    ATTENTIONS,
+    MODALITIES,
+    RIDGE,
+    Intention,
+    Poses,
+    TokenCLIPose,
+    position_code,
+)
+from tokenclipose.votes import STRIDE, Votes
 from toolkit.errors import UsageError
 
 CROP = (64, 64)
@@ -21,7 +31,8 @@ EDGES = torch.tensor([[0, 1], [1, 2]])
 def make_network(**options: object) -> TokenCLIPose:
     torch.manual_seed(0)
     arguments = {"crop_wh": CROP, "dim": 32, "layers": 1, "heads": 2, **options}
-    return TokenCLIPose(torch.randn(3, 8), **arguments)
+    has_text = "text" in str(options.get("modalities", "text"))
+    return TokenCLIPose(3, torch.randn(3, 8) if has_text else None, **arguments)
 
 
 def make_loss(**options: float) -> TokenCLIPoseLoss:
@@ -33,12 +44,12 @@ def images() -> Tensor:
     return torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("attention", ["cross", "self"])
+@pytest.mark.parametrize("modalities", MODALITIES)
 @pytest.mark.parametrize("coarse", ["vote", "mlp"])
 def test_every_keypoint_gets_a_place_and_a_positive_scale(
-    images: Tensor, attention: str, coarse: str
+    images: Tensor, modalities: str, coarse: str
 ) -> None:
-    poses = make_network(attention=attention, coarse=coarse)(images)
+    poses = make_network(modalities=modalities, coarse=coarse)(images)
     for places in (poses.mu, poses.mu_coarse):
         assert places.shape == (2, 3, 2)
     for scales in (poses.sigma, poses.sigma_coarse):
@@ -47,20 +58,36 @@ def test_every_keypoint_gets_a_place_and_a_positive_scale(
 
 
 @pytest.mark.parametrize(
-    ("coarse", "guided"), [("vote", True), ("vote", False), ("mlp", False)]
+    "options",
+    [
+        *({"modalities": m, "attention": a} for m in MODALITIES for a in ATTENTIONS),
+        {"guided": True},
+        {"evidence": False},
+        {"coarse": "mlp"},
+        {"coarse": "mlp", "modalities": "image"},
+        {"backbone": "resnet50"},
+        {"registers": 0},
+    ],
+    ids=lambda options: ", ".join(str(value) for value in options.values()),
 )
-def test_the_gradient_reaches_every_parameter(
-    images: Tensor, coarse: str, guided: bool
+def test_a_step_of_every_option_reaches_every_parameter(
+    images: Tensor, options: dict[str, object]
 ) -> None:
-    network = make_network(coarse=coarse, guided=guided)
-    loss = make_loss(guide_weight=float(guided), error_weight=1.0)
-    if coarse == "vote":
+    network = make_network(**options)
+    loss = make_loss(guide_weight=float("guided" in options), error_weight=1.0)
+    for name, parameter in network.backbone.named_parameters():
+        if name.endswith("bn3.weight"):  # timm starts a ResNet's blocks at nothing
+            torch.nn.init.ones_(parameter)
+    if options.get("coarse") != "mlp":
         network.coarse.gate_bias.data[:] = torch.tensor([-9.0, 9.0, 9.0])
     truth = torch.tensor([[[0.0, 0.0], [0.1, 0.2], [0.9, 0.1]]]).expand(2, -1, -1)
     loss(network(images), truth, torch.ones(2, 3, dtype=torch.bool)).backward()
     for name, parameter in [*network.named_parameters(), *loss.named_parameters()]:
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
+        if parameter.numel():
+            assert parameter.grad is not None, name
+            assert parameter.grad.abs().sum() > 0, name
+    torch.optim.AdamW(network.parameters(), lr=1e-3).step()
+    assert torch.isfinite(network(images).mu).all()
 
 
 def test_an_unlabelled_keypoint_gives_no_gradient_even_if_its_place_is_nan(
@@ -130,7 +157,7 @@ def test_two_crops_can_be_learned_by_heart(images: Tensor) -> None:
     labelled = torch.ones(2, 3, dtype=torch.bool)
     parameters = [*network.parameters(), *loss.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=3e-3)
-    for _ in range(120):
+    for _ in range(160):
         optimizer.zero_grad()
         loss(network(images), truth, labelled).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 5.0)
@@ -149,7 +176,9 @@ def test_places_are_coded_alike_wherever_they_lie() -> None:
 
 
 def test_an_unknown_option_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="attention is 'linear'; known: cross, self"):
+    with pytest.raises(
+        UsageError, match="attention is 'linear'; known: cross, self, intention"
+    ):
         make_network(attention="linear")
 
 
@@ -161,3 +190,49 @@ def test_the_coarse_reader_gives_what_the_network_knew_before_its_decoder() -> N
     height = config.input_wh[1]
     assert torch.allclose(coarse.points - final.points, torch.tensor(0.2 * height))
     assert torch.allclose(coarse.sigma, torch.tensor(0.4 * height))
+
+
+def test_text_tokens_and_modalities_must_agree() -> None:
+    with pytest.raises(UsageError, match="modalities 'image' and the text embeddings do not"):
+        TokenCLIPose(3, torch.randn(3, 8), crop_wh=CROP, modalities="image")
+
+
+def test_only_without_attention_do_the_image_tokens_leave_the_answer_alone(
+    images: Tensor,
+) -> None:
+    """With the MLP's coarse places and text only, the answer reads the image by attention."""
+    options = {"coarse": "mlp", "modalities": "image+text"}
+    for attention in ATTENTIONS:
+        network = make_network(attention=attention, **options).eval()
+        with torch.inference_mode():
+            found = network(images)
+        differs = not torch.allclose(
+            (found.mu - found.mu_coarse)[0], (found.mu - found.mu_coarse)[1]
+        )
+        assert differs == (attention != "none"), attention
+
+
+def test_intention_is_the_ridge_regression_of_values_on_keys() -> None:
+    """Each head against the plain formula in float64, NumPy's inverse."""
+    rng = np.random.default_rng(0)
+    q, k, v = (
+        rng.normal(size=(2, 3, 5, 4)),
+        rng.normal(size=(2, 3, 9, 4)),
+        rng.normal(size=(2, 3, 9, 4)),
+    )
+    found = Intention(12, 3).mix(*(torch.from_numpy(part).float() for part in (q, k, v)))
+    for batch in range(2):
+        for head in range(3):
+            keys, values = k[batch, head], v[batch, head]
+            inverse = np.linalg.inv(keys.T @ keys + RIDGE * np.eye(4))
+            wanted = q[batch, head] @ inverse @ keys.T @ values
+            assert np.allclose(found[batch, head].numpy(), wanted, atol=1e-4)
+
+
+def test_intention_computes_in_float32_under_autocast() -> None:
+    part = torch.randn(1, 1, 6, 4, generator=torch.Generator().manual_seed(0))
+    layer = Intention(4, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer.mix(part.bfloat16(), part.bfloat16(), part.bfloat16())
+    assert found.dtype == torch.float32
+    assert torch.equal(found, layer.mix(*[part.bfloat16().float()] * 3))
