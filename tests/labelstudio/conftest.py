@@ -6,18 +6,21 @@ database for a minute; a copy of it is kept there, so that later starts take sec
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,3 +146,65 @@ def _keep(data: Path, template: Path) -> None:
         elif path.is_file() and "sqlite3" not in path.name:
             shutil.copy2(path, fresh)
     fresh.rename(template)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A synthetic clip on disk.
+
+    Attributes:
+        file: Its annotations: frames with 1, 3 and 6 players, hidden points, points outside
+            the picture, unknown fields everywhere, odd spellings of numbers.
+        images: Folder of its frames.
+    """
+
+    file: Path
+    images: Path
+
+    def document(self) -> dict[str, Any]:
+        """What the file says."""
+        found: dict[str, Any] = json.loads(self.file.read_text("utf-8"))
+        return found
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    """Three rendered frames of six players each, of which 1, 3 and 6 keep their labels."""
+    folder = tmp_path_factory.mktemp("clip") / "practice"
+    words = ["synth", "hockey", str(folder), "--instances", "18", "--seed", "3"]
+    subprocess.run([sys.executable, "-m", "toolkit", *words], check=True, capture_output=True)
+    file = folder / "annotations.json"
+    document = json.loads(file.read_text("utf-8"))
+    images = document["images"][:3]
+    kept = []
+    for image, count in zip(images, (1, 3, 6), strict=True):
+        people = [a for a in document["annotations"] if a["image_id"] == image["id"]]
+        assert len(people) >= count
+        kept += people[:count]
+    inside = kept[0]
+    # The first frame's player stands wholly inside, so that one frame needs no margin.
+    points = inside["keypoints"]
+    for at in range(0, len(points), 3):
+        points[at] = min(max(points[at], 5.25), images[0]["width"] - 5)
+        points[at + 1] = min(max(points[at + 1], 5.5), images[0]["height"] - 5)
+    x, y, w, h = inside["bbox"]
+    left, top = max(x, 1), max(y, 1)
+    right = min(x + w, images[0]["width"] - 1)
+    bottom = min(y + h, images[0]["height"] - 1)
+    inside["bbox"] = [left, top, right - left, bottom - top]
+    outside = kept[1]["keypoints"]
+    outside[-3:] = [-31.125, 40.0625, 1]  # the stick's toe, left of the picture
+    for number, record in enumerate([*images, *kept]):
+        record["unknown"] = {"number": number, "deep": [1, None, "ä"]}
+    document |= {"images": images, "annotations": kept, "ours": {"a": 1.5}}
+    text = json.dumps(document, indent=1, ensure_ascii=False)
+    file.write_text(text.replace("40.0625", "40.06250"), "utf-8")
+    return Clip(file, folder / "images")
+
+
+@pytest.fixture
+def clip(rendered: Clip, tmp_path: Path) -> Clip:
+    """The clip with a file of the test's own."""
+    file = tmp_path / "annotations.json"
+    shutil.copy(rendered.file, file)
+    return Clip(file, rendered.images)

@@ -165,7 +165,7 @@ class Client:
 
     def _bought(self, end: float) -> str:
         """A short-lived token for the personal access token."""
-        path, body = "/api/token/refresh", {"refresh": self.server.token}
+        path, body = "/api/token/refresh/", {"refresh": self.server.token}
         answer = self._asked("POST", path, body, (), {}, {}, end)
         access = answer.get("access") if isinstance(answer, dict) else None
         if not isinstance(access, str):
@@ -272,7 +272,7 @@ class Client:
         if isinstance(said, dict):
             said = said.get("validation_errors") or said.get("detail") or said
         text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
-        return f": {self._clean(' '.join(text.split()))[:_SAID]}"
+        return f": {self._clean(' '.join(text.split()))[:_SAID].rstrip('.')}"
 
     def _clean(self, text: str) -> str:
         """A text without the tokens, whoever put them there; and without control characters."""

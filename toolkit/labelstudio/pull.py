@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from toolkit.formats.compare import identity
 from toolkit.formats.foreign import ASSUMED, CocoDocument, Record
 from toolkit.formats.labelstudio_read import document_of
+from toolkit.formats.labelstudio_tasks import carried_by, pairs_of
 from toolkit.labelstudio.client import Client
 from toolkit.labelstudio.project import Progress, Project, tasks_in
 from toolkit.report import Finding
@@ -25,6 +27,7 @@ class Pulled:
         annotations: How many annotations were submitted.
         drafts: How many are begun and not submitted: they stay there.
         annotators: Submitted annotations by the server's user id.
+        sent: The records as they were sent, by `identity` of their ids.
     """
 
     document: CocoDocument
@@ -34,6 +37,7 @@ class Pulled:
     annotations: int
     drafts: int
     annotators: dict[str, int]
+    sent: dict[object, Record]
 
     @property
     def orphans(self) -> list[str]:
@@ -68,7 +72,17 @@ def pull_tasks(
         len(done),
         sum(len(task.get("drafts") or ()) for task in tasks),
         dict(who),
+        _sent(tasks),
     )
+
+
+def _sent(tasks: list[Record]) -> dict[object, Record]:
+    found: dict[object, Record] = {}
+    for task in tasks:
+        carried = carried_by(task) or {}
+        for _, record in pairs_of(carried.get("annotations")):
+            found[identity(record.get("id"))] = record
+    return found
 
 
 def _annotator(annotation: Record) -> object:

@@ -29,7 +29,7 @@ from toolkit.labelstudio.prelabel import PREFIX, Prelabels, drawn_regions
 from toolkit.labelstudio.project import KEY, SENT, Known, Progress, known_tasks
 from toolkit.schema import Schema
 
-TOGETHER = 20  # tasks of one request
+TOGETHER = 10  # tasks of one request
 TRIES, PAUSE_S = 4, 1.0  # of a request that may have arrived: the server is asked in between
 
 

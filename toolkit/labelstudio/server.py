@@ -14,7 +14,7 @@ from toolkit.errors import ReadError, UsageError
 URL, TOKEN = "LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"
 SECONDS = 60.0
 HOW = (
-    "pass --url and --token-file, set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, or write "
+    "pass --url and --token, set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, or write "
     "'url = ...' and 'token = ...' into {path}"
 )
 _SHOWN = re.compile(r"[\x21-\x7e]+\Z")

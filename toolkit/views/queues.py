@@ -40,14 +40,14 @@ def read_queue(path: Path, dataset: Dataset) -> Queue:
         ReadError: The file cannot be read or is not JSON.
         InvalidDataError: It holds no such list, or nothing of this data set.
     """
-    entries = _entries(path)
+    entries = entries_of(path)
     people = dataset.annotations
     row_of = {int(key): row for row, key in enumerate(people.instance_id)}
     score = np.full(len(people), np.nan)
     rank = np.zeros(len(people), np.int64)
     place = 0
     for entry in entries:
-        row = _row(entry, row_of, dataset)
+        row = instance_row(entry, row_of, dataset)
         if row is None or rank[row]:
             continue
         place += 1
@@ -62,7 +62,8 @@ def read_queue(path: Path, dataset: Dataset) -> Queue:
     return Queue(score, rank)
 
 
-def _entries(path: Path) -> list[dict[str, object]]:
+def entries_of(path: Path) -> list[dict[str, object]]:
+    """The entries of a queue file, worst first; see `read_queue`."""
     try:
         document = orjson.loads(path.read_bytes())
     except OSError as error:
@@ -82,7 +83,9 @@ def _entries(path: Path) -> list[dict[str, object]]:
     return found
 
 
-def _row(entry: dict[str, object], row_of: dict[int, int], dataset: Dataset) -> int | None:
+def instance_row(
+    entry: dict[str, object], row_of: dict[int, int], dataset: Dataset
+) -> int | None:
     """The row of the instance that an entry names, in its image where it names that."""
     several = entry.get("instance_ids")
     if isinstance(several, dict):

@@ -1,0 +1,113 @@
+"""A person's edits put into the annotation file that was pushed, or a later state of it.
+
+Three states of a record are compared, field by field: as it was sent, as it came back, and as
+the file has it now. What differs between the first two is what a person changed, and only
+that is written; every other byte stays the file's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from toolkit.dataset import Dataset
+from toolkit.errors import UsageError
+from toolkit.formats.coco_write import CocoSource
+from toolkit.formats.compare import identity
+from toolkit.formats.document import (
+    Edit,
+    field_texts,
+    number_tokens,
+    patch_record,
+    with_tokens,
+)
+from toolkit.formats.foreign import CocoDocument, Record, records_of
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A file with a person's edits.
+
+    Attributes:
+        content: The file's bytes.
+        changed: Annotations of which something changed, but for who labelled it and when.
+        added: Annotations that are new.
+        removed: Annotations that a person took away.
+        conflicts: Fields that the file and a person changed, both; the person's is taken.
+    """
+
+    content: bytes
+    changed: int
+    added: int
+    removed: int
+    conflicts: list[str]
+
+
+def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -> Merged:
+    """Put what a person changed into a file.
+
+    Args:
+        base: The file, as it was read.
+        pulled: What came home.
+        sent: By `identity` of their ids: the records as they were sent.
+
+    Raises:
+        UsageError: The file is no COCO file.
+    """
+    source = base.source
+    if not isinstance(source, CocoSource) or "annotations" not in source.document.sections:
+        raise UsageError(f"{base.name}: --base must be the COCO file that was pushed")
+    document = source.document
+    rows: dict[object, int] = {}
+    for row in range(len(document.sections["annotations"])):
+        record = json.loads(document.record("annotations", row))
+        rows.setdefault(identity(record.get("id")), row)
+    replaced: dict[int, bytes] = {}
+    edited = 0
+    appended, seen, conflicts = [], set(), list[str]()
+    for record in records_of(pulled, "annotations"):
+        key = identity(record.get("id"))
+        if key not in rows:
+            appended.append(json.dumps(record, ensure_ascii=False).encode())
+            continue
+        seen.add(key)
+        before = document.record("annotations", rows[key])
+        changes = _changes(before, record, sent.get(key, {}), conflicts)
+        if changes:
+            replaced[rows[key]] = patch_record(before, changes)
+            edited += set(changes) != {"labelstudio"}
+    gone = {rows[key] for key in sent if key in rows and key not in seen}
+    order = [r for r in range(len(document.sections["annotations"])) if r not in gone]
+    edit = Edit(replaced, order if gone else None, tuple(appended))
+    content = b"".join(document.render({"annotations": edit}))
+    return Merged(content, edited, len(appended), len(gone), conflicts)
+
+
+def _changes(
+    before: bytes, came: Record, sent: Record, conflicts: list[str]
+) -> dict[str, str | None]:
+    """The fields that a person changed, as JSON; None for one that is gone."""
+    now: Record = json.loads(before)
+    texts = field_texts(before)
+    changes: dict[str, str | None] = {}
+    for name in {**sent, **came}:
+        same = name in sent and name in came and sent[name] == came[name]
+        if same or (name in came and name in now and now[name] == came[name]):
+            continue
+        if name in sent and now.get(name) != sent[name]:
+            conflicts.append(f"annotation {came.get('id')} field '{name}'")
+        changes[name] = _text(came[name], texts.get(name)) if name in came else None
+    return changes
+
+
+def _text(value: object, old: str | None) -> str:
+    """JSON for a value; of a list of numbers the entries that stay keep their spelling."""
+    tokens = number_tokens(old)
+    if not isinstance(value, list) or len(tokens) != len(value):
+        return json.dumps(value, ensure_ascii=False)
+    new = [
+        token if json.loads(token) == entry else json.dumps(entry)
+        for token, entry in zip(tokens, value, strict=True)
+    ]
+    return with_tokens(old, new)

@@ -1,0 +1,80 @@
+"""Which frames to push, and what the annotator is told: all, a queue, or a selection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from toolkit.dataset import Dataset
+from toolkit.errors import InvalidDataError
+from toolkit.formats.compare import identity
+from toolkit.formats.foreign import CocoDocument, records_of
+from toolkit.views.queues import entries_of, instance_row
+
+
+def all_frames(document: CocoDocument) -> dict[int, str]:
+    """Every row of `images`, without a word."""
+    return dict.fromkeys(range(len(records_of(document, "images"))), "")
+
+
+def frames_of_images(
+    document: CocoDocument, ids: Iterable[int], note: str = ""
+) -> dict[int, str]:
+    """Rows of images by their ids.
+
+    Raises:
+        InvalidDataError: An image does not exist.
+    """
+    rows = _rows(document)
+    found = {}
+    for image_id in ids:
+        row = rows.get(identity(image_id))
+        if row is None:
+            raise InvalidDataError(f"there is no image {image_id} in the file")
+        found[row] = note
+    return found
+
+
+def frames_of_queue(
+    path: Path, dataset: Dataset, document: CocoDocument, top: int | None = None
+) -> dict[int, str]:
+    """Rows of the frames of a queue, worst first, and what to look at in each.
+
+    Args:
+        path: What `toolkit rank` or `toolkit agreement` wrote.
+        dataset: The file that is pushed.
+        document: The same as a document.
+        top: How many people of the queue; None for all.
+
+    Raises:
+        ReadError: The file cannot be read.
+        InvalidDataError: It is no queue, or of another file.
+    """
+    entries = entries_of(path)
+    rows = _rows(document)
+    people = {int(key): i for i, key in enumerate(dataset.annotations.instance_id)}
+    notes: dict[int, list[str]] = {}
+    for entry in entries[:top]:
+        row = instance_row(entry, people, dataset)
+        if row is None:
+            continue
+        frame = rows[identity(int(dataset.annotations.image_id[row]))]
+        why = entry.get("reason") or entry.get("why") or ""
+        why = "; ".join(map(str, why)) if isinstance(why, list) else str(why)
+        number = int(dataset.annotations.instance_id[row])
+        notes.setdefault(frame, []).append(
+            f"Person {number}: {why}" if why else f"Person {number}"
+        )
+    if entries and not notes:
+        raise InvalidDataError(
+            f"{path.name}: none of its {len(entries):,} entries names an annotation of "
+            f"{dataset.name}; is it a queue of another file?"
+        )
+    return {frame: " | ".join(texts) for frame, texts in notes.items()}
+
+
+def _rows(document: CocoDocument) -> dict[object, int]:
+    rows: dict[object, int] = {}
+    for row, image in enumerate(records_of(document, "images")):
+        rows.setdefault(identity(image.get("id")), row)
+    return rows
