@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from baselines.config import TrainConfig, make_config
-from toolkit.errors import ReadError, UnsafeInputError, UsageError
+from baselines.schema_facts import read_schema
+from baselines.schema_facts import schema_to_facts as schema_to_facts
+from toolkit.errors import ReadError, UnsafeInputError
 from toolkit.files import atomic_file, write_text
-from toolkit.schema import HeadSizeStep, Keypoint, Schema
+from toolkit.schema import Schema
 
 FORMAT = 1
 _PICKLE_SUFFIXES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
@@ -58,10 +60,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor], *, force: bool) -> None:
+def read_metadata(path: Path) -> dict[str, str]:
+    """What stands beside the tensors in a safetensors file; `read_tensors` it first."""
+    with safe_open(path, framework="pt") as opened:
+        return dict(opened.metadata() or {})
+
+
+def write_tensors(
+    path: Path,
+    tensors: dict[str, Tensor],
+    *,
+    force: bool,
+    metadata: dict[str, str] | None = None,
+) -> None:
     """Write a safetensors file, whole or not at all."""
     with atomic_file(path, force=force) as temporary:
-        save_file({key: value.contiguous() for key, value in tensors.items()}, temporary)
+        contiguous = {key: value.contiguous() for key, value in tensors.items()}
+        save_file(contiguous, temporary, metadata=metadata)
 
 
 def save_checkpoint(
@@ -149,40 +164,10 @@ def load_weights(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> 
     )
 
 
-def schema_to_facts(schema: Schema) -> dict[str, object]:
-    """What a prediction needs of a schema, so that a user's own schema travels along."""
-    return {
-        "name": schema.name,
-        "title": schema.title,
-        "keypoints": [
-            {"name": k.name, "group": k.group, "flip": k.flip, "report_group": k.report_group}
-            for k in schema.keypoints
-        ],
-        "edges": [list(edge) for edge in schema.edges],
-    }
-
-
 def schema_from_facts(path: Path, facts: dict[str, Any]) -> Schema:
     """The schema of a checkpoint: the built-in one where names agree, else as stored.
 
     Raises:
         ReadError: The facts do not describe a schema.
     """
-    stored = facts.get("schema")
-    try:
-        names = tuple(k["name"] for k in stored["keypoints"])  # type: ignore[index]
-        if stored["name"] in Schema.builtin_names():  # type: ignore[index]
-            builtin = Schema.load(stored["name"])  # type: ignore[index]
-            if builtin.names == names:
-                return builtin
-        return Schema(
-            name=str(stored["name"]),  # type: ignore[index]
-            title=str(stored["title"]),  # type: ignore[index]
-            keypoints=tuple(Keypoint(**k) for k in stored["keypoints"]),  # type: ignore[index]
-            edges=tuple((a, b) for a, b in stored["edges"]),  # type: ignore[index]
-            head_size=(HeadSizeStep("head_box", 0.6),),
-        )
-    except (KeyError, TypeError, ValueError, UsageError) as error:
-        raise ReadError(
-            f"{path.with_suffix('.json')}: 'schema' does not describe a schema: {error!r}"
-        ) from error
+    return read_schema(facts.get("schema"), where=str(path.with_suffix(".json")))

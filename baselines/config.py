@@ -21,7 +21,8 @@ _CHOICES = {
     "backbone": ("hrnet-small", "hrnet-w32", "hrnet-w48", "resnet50"),
     "box": ("human", "enlarged", "oracle"),
     "schedule": ("cosine", "step"),
-    "precision": ("auto", "float32", "bfloat16"),
+    "precision": ("auto", "float32", "float64", "bfloat16", "float16"),
+    "batchnorm": ("train", "frozen"),
     "heatmap_loss": ("mse", "cross_entropy"),
     "modalities": ("image", "image+location", "image+text", "image+location+text"),
     "attention": ("cross", "self", "intention", "none"),
@@ -52,11 +53,17 @@ class TrainConfig:
         schedule: `cosine` to zero, or `step`: a tenth at 70 % and again at 90 %.
         clip_norm: Largest gradient norm.
         ema_decay: Of the running mean of the weights that is validated and kept.
-        precision: `auto` takes bfloat16 where the device computes in it, else float32.
+        precision: `auto` takes bfloat16 where the device computes in it, else float32; or
+            `float32`, `float64`, `bfloat16`, `float16` (GPUs only, gradients scaled).
+        batchnorm: `train`, or `frozen`: its means and variances stay as they came.
+        deterministic: Only algorithms that give the same bits again, where a GPU has others.
+        compile: Compile the network with torch.compile; a minute more, then faster on GPUs.
         scale: Random scale is uniform in [1 - scale, 1 + scale].
         rotation: Random rotation, uniform within +- this many degrees.
-        shift: Random shift, uniform within +- this share of the crop.
+        shift: Random shift, uniform within +- this share of the crop, which changes what lies
+            outside; above a half it can move the whole body out.
         flip: Probability of mirroring.
+        half_body: Probability of a crop on the upper or the lower half of the body alone.
         color: Random gain and offset of each channel, as a share.
         validate_every: Crops between validations.
         validation_instances: At most this many, the first ones.
@@ -94,10 +101,14 @@ class TrainConfig:
     clip_norm: float = 50.0
     ema_decay: float = 0.995
     precision: str = "auto"
+    batchnorm: str = "train"
+    deterministic: bool = False
+    compile: bool = False
     scale: float = 0.2
     rotation: float = 15.0
     shift: float = 0.05
     flip: float = 0.5
+    half_body: float = 0.0
     color: float = 0.2
     validate_every: int = 15_000
     validation_instances: int = 1_000

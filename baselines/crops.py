@@ -2,7 +2,7 @@
 
 Each frame is decoded once, however many people it holds, and all its crops are cut from it.
 Training crops are cached as uint8 with a margin, so that random scale, rotation and shift
-are one small warp each and a step waits for the network only.
+(`baselines.augmentation`) are one small warp each and show what the frame really holds there.
 
 Crop px have pixel centres at whole numbers (see `toolkit.geometry.box_to_crop_affine`).
 What lies outside the frame is black.
@@ -10,7 +10,10 @@ What lies outside the frame is black.
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +23,14 @@ from numpy.typing import NDArray
 
 from baselines.config import TrainConfig
 from toolkit.dataset import Dataset
-from toolkit.errors import InvalidDataError, UsageError
+from toolkit.errors import InvalidDataError, ResourceError, UsageError
 from toolkit.geometry import apply_affine, box_to_crop_affine, expand_to_aspect
 from toolkit.images import load_image, resolve_images
+from toolkit.processes import Processes, processes, share_of_frames, wait_for_all
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
-MARGIN = 1.3  # cached crops reach this much further than the network's input
+MARGIN = 1.3  # cached crops reach at least this much further than the network's input
 _MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
 _STD = np.array([58.395, 57.12, 57.375], dtype=np.float32)
 
@@ -149,95 +153,91 @@ def _halved(
     return np.asarray(small), adjusted
 
 
+def margin(config: TrainConfig) -> float:
+    """How much further than the network's input a cached crop reaches, on both axes.
+
+    The recipe's largest shift of a crop at its smallest scale decides, so that a crop that
+    moves away shows the frame and not an edge of the cache.
+    """
+    usual = TrainConfig()
+    reach = _reach(config) / _reach(usual)
+    return MARGIN * max(1.0, reach)
+
+
+def _reach(config: TrainConfig) -> float:
+    """Side of what augmentation may show, in sides of the crop."""
+    return (1 + 2 * config.shift) / (1 - config.scale)
+
+
 def load_training_crops(
     dataset: Dataset,
     images_dir: Path,
     config: TrainConfig,
     *,
+    shared: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainingCrops:
     """Cut and keep the crops of all instances, with a margin for augmentation.
+
+    Args:
+        dataset: N labelled instances.
+        images_dir: Their frames.
+        config: Crop size, box policy and strengths of augmentation.
+        shared: With several processes: a folder in which those of one machine share one
+            cache, each cutting a part of it.
+        progress: Called with (frames done, frames in all).
 
     Raises:
         UsageError: There is nothing to train on.
     """
     if not len(dataset.annotations):
         raise UsageError(f"{dataset.name}: no annotations to train on")
-    width, height = (round(side * MARGIN) for side in config.input_wh)
+    width, height = (round(side * margin(config)) for side in config.input_wh)
     regions = crop_boxes(dataset, config)
     center = regions[:, :2] + regions[:, 2:] / 2
     size = regions[:, 2:] * np.array([width, height]) / np.array(config.input_wh)
     regions = np.concatenate([center - size / 2, size], axis=1)
-    pixels = np.empty((len(regions), height, width, 3), dtype=np.uint8)
-    for rows, crops in cut_crops(
-        dataset, images_dir, regions, (width, height), progress=progress
-    ):
-        pixels[rows] = crops
+    here = processes()
+    local = Processes() if shared is None else Processes(here.local_rank, here.local_size)
+    rows = share_of_frames(dataset.image_row, local)
+    with _pixels((len(regions), height, width, 3), local, shared) as pixels:
+        part = dataset.subset(rows)
+        for found, crops in cut_crops(
+            part, images_dir, regions[rows], (width, height), progress=progress
+        ):
+            pixels[rows[found]] = crops
     people = dataset.annotations
     affines = box_to_crop_affine(regions, (width, height))
     points = np.nan_to_num(apply_affine(affines, people.keypoints))
     return TrainingCrops(pixels, points, people.labelled, config.input_wh)
 
 
-def augmented_batch(
-    crops: TrainingCrops,
-    rows: NDArray[np.int64],
-    flip_index: NDArray[np.int64],
-    config: TrainConfig,
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-    """Randomly scaled, turned, shifted, mirrored and tinted network inputs.
-
-    Args:
-        crops: The cache.
-        rows: (B,) which instances.
-        flip_index: (K,) from the schema.
-        config: Strengths.
-        rng: The only source of chance.
-
-    Returns:
-        Images (B, H, W, 3) normalised, points (B, K, 2) in crop px (unclamped, also outside),
-        and labelled (B, K).
-    """
-    count = len(rows)
-    width, height = crops.input_wh
-    images = np.empty((count, height, width, 3), dtype=np.uint8)
-    flips = rng.random(count) < config.flip
-    affines = _random_affines(crops, flips, config, rng)
-    for place, row in enumerate(rows):
-        images[place] = cv2.warpAffine(crops.pixels[row], affines[place], (width, height))
-    points = apply_affine(affines, crops.points[rows])
-    labelled = crops.labelled[rows]
-    points[flips] = points[flips][:, flip_index]
-    labelled = np.where(flips[:, None], labelled[:, flip_index], labelled)
-    gain = 1 + config.color * rng.uniform(-1, 1, (count, 1, 1, 3))
-    offset = 64 * config.color * rng.uniform(-1, 1, (count, 1, 1, 3))
-    tinted = images * gain.astype(np.float32) + offset.astype(np.float32)
-    return (tinted - _MEAN) / _STD, points.astype(np.float32), labelled
+@contextmanager
+def _pixels(
+    shape: tuple[int, ...], local: Processes, shared: Path | None
+) -> Iterator[NDArray[np.uint8]]:
+    """Room for all crops; the processes of one machine share it, and leave it together."""
+    if shared is None or local.size == 1:
+        yield np.empty(shape, dtype=np.uint8)
+        return
+    path = shared / f"crops.{os.environ.get('GROUP_RANK', '0')}.uint8"
+    if local.leads:
+        try:
+            with path.open("wb") as stream:
+                os.posix_fallocate(stream.fileno(), 0, math.prod(shape))
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise ResourceError(
+                f"{path}: no room for {math.prod(shape) / 1e9:.1f} GB of crops: "
+                f"{error.strerror}; use a smaller 'input_wh', or another --out"
+            ) from error
+    wait_for_all()
+    yield np.memmap(path, dtype=np.uint8, mode="r+", shape=shape)
+    wait_for_all()
+    if local.leads:
+        path.unlink()  # the processes keep what they have mapped
 
 
-def _random_affines(
-    crops: TrainingCrops,
-    flips: NDArray[np.bool_],
-    config: TrainConfig,
-    rng: np.random.Generator,
-) -> Floats:
-    """(B, 2, 3) maps from cached px to input px; a mirrored crop has a negative x axis."""
-    count = len(flips)
-    scale = 1 + config.scale * rng.uniform(-1, 1, count)
-    angle = np.deg2rad(config.rotation) * rng.uniform(-1, 1, count)
-    size = np.array(crops.input_wh, dtype=np.float64)
-    shift = config.shift * rng.uniform(-1, 1, (count, 2)) * size
-    mirror = np.where(flips, -1.0, 1.0)
-    cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
-    linear = np.stack([np.stack([cos, -sin], 1), np.stack([sin, cos], 1)], 1)
-    linear[:, 0] *= mirror[:, None]
-    cached = np.array(crops.pixels.shape[2:0:-1], dtype=np.float64)
-    source, target = (cached - 1) / 2, (size - 1) / 2 + shift
-    offset = target - np.einsum("nij,j->ni", linear, source)
-    return np.concatenate([linear, offset[:, :, None]], axis=2)
-
-
-def normalised(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Network input (B, H, W, 3) from uint8 crops: ImageNet's mean and deviation."""
-    return (crops.astype(np.float32) - _MEAN) / _STD
+def normalised(crops: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
+    """Network input (B, H, W, 3) from crops in grey levels: ImageNet's mean and deviation."""
+    return (np.asarray(crops, np.float32) - _MEAN) / _STD

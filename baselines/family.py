@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from baselines.backbones import load_pretrained
 from baselines.codecs import decode_heatmaps, encode_heatmaps
 from baselines.config import TrainConfig
 from baselines.hrnet import HRNetHeatmap
+from baselines.precision import full
 from toolkit.schema import Schema
 
 HEATMAP_STRIDE = 4
@@ -40,7 +40,8 @@ class Family:
         build: (schema, config, stored weights or None) → network. The stored weights are
             given when a checkpoint is loaded, so that no text encoder is needed then.
         build_loss: (schema, config) → module called with (network output, (B, K, 2) crop px,
-            (B, K) labelled); it may hold parameters that only training needs.
+            (B, K) labelled); it may hold parameters that only training needs. Every tensor of
+            the output begins with B: with several processes the loss sees the whole batch.
         decode: (network output, config) → keypoints.
     """
 
@@ -70,7 +71,7 @@ class HeatmapLoss(nn.Module):
         target, weight = encode_heatmaps(
             points, labelled, config.input_wh, HEATMAP_STRIDE, config.heatmap_sigma
         )
-        maps, target = maps.float().flatten(2), target.flatten(2)  # (B, K, P)
+        maps, target = full(maps).flatten(2), target.flatten(2)  # (B, K, P)
         if config.heatmap_loss == "cross_entropy":
             share = target / target.sum(dim=2, keepdim=True).clamp_min(1e-6)
             each = -(share * maps.log_softmax(dim=2)).sum(dim=2)  # (B, K)
@@ -80,7 +81,7 @@ class HeatmapLoss(nn.Module):
 
 
 def _decode(maps: Tensor, config: TrainConfig) -> Decoded:
-    maps = maps.float()
+    maps = full(maps)
     if config.heatmap_loss == "cross_entropy":
         maps = maps.flatten(2).softmax(dim=2).reshape(maps.shape)
     points, scores = decode_heatmaps(maps, config.input_wh)
@@ -100,11 +101,3 @@ HEATMAP = Family(
     build_loss=lambda schema, config: HeatmapLoss(config),
     decode=_decode,
 )
-
-
-def bfloat16_is_native(device: str) -> bool:
-    """Whether a device computes in bfloat16 itself; elsewhere it is 70 times slower."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    probe = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return bool(probe is not None and probe())

@@ -26,14 +26,14 @@ from numpy.typing import NDArray
 
 from baselines.config import TrainConfig, make_config
 from baselines.pipeline import Answer, predict_people
+from baselines.schema_facts import read_schema
 from toolkit.annotations import Predictions
 from toolkit.catalog import cache_root
 from toolkit.dataset import Dataset
-from toolkit.errors import MissingExtraError, ReadError, UsageError
+from toolkit.errors import MissingExtraError, ReadError
 from toolkit.files import sha256_bytes
 from toolkit.models import PoseModel, Progress
 from toolkit.runtimes import Exported
-from toolkit.schema import HeadSizeStep, Keypoint, Schema
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -73,7 +73,7 @@ class OnnxModel:
         """
         self.session = open_session(path, threads)
         held = _metadata(path, self.session.get_modelmeta().custom_metadata_map)
-        self.schema = _schema(path, held["schema"])
+        self.schema = read_schema(held["schema"], where=str(path))
         self.config: TrainConfig = make_config(held["recipe"], where=f"{path}: recipe")
         self.name = str(held["model"])
         self.facts: dict[str, object] = held["facts"]
@@ -171,25 +171,6 @@ def _metadata(path: Path, stored: dict[str, str]) -> dict[str, Any]:
         if not isinstance(held[key], dict):
             raise ReadError(f"{path}: metadata '{key}' is no JSON object")
     return held
-
-
-def _schema(path: Path, stored: dict[str, Any]) -> Schema:
-    """The schema of a file: the built-in one where names agree, else as stored."""
-    try:
-        names = tuple(keypoint["name"] for keypoint in stored["keypoints"])
-        if stored["name"] in Schema.builtin_names():
-            builtin = Schema.load(stored["name"])
-            if builtin.names == names:
-                return builtin
-        return Schema(
-            name=str(stored["name"]),
-            title=str(stored["title"]),
-            keypoints=tuple(Keypoint(**keypoint) for keypoint in stored["keypoints"]),
-            edges=tuple((a, b) for a, b in stored["edges"]),
-            head_size=(HeadSizeStep("head_box", 0.6),),
-        )
-    except (KeyError, TypeError, ValueError, UsageError) as error:
-        raise ReadError(f"{path}: metadata 'schema' describe no schema: {error!r}") from error
 
 
 class OnnxRuntime:

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +26,7 @@ from toolkit.geometry import apply_affine, box_to_crop_affine, invert_affine
 from toolkit.models import Progress
 from toolkit.schema import Schema
 
+_T = TypeVar("_T")
 Floats = NDArray[np.float64]
 Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 Answer = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]
@@ -163,3 +167,28 @@ def ahead(source: Iterator[Batch], depth: int = AHEAD) -> Iterator[Batch]:
     finally:
         stopped.set()
         thread.join()
+
+
+def prefetched(
+    make: Callable[[int], _T], numbers: Iterable[int], *, threads: int = 1
+) -> Iterator[_T]:
+    """`make` of each number, in their order, made in threads that run `AHEAD` ahead.
+
+    An error in a thread is raised here, in its place.
+
+    Args:
+        make: Depends on the number alone, so that the order of the threads is nothing to it.
+        numbers: Such as the steps of a training run.
+        threads: How many make at a time.
+    """
+    waiting: deque[Future[_T]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="batches")
+    try:
+        for number in numbers:
+            waiting.append(pool.submit(make, number))
+            if len(waiting) > threads + AHEAD - 1:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -24,6 +24,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from baselines.precision import full
+
 
 class RealNVP(nn.Module):
     """A density on the plane, by affine coupling layers over a unit Gaussian.
@@ -103,10 +105,10 @@ class RLELoss(nn.Module):
         Returns:
             A scalar; 0 where nothing is labelled.
         """
-        mu, sigma, truth = mu[labelled].float(), sigma[labelled].float(), truth[labelled]
+        mu, sigma, truth = full(mu[labelled]), full(sigma[labelled]), truth[labelled]
         if not len(mu):
             return mu.sum()
-        error = (truth.float() - mu) / sigma  # (M, 2)
+        error = (full(truth) - mu) / sigma  # (M, 2)
         log_flow = self.flow.log_prob(error)  # (M,)
         log_laplace = _log_laplace(error)  # (M, 2)
         weight = 2 if self.as_reference else 1

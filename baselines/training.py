@@ -2,74 +2,91 @@
 
 The budget is counted in images seen, never in seconds, so that a busy machine changes
 nothing. Chance comes from the seed and the step number alone: a run that is interrupted and
-resumed gives the same weights as one that is not.
+resumed gives the same weights as one that is not, and so does one in several processes.
 
-In the output folder: `recipe.json` (resolved), `log.csv`, `last.state.safetensors` (to
-resume from; removed at the end unless kept), `best.safetensors` and `last.safetensors` with
+In the output folder: `recipe.json` (resolved), `log.csv`, `tensorboard` (on request),
+`last.state.safetensors` (to resume from), `best.safetensors` and `last.safetensors` with
 their JSON. *Best* is by PCKh@0.5 on the validation data; without any, last is best.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import math
+import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from baselines.checkpoints import (
-    read_tensors,
-    save_checkpoint,
-    schema_to_facts,
-    write_tensors,
+from baselines.augmentation import augmented_batch
+from baselines.checkpoints import save_checkpoint, schema_to_facts
+from baselines.config import TrainConfig, make_config
+from baselines.crops import TrainingCrops, load_training_crops
+from baselines.family import Family
+from baselines.monitor import Monitor, Record, require_tensorboard, write_log
+from baselines.pipeline import prefetched
+from baselines.precision import Precision, choose_precision
+from baselines.predictor import NetworkModel, to_device
+from baselines.run_state import STATE, Run, load_state, save_state
+from baselines.shards import (
+    add_gradients,
+    average_running_statistics,
+    gathered,
+    share_of_batch,
 )
-from baselines.config import TrainConfig
-from baselines.crops import (
-    TrainingCrops,
-    augmented_batch,
-    load_training_crops,
-)
-from baselines.family import Family, bfloat16_is_native
-from baselines.predictor import predict_crops
+from baselines.validation import pckh_shares as pckh_shares
+from baselines.validation import validate
 from toolkit import __version__
 from toolkit.dataset import Dataset
 from toolkit.errors import ReadError, ToolkitError, UsageError
 from toolkit.files import write_text
-from toolkit.geometry import inside_box
+from toolkit.processes import Processes, by_leader, join, leader_first, own_device
 
 Progress = Callable[[int, int], None]
-STATE = "last.state.safetensors"
-STATES = 5  # states saved between two validations: the most that an interruption can cost
+Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]
+STATES = 5  # states saved between two validations ...
+STATE_SECONDS = 120.0  # ... and at least so often: the most that an interruption can cost
+SHOWN = 20  # losses shown in TensorBoard between two validations
 
 
-@dataclass
-class Run:
-    """Everything that changes while training.
+@dataclass(frozen=True)
+class Plan:
+    """Everything about a training run that does not change while it trains.
 
     Attributes:
-        network: Being trained.
-        loss: With the parameters that only training needs.
-        averaged: Running mean of the network's weights; what is validated and kept.
-        optimizer: Over network and loss.
-        step: Steps done.
-        best: Best validation score so far.
-        history: One record a validation.
+        family: What is trained.
+        dataset: On what; its schema is the network's.
+        out: Folder to write to.
+        config: The recipe.
+        seed: Of the initial weights, the order and the augmentation.
+        steps: In all.
+        device: Of this process.
+        precision: Of the forward pass.
+        here: Which process this is.
+        facts: To write beside the weights.
+        validation: Data set and images that "best" is chosen on.
     """
 
-    network: nn.Module
-    loss: nn.Module
-    averaged: nn.Module
-    optimizer: torch.optim.AdamW
-    step: int = 0
-    best: float = -1.0
-    history: list[dict[str, float]] = field(default_factory=list)
+    family: Family
+    dataset: Dataset
+    out: Path
+    config: TrainConfig
+    seed: int
+    steps: int
+    device: str
+    precision: Precision
+    here: Processes
+    facts: dict[str, object]
+    validation: tuple[Dataset, Path] | None
 
 
 def train(
@@ -87,6 +104,8 @@ def train(
     stop_after: int | None = None,
     facts: dict[str, object] | None = None,
     progress: Progress | None = None,
+    tensorboard: bool = False,
+    initialise: Callable[[nn.Module], None] | None = None,
 ) -> Path:
     """Train a network and write its checkpoints.
 
@@ -98,29 +117,35 @@ def train(
         config: The recipe.
         model: Name for the facts.
         seed: Of the initial weights, the order and the augmentation.
-        device: Torch device.
+        device: Torch device; with several processes each takes a GPU of its own.
         validation: Data set and images that "best" is chosen on.
         resume: Go on from the state in `out`.
         stop_after: Stop early after this many images, as an interruption would.
         facts: More facts to write beside the weights.
         progress: Called with (images seen, images in all).
+        tensorboard: Also write scalars for TensorBoard.
+        initialise: Puts other weights into a new network before the first step.
 
     Returns:
         Path of the best checkpoint.
 
     Raises:
-        UsageError: `out` holds another run, or a run to resume does not fit.
+        UsageError: `out` holds another run, a run to resume does not fit, or the device
+            cannot do what the recipe asks for.
         ToolkitError: The loss is not finite.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    _start_folder(out, config, seed=seed, resume=resume)
-    crops = load_training_crops(dataset, images_dir, config)
-    torch.manual_seed(seed)
-    run = _new_run(family, dataset, config, device)
+    here, device = join(), own_device(device)
+    precision = choose_precision(config.precision, device)
+    share_of_batch(config.batch_size, here)
+    if tensorboard:
+        require_tensorboard()
+    by_leader(lambda: _start_folder(out, config, seed=seed, resume=resume))
+    crops = load_training_crops(dataset, images_dir, config, shared=out)
+    with leader_first():  # it fills the caches of text and of hubs
+        torch.manual_seed(seed)
+        run = _new_run(family, dataset, config, device, precision, initialise)
     if resume and (out / STATE).is_file():
-        _load_state(out, run)
-    steps = max(1, math.ceil(config.images_seen / config.batch_size))
-    every = max(1, config.validate_every // config.batch_size)
+        load_state(out, run, dataset)
     about: dict[str, object] = {
         "model": model,
         "schema": schema_to_facts(dataset.schema),
@@ -134,54 +159,125 @@ def train(
         **(facts or {}),
     }
     held_out = None if validation is None else _validation_part(validation, config)
-    started, start_step = time.monotonic(), run.step
-    while run.step < steps:
-        value = _one_step(run, crops, dataset, config, seed=seed, steps=steps, device=device)
-        if not math.isfinite(value):
-            raise ToolkitError(
-                f"{out}: loss became {value} at image {run.step * config.batch_size}; "
-                "lower 'learning_rate' in the recipe"
-            )
-        seen = run.step * config.batch_size
-        if progress is not None:
-            progress(min(seen, config.images_seen), config.images_seen)
-        near_end = steps - run.step < every // 2
-        if run.step == steps or (run.step % every == 0 and not near_end):
-            speed = (run.step - start_step) * config.batch_size / (time.monotonic() - started)
-            _checkpoint(run, family, out, config, about, value, speed, held_out, device)
-        elif run.step % max(1, every // STATES) == 0:
-            _save_state(out, run)
-        if stop_after is not None and seen >= stop_after:
-            _save_state(out, run)
-            break
+    steps = max(1, math.ceil(config.images_seen / config.batch_size))
+    plan = Plan(
+        family, dataset, out, config, seed, steps, device, precision, here, about, held_out
+    )
+    with deterministic(wanted=config.deterministic):
+        _loop(run, plan, crops, stop_after, progress, tensorboard=tensorboard)
     return out / "best.safetensors"
+
+
+def _loop(
+    run: Run,
+    plan: Plan,
+    crops: TrainingCrops,
+    stop_after: int | None,
+    progress: Progress | None,
+    *,
+    tensorboard: bool,
+) -> None:
+    """Step after step, to the end of the budget."""
+    config, batch_size = plan.config, plan.config.batch_size
+    every = max(1, config.validate_every // batch_size)
+    start_step, started = run.step, time.monotonic()
+    saved = started
+    forward = torch.compile(run.network) if config.compile else run.network
+    batches = prefetched(
+        lambda step: make_batch(crops, plan, step),
+        range(run.step, plan.steps),
+        threads=_batch_threads(plan),
+    )
+    shown = tensorboard and plan.here.leads
+    with (
+        Monitor(plan.out, wanted=shown, start=run.step * batch_size) as monitor,
+        closing(
+            batches  # type: ignore[type-var]
+        ),
+    ):
+        for batch in batches:
+            loss = one_step(run, forward, batch, plan)
+            seen = run.step * batch_size
+            if progress is not None:
+                progress(min(seen, config.images_seen), config.images_seen)
+            if monitor.watches and run.step % max(1, every // SHOWN) == 0:
+                rate_now = run.optimizer.param_groups[0]["lr"]
+                monitor.show("train", {"loss": float(loss), "rate": rate_now}, seen)
+            near_end = plan.steps - run.step < every // 2
+            if run.step == plan.steps or (run.step % every == 0 and not near_end):
+                value = _finite(loss, run, plan)
+                speed = (run.step - start_step) * batch_size / (time.monotonic() - started)
+                record = {"images_seen": float(seen), "loss": value, "images_per_second": speed}
+                _checkpoint(run, plan, record)
+                monitor.show("validation", run.history[-1], seen)
+                saved = time.monotonic()
+            elif (
+                run.step % max(1, every // STATES) == 0
+                or time.monotonic() - saved > STATE_SECONDS
+                or (stop_after is not None and seen >= stop_after)
+            ):
+                _finite(loss, run, plan)
+                if plan.here.leads:
+                    save_state(plan.out, run, plan.dataset)
+                saved = time.monotonic()
+            if stop_after is not None and seen >= stop_after:
+                break
+
+
+def _finite(loss: Tensor, run: Run, plan: Plan) -> float:
+    """The loss as a number; nothing is saved after one that is none.
+
+    It is read at these moments only: a GPU would wait for each reading.
+    """
+    value = float(loss)
+    if not math.isfinite(value):
+        raise ToolkitError(
+            f"{plan.out}: loss became {value} by image {run.step * plan.config.batch_size}; "
+            "lower 'learning_rate' in the recipe"
+        )
+    return value
 
 
 def _start_folder(out: Path, config: TrainConfig, *, seed: int, resume: bool) -> None:
     """Write the resolved recipe, or check that a resumed run has the same one."""
+    out.mkdir(parents=True, exist_ok=True)
     path = out / "recipe.json"
-    text = json.dumps({"seed": seed, **config.to_dict()}, indent=2) + "\n"
-    if path.exists():
-        if not resume:
-            raise UsageError(
-                f"{out}: holds a training run already; pass --resume to go on with it, or "
-                "another --out"
-            )
-        if path.read_text(encoding="utf-8") != text:
-            raise UsageError(
-                f"{path}: the run to resume has another recipe or seed; use the same ones"
-            )
-    else:
-        write_text(path, text)
+    if not path.exists():
+        write_text(path, json.dumps({"seed": seed, **config.to_dict()}, indent=2) + "\n")
+        return
+    if not resume:
+        raise UsageError(
+            f"{out}: holds a training run already; pass --resume to go on with it, or "
+            "another --out"
+        )
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        before = (stored.pop("seed"), make_config(stored, where=str(path)))
+    except (OSError, ValueError, AttributeError, KeyError) as error:
+        raise ReadError(f"{path}: cannot read the run to resume: {error!r}") from error
+    if before != (seed, config):
+        raise UsageError(
+            f"{path}: the run to resume has another recipe or seed; use the same ones"
+        )
 
 
-def _new_run(family: Family, dataset: Dataset, config: TrainConfig, device: str) -> Run:
-    network = family.build(dataset.schema, config, None).to(device)
+def _new_run(
+    family: Family,
+    dataset: Dataset,
+    config: TrainConfig,
+    device: str,
+    precision: Precision,
+    initialise: Callable[[nn.Module], None] | None,
+) -> Run:
+    network = family.build(dataset.schema, config, None).to(device, precision.weights)
+    if initialise is not None:
+        initialise(network)
     network = network.to(memory_format=torch.channels_last)
-    averaged = family.build(dataset.schema, config, dict(network.state_dict())).to(device)
+    averaged = family.build(dataset.schema, config, dict(network.state_dict()))
+    averaged = averaged.to(device, precision.weights)
     averaged.load_state_dict(network.state_dict())
     averaged = averaged.to(memory_format=torch.channels_last).eval().requires_grad_(False)
-    loss = family.build_loss(dataset.schema, config).to(device)
+    loss = family.build_loss(dataset.schema, config).to(device, precision.weights)
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
     for parameter in [*network.parameters(), *loss.parameters()]:
@@ -190,42 +286,80 @@ def _new_run(family: Family, dataset: Dataset, config: TrainConfig, device: str)
         {"params": decayed, "weight_decay": config.weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
-    return Run(network, loss, averaged, torch.optim.AdamW(groups, lr=config.learning_rate))
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
+    scaler = torch.amp.GradScaler(torch.device(device).type, enabled=precision.scales)
+    return Run(network, loss, averaged, optimizer, scaler)
 
 
-def _one_step(
-    run: Run,
-    crops: TrainingCrops,
-    dataset: Dataset,
-    config: TrainConfig,
-    *,
-    seed: int,
-    steps: int,
-    device: str,
-) -> float:
-    """Forward, backward, update; returns the loss."""
-    rows = batch_rows(len(crops.pixels), config.batch_size, run.step, seed)
-    rng = np.random.default_rng([seed, 1, run.step])
-    images, points, labelled = augmented_batch(
-        crops, rows, dataset.schema.flip_index, config, rng
+def make_batch(crops: TrainingCrops, plan: Plan, step: int) -> Batch:
+    """What a step sees: images of this process's share, keypoints of the whole batch."""
+    config = plan.config
+    rows = batch_rows(len(crops.pixels), config.batch_size, step, plan.seed)
+    rng = np.random.default_rng([plan.seed, 1, step])
+    share = share_of_batch(config.batch_size, plan.here)
+    return augmented_batch(crops, rows, plan.dataset.schema, config, rng, share)
+
+
+def one_step(run: Run, forward: Callable[[Tensor], Any], batch: Batch, plan: Plan) -> Tensor:
+    """Forward, backward, update; returns the loss of the whole batch."""
+    config, here = plan.config, plan.here
+    images, points, labelled = (
+        to_device(values, plan.device, plan.precision.weights) for values in batch
     )
     for group in run.optimizer.param_groups:
-        group["lr"] = config.learning_rate * rate(run.step, steps, config)
+        group["lr"] = config.learning_rate * rate(run.step, plan.steps, config)
     run.network.train()
-    inputs = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)  # channels last
-    with torch.autocast(torch.device(device).type, torch.bfloat16, uses_bf16(config, device)):
-        output = run.network(inputs)
-    loss = run.loss(
-        output, torch.from_numpy(points).to(device), torch.from_numpy(labelled).to(device)
-    )
+    if config.batchnorm == "frozen":
+        _freeze_batchnorm(run.network)
+    # Dropout's chance, too, comes from the step alone.
+    torch.manual_seed(((plan.seed * 1_000_003 + run.step) * here.size + here.rank) % 2**63)
+    with plan.precision.autocast(plan.device):
+        output = forward(images.permute(0, 3, 1, 2))  # (b, 3, H, W), channels last
+    loss: Tensor = run.loss(gathered(output, here), points, labelled)
     run.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    run.scaler.scale(loss).backward()
+    add_gradients(run.network.parameters(), run.loss.parameters(), here)
+    run.scaler.unscale_(run.optimizer)
     parameters = [*run.network.parameters(), *run.loss.parameters()]
     nn.utils.clip_grad_norm_(parameters, config.clip_norm)
-    run.optimizer.step()
+    run.scaler.step(run.optimizer)
+    run.scaler.update()
+    average_running_statistics(run.network, here)
     run.step += 1
     _average(run.averaged, run.network, min(config.ema_decay, run.step / (run.step + 10)))
-    return float(loss.detach())
+    return loss.detach()
+
+
+def _freeze_batchnorm(network: nn.Module) -> None:
+    """Use the running means and variances, and leave them as they are."""
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            module.eval()
+
+
+def _batch_threads(plan: Plan) -> int:
+    """Threads that make batches: as many as keep a GPU fed; one beside a CPU at work."""
+    if torch.device(plan.device).type == "cpu":
+        return 1
+    return max(1, min(8, (os.cpu_count() or 1) // plan.here.local_size - 1))
+
+
+@contextmanager
+def deterministic(*, wanted: bool) -> Iterator[None]:
+    """Inside the block, only algorithms that give the same bits again.
+
+    A CPU has no others here; a GPU is slower for it.
+    """
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(wanted or before[0])
+    torch.backends.cudnn.benchmark = not (wanted or before[0])
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
 
 
 def batch_rows(count: int, batch: int, step: int, seed: int) -> np.ndarray[Any, Any]:
@@ -250,13 +384,6 @@ def rate(step: int, steps: int, config: TrainConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
-def uses_bf16(config: TrainConfig, device: str) -> bool:
-    """Whether to compute in bfloat16: on request, or where the device does so natively."""
-    if config.precision == "auto":
-        return bfloat16_is_native(device)
-    return config.precision == "bfloat16"
-
-
 @torch.no_grad()
 def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the running mean towards the network's weights and buffers."""
@@ -272,128 +399,34 @@ def _validation_part(
     return dataset.subset(slice(0, config.validation_instances)), images
 
 
-def _checkpoint(
-    run: Run,
-    family: Family,
-    out: Path,
-    config: TrainConfig,
-    about: dict[str, object],
-    loss: float,
-    speed: float,
-    validation: tuple[Dataset, Path] | None,
-    device: str,
-) -> None:
+def _checkpoint(run: Run, plan: Plan, record: Record) -> None:
     """Validate, log, and write state and checkpoints."""
-    seen = run.step * config.batch_size
-    record = {"images_seen": float(seen), "loss": loss, "images_per_second": speed}
-    if validation is not None:
-        record.update(_validate(run.averaged, family, config, *validation, device))
-    score = record.get("all", float(seen))
+    if plan.validation is not None:
+        model = NetworkModel(
+            run.averaged,
+            plan.family,
+            plan.config,
+            plan.dataset.schema,
+            device=plan.device,
+            precision=plan.precision,
+        )
+        record |= validate(model, *plan.validation, batch_size=64)
+    score = record.get("all", record["images_seen"])
     run.history.append(record)
+    is_best = score >= run.best
+    run.best = max(run.best, score)
+    if not plan.here.leads:
+        return
     facts = {
-        **about,
-        "images_seen": seen,
+        **plan.facts,
+        "images_seen": int(record["images_seen"]),
         "validation": {k: v for k, v in record.items() if k != "images_per_second"},
     }
-    if score >= run.best:
-        run.best = score
-        save_checkpoint(out / "best.safetensors", run.averaged, facts, force=True)
-    save_checkpoint(out / "last.safetensors", run.averaged, facts, force=True)
-    _save_state(out, run)
-    with (out / "log.csv").open("a", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(record))
-        if stream.tell() == 0:
-            writer.writeheader()
-        writer.writerow({key: round(value, 4) for key, value in record.items()})
-
-
-def _validate(
-    network: nn.Module,
-    family: Family,
-    config: TrainConfig,
-    dataset: Dataset,
-    images_dir: Path,
-    device: str,
-) -> dict[str, float]:
-    """PCKh@0.5 in per cent: all, body, extension outside the box (see `pckh_shares`)."""
-    predicted = predict_crops(
-        network,
-        family,
-        config,
-        dataset,
-        images_dir,
-        device=device,
-        bfloat16=uses_bf16(config, device),
-    )
-    return pckh_shares(dataset, predicted.keypoints)
-
-
-def pckh_shares(dataset: Dataset, keypoints: np.ndarray[Any, Any]) -> dict[str, float]:
-    """A plain PCKh@0.5 for choosing checkpoints; `toolkit evaluate` is the real one.
-
-    Args:
-        dataset: Truth with head boxes; instances without one are left out.
-        keypoints: (N, K, 2) px.
-
-    Returns:
-        Per cent of labelled keypoints within half a head: `all`, `body`, and for each other
-        report group its value outside the human box.
-    """
-    people, schema = dataset.annotations, dataset.schema
-    head = 0.6 * np.linalg.norm(people.head_box_xywh[:, 2:], axis=1)
-    error = np.linalg.norm(keypoints - people.keypoints, axis=2) / head[:, None]
-    counted = np.isfinite(error)
-    right = error <= 0.5
-    outside = counted & ~inside_box(people.keypoints, people.bbox_xywh)
-
-    def share(mask: np.ndarray[Any, Any]) -> float:
-        return 100 * float(right[mask].mean()) if mask.any() else 0.0
-
-    result = {"all": share(counted), "body": share(counted & ~schema.is_extension)}
-    for name, rows in schema.report_groups.items():
-        columns = np.zeros(schema.num_keypoints, dtype=bool)
-        columns[rows] = True
-        if (columns & schema.is_extension).any():
-            result[f"{name} out"] = share(outside & columns)
-            result[f"{name} in"] = share(counted & ~outside & columns)
-    return result
-
-
-def _save_state(out: Path, run: Run) -> None:
-    """Everything that resuming needs, in full precision."""
-    tensors: dict[str, Tensor] = {}
-    for prefix, module in _modules(run).items():
-        tensors |= {f"{prefix}.{k}": v.clone() for k, v in module.state_dict().items()}
-    for index, values in run.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{k}": v.clone() for k, v in values.items()}
-    tensors["step"] = torch.tensor(run.step)
-    tensors["best"] = torch.tensor(run.best, dtype=torch.float64)
-    write_tensors(out / STATE, tensors, force=True)
-
-
-def _load_state(out: Path, run: Run) -> None:
-    """Bring a run back to where `_save_state` left it."""
-    tensors = read_tensors(out / STATE)
-    try:
-        for prefix, module in _modules(run).items():
-            start = f"{prefix}."
-            module.load_state_dict(
-                {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
-            )
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            if key.startswith("optimizer."):
-                _, index, name = key.split(".")
-                state.setdefault(int(index), {})[name] = value
-        groups = run.optimizer.state_dict()["param_groups"]
-        run.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        run.step, run.best = int(tensors["step"]), float(tensors["best"])
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise ReadError(f"{out / STATE}: does not fit the recipe: {error}") from error
-
-
-def _modules(run: Run) -> dict[str, nn.Module]:
-    return {"network": run.network, "loss": run.loss, "averaged": run.averaged}
+    if is_best:
+        save_checkpoint(plan.out / "best.safetensors", run.averaged, facts, force=True)
+    save_checkpoint(plan.out / "last.safetensors", run.averaged, facts, force=True)
+    save_state(plan.out, run, plan.dataset)
+    write_log(plan.out, run.history)
 
 
 def with_budget(config: TrainConfig, images_seen: int | None) -> TrainConfig:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from baselines import crops as crops_module
+from baselines.augmentation import augmented_batch
 from baselines.config import TrainConfig
-from baselines.crops import augmented_batch, crop_boxes, cut_crops, load_training_crops
+from baselines.crops import crop_boxes, cut_crops, load_training_crops
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError
 from toolkit.geometry import inside_box
@@ -72,9 +73,7 @@ def test_without_augmentation_keypoints_stay_on_their_dots(
     cache = load_training_crops(dataset, folder, STILL)
     rng = np.random.default_rng(0)
     rows = np.arange(8)
-    images, points, labelled = augmented_batch(
-        cache, rows, dataset.schema.flip_index, STILL, rng
-    )
+    images, points, labelled = augmented_batch(cache, rows, dataset.schema, STILL, rng)
     assert labelled.all()
     colors = np.random.default_rng(0).integers(0, 255, (20, 3))[:, ::-1]  # BGR as drawn
     pixels = images * crops_module._STD + crops_module._MEAN
@@ -89,9 +88,9 @@ def test_mirroring_twice_gives_the_crop_back(people: tuple[Dataset, Path]) -> No
     cache = load_training_crops(dataset, folder, STILL)
     rows = np.arange(8)
     flip_index = dataset.schema.flip_index
-    plain = augmented_batch(cache, rows, flip_index, STILL, np.random.default_rng(0))
+    plain = augmented_batch(cache, rows, dataset.schema, STILL, np.random.default_rng(0))
     mirror = replace(STILL, flip=1.0)
-    mirrored = augmented_batch(cache, rows, flip_index, mirror, np.random.default_rng(0))
+    mirrored = augmented_batch(cache, rows, dataset.schema, mirror, np.random.default_rng(0))
     back = mirrored[1][:, flip_index].copy()
     back[..., 0] = 95 - back[..., 0]
     assert np.allclose(back, plain[1], atol=1e-3)
@@ -102,7 +101,7 @@ def test_keypoints_outside_the_crop_stay_labelled(people: tuple[Dataset, Path]) 
     dataset, folder = people
     cache = load_training_crops(dataset, folder, STILL)
     _, points, labelled = augmented_batch(
-        cache, np.arange(8), dataset.schema.flip_index, STILL, np.random.default_rng(0)
+        cache, np.arange(8), dataset.schema, STILL, np.random.default_rng(0)
     )
     sticks = points[:, dataset.schema.is_extension]
     assert (sticks[..., 0] < 0).all()

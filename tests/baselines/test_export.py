@@ -203,7 +203,7 @@ def test_damaged_and_foreign_files_are_named(onnx_file: Path, tmp_path: Path) ->
         (b"", "not a whole ONNX model"),
         (foreign.SerializeToString(), "its metadata lack 'format'; only files that"),
         (later.SerializeToString(), "format 99; this version reads 1"),
-        (odd.SerializeToString(), "metadata 'schema' describe no schema"),
+        (odd.SerializeToString(), "'schema' does not describe a schema"),
     ]
     for number, (content, message) in enumerate(cases):
         path = tmp_path / f"{number}.onnx"

@@ -121,6 +121,10 @@ def run(command: click.Command, arguments: list[str] | None = None) -> None:
     """Run a command and leave with its exit code; an error is one line, no traceback."""
     argv = sys.argv[1:] if arguments is None else arguments
     _escape_what_the_terminal_cannot_show()
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # lazy: nobody else needs to know of processes
+        from toolkit.cli.together import run_together
+
+        run_together(command, argv)
     stdout = sys.stdout
     try:
         result = command.main(args=argv, prog_name="toolkit", standalone_mode=False)
