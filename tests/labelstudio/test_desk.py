@@ -302,6 +302,45 @@ def test_two_annotators_of_one_task_stay_apart(
         assert two["bbox"] == one["bbox"]
 
 
+def test_where_two_annotators_differ_goes_back_for_adjudication(
+    run: Run, client: Client, clip: Any, tmp_path: Path, toolkit_cli: Run
+) -> None:
+    other = client.post(
+        "/api/users/",
+        {
+            "email": f"third{time.time_ns()}@example.com",
+            "username": "t",
+            "password": "other-1234",
+        },
+    )["id"]
+    run("push", clip.file, "--images", clip.images, "--project", "two of them")
+    for number, task in enumerate(tasks_of(client, "two of them")):
+        submit(client, task, predicted(task))
+        theirs = predicted(task)
+        if number == 1:
+            region(theirs, "p2k0", "keypoints")["value"]["x"] += 6.0
+        submit(client, task, theirs, completed_by=other)
+    both, again, agreed = (tmp_path / f"{name}.json" for name in ("both", "again", "agreed"))
+    run("pull", "--project", "two of them", "--out", both)
+    measured = toolkit_cli(
+        "agreement", both, "--queue", again, "--consensus", agreed, "--limit", 1
+    )
+    assert measured.exit_code == 0, measured.stderr
+
+    said = run(
+        "push", agreed, "--images", clip.images, "--project", "adjudication", "--queue", again
+    )
+
+    assert said["tasks"] == 1
+    (task,) = tasks_of(client, "adjudication")
+    worst = clip.document()["annotations"][2]
+    assert task["data"]["note"].startswith(f"Person {worst['id']}: ")
+    at = region(predicted(task), "p2k0", "keypoints")
+    moved = 0.06 * at["original_width"]
+    place = at["value"]["x"] * at["original_width"] / 100 - task["data"]["padding"]["left"]
+    assert place == pytest.approx(worst["keypoints"][0] + moved / 2, abs=1e-6)
+
+
 def test_a_push_that_is_killed_is_completed_by_running_it_again(
     run: Run, client: Client, label_studio: Any, tmp_path: Path, toolkit_cli: Run
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,13 +18,13 @@ from toolkit.report import Finding, Severity
 from toolkit.views.documents import BOXES, POINTS, LabelIds, kind_of
 from toolkit.views.edits import rules_of
 from toolkit.views.home import bring_home
+from toolkit.views.keep import load
 
 if TYPE_CHECKING:
     from fiftyone import Dataset as FiftyOneDataset
     from fiftyone import DatasetView
 
 SHOWN = 50  # findings
-PUSH_SECONDS = 600
 
 
 def selected_frames(
@@ -82,6 +83,44 @@ def validate_frames(view: FiftyOneDataset, samples: Sequence[str]) -> dict[str, 
         "summary": f"{errors} errors and {warnings} warnings in {len(samples)} frames",
         "findings": [f"{f.rule}: {f.line('')[2:]}" for f in findings[:SHOWN]],
     }
+
+
+def send_frames(
+    view: FiftyOneDataset, samples: Sequence[str], project: str
+) -> dict[str, object]:
+    """Push some frames, as they are now, to a Label Studio project.
+
+    The server and its token come from the environment or the settings file; see
+    `toolkit.labelstudio.server`.
+
+    Returns:
+        `summary`, and `address` of the project, for the App.
+    """
+    from toolkit.labelstudio.desk import send
+    from toolkit.labelstudio.server import find_server
+
+    try:
+        server = find_server()
+        frames = current(view, samples)
+        there, pushed = send(server, frames, _folder(view, samples, frames), project)
+    except ToolkitError as error:
+        return {"summary": f"Error: {error}", "address": ""}
+    kept = f", {pushed.kept} that somebody works on" if pushed.kept else ""
+    return {
+        "summary": f"{pushed.created} new tasks, {pushed.updated} updated, "
+        f"{pushed.unchanged} unchanged{kept}",
+        "address": f"{server.url}/projects/{there.id}/data",
+    }
+
+
+def _folder(view: FiftyOneDataset, samples: Sequence[str], frames: Dataset) -> Path:
+    """The folder of the images, wherever the App runs: a path without the file's name."""
+    names = frames.images.file_names
+    for path in view.select(list(samples)).values("filepath"):
+        for name in names:
+            if Path(path).parts[-len(Path(name).parts) :] == Path(name).parts:
+                return Path(path).parents[len(Path(name).parts) - 1]
+    return Path(load(view).images)
 
 
 def findings_of(view: FiftyOneDataset, samples: Sequence[str]) -> list[Finding]:

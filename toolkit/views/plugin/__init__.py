@@ -1,4 +1,4 @@
-"""A FiftyOne operator: validate this selection.
+"""FiftyOne operators: validate this selection, send it to Label Studio.
 
 FiftyOne loads this folder as a plugin; the work is done by `toolkit.views.selection`.
 """
@@ -58,6 +58,46 @@ class ValidateSelection(foo.Operator):  # type: ignore[misc]
         return types.Property(outputs, view=types.View(label="Validation"))
 
 
+class SendToLabelStudio(foo.Operator):  # type: ignore[misc]
+    """Run `toolkit labelstudio push` for the selected frames as they are now."""
+
+    @property
+    def config(self) -> object:
+        """Name and label in the App."""
+        return foo.OperatorConfig(
+            name="send_to_label_studio",
+            label="Toolkit: send this selection to Label Studio",
+            description="Push the selected frames, pre-labelled as they are now",
+            dynamic=True,
+        )
+
+    def resolve_input(self, context: _Context) -> object:
+        """Ask for the project, and say how many frames there are."""
+        inputs = types.Object()
+        count = len(_samples(context))
+        inputs.str(
+            "project",
+            label="Project",
+            description=f"Title or id; it is made where it does not exist. {count} frames.",
+            required=True,
+        )
+        return types.Property(inputs, view=types.View(label="Send to Label Studio"))
+
+    def execute(self, context: _Context) -> dict[str, object]:
+        """Push."""
+        from toolkit.views.selection import send_frames
+
+        return send_frames(context.dataset, _samples(context), context.params["project"])
+
+    def resolve_output(self, context: _Context) -> object:
+        """What was done, and where to label."""
+        outputs = types.Object()
+        outputs.str("summary", label="Result")
+        outputs.str("address", label="Project")
+        return types.Property(outputs, view=types.View(label="Label Studio"))
+
+
 def register(plugin: object) -> None:
-    """Offer the operator."""
+    """Offer the operators."""
     plugin.register(ValidateSelection)  # type: ignore[attr-defined]
+    plugin.register(SendToLabelStudio)  # type: ignore[attr-defined]
