@@ -29,6 +29,7 @@ COLORS = (
     "#7f7f7f",
 )
 LABEL_CHARS = 20
+CEILINGS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 # Of a chart's own units. Bars fit a telephone whole: a bar cut off would look full.
 WIDTH, BARS_WIDTH = 640, 470
 
@@ -144,8 +145,9 @@ def curves(
     *,
     x_name: str,
     marks: Sequence[tuple[float, str]] = (),
+    show: Callable[[float], str] | None = None,
 ) -> str:
-    """Shares (0 to 1) against x, a line for each series.
+    """Shares (0 to 1), or other numbers from 0, against x, a line for each series.
 
     Args:
         title: Read out by screen readers.
@@ -153,6 +155,7 @@ def curves(
         series: P values each; one that is all None is named in the legend only.
         x_name: Under the axis.
         marks: Places on the x axis with a name, drawn as dotted lines.
+        show: Spelling of a value; per cent where None.
     """
     left, width, top, height = 56, 400, 26, 280
     low, high = x[0], max(x[-1], x[0] + 1e-9)
@@ -161,9 +164,9 @@ def curves(
         return left + width * (value - low) / (high - low)
 
     most = max([v for part in series for v in part.values if v is not None], default=0.0)
-    ceiling = next((c for c in (0.05, 0.1, 0.2, 0.4, 0.6, 0.8) if most <= c), 1.0)
+    ceiling = next((c for c in CEILINGS if most <= c), most)
     ticks = [ceiling * n / 4 for n in range(5)]
-    parts = _y_grid(ticks, ceiling, left, width, top, height, percent)
+    parts = _y_grid(ticks, ceiling, left, width, top, height, show or percent)
     for tick in _nice_ticks(low, high):
         parts.append(_text(across(tick), top + height + 17, f"{tick:g}", "middle", soft=True))
     parts.append(_text(left + width / 2, top + height + 36, x_name, "middle", soft=True))

@@ -117,7 +117,7 @@ def model_entrant(
     key = cache_key(
         entry.name,
         json.dumps(model.facts, sort_keys=True, default=str),
-        _code_of(entry),
+        code_of(entry),
         truth.sha256,
         images_dir.resolve(),
     )
@@ -212,7 +212,7 @@ def _training_seeds(
     return found
 
 
-def _code_of(entry: ModelEntry) -> str:
+def code_of(entry: ModelEntry) -> str:
     """Hash of the package that the model's loader comes from, as far as it is files."""
     module = sys.modules.get(entry.load.__module__.partition(".")[0])
     file = getattr(module, "__file__", None)

@@ -56,6 +56,8 @@ def cached(
     predictions, seconds = compute()
     stream = io.BytesIO()
     arrays = {name: getattr(predictions, name) for name in ARRAYS}
+    if predictions.sigma is not None:
+        arrays["sigma"] = predictions.sigma
     np.savez(stream, seconds=np.array(seconds), **arrays)
     write_bytes(path, stream.getvalue(), force=True)
     return predictions, seconds
@@ -66,7 +68,9 @@ def _load(path: Path, schema: Schema) -> tuple[Predictions, float] | None:
         with np.load(path, allow_pickle=False) as stored:
             columns = {name: stored[name] for name in ARRAYS}
             seconds = float(stored["seconds"])
+            sigma = stored.get("sigma")
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
     image_id, keypoints = columns.pop("image_id"), columns.pop("keypoints")
-    return Predictions.from_arrays(schema, image_id, keypoints, **columns), seconds
+    found = Predictions.from_arrays(schema, image_id, keypoints, sigma=sigma, **columns)
+    return found, seconds

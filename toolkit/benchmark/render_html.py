@@ -6,7 +6,7 @@ page. The chart shows the headline column with its intervals.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from toolkit.benchmark.page_style import STYLE
@@ -52,23 +52,46 @@ class Gallery:
     exhibits: tuple[Exhibit, ...]
 
 
+@dataclass(frozen=True)
+class Figure:
+    """A chart with what it shows.
+
+    Attributes:
+        name: Of its file.
+        title: Above it.
+        note: What a reader must know: data, rules, how many.
+        svg: See `toolkit.charts`.
+    """
+
+    name: str
+    title: str
+    note: str
+    svg: str
+
+
 def render_html(
     tables: list[Table],
     galleries: list[Gallery],
     environment: Mapping[str, object],
     title: str,
+    figures: Sequence[Figure] = (),
 ) -> str:
     """The whole page."""
     links = "".join(
         f'<a href="#{escape(table.name)}">{escape(table.title.split(":")[0])}</a>'
         for table in tables
     )
+    if figures:
+        links += '<a href="#figures">Figures</a>'
     if galleries:
         links += '<a href="#instances">Instances</a>'
     body = "\n".join(_section(table) for table in tables)
     shown = "\n".join(_gallery(gallery) for gallery in galleries)
     if shown:
         shown = f'<div id="instances">{shown}</div>'
+    if figures:
+        drawn = "".join(_figure(figure) for figure in figures)
+        shown = f'<section id="figures"><h2>Figures</h2>{drawn}</section>{shown}'
     facts = "".join(
         f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in environment.items()
     )
@@ -77,6 +100,13 @@ def render_html(
         f'<section class="environment"><h2>Environment</h2><dl>{facts}</dl></section></main>'
     )
     return html_page(title, content, style=STYLE)
+
+
+def _figure(figure: Figure) -> str:
+    return (
+        f'<h3>{escape(figure.title)}</h3><figure class="chart">{figure.svg}'
+        f"<figcaption>{escape(figure.note)}</figcaption></figure>"
+    )
 
 
 def _section(table: Table) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import textwrap
 
-from toolkit.benchmark.tables import Column, Row, Table
+from toolkit.benchmark.tables import Column, Contrast, Row, Table
 
 _MARKS = {1: "**", 2: "*"}
 Cell = tuple[str, str]  # value, and the interval beneath it
@@ -122,8 +122,10 @@ def below(table: Table) -> list[str]:
     lines = []
     for row in table.improvements:
         lines.append(f"{row.model}: {row.note or 'against the best rival'}: {_rivals(row)}")
-    lines += table.tests
+    lines += [*table.tests, *contrast_lines(table)]
     for item in table.seeds:
+        if item.shipped is None:  # nothing ships; the seeds have a table of their own
+            continue
         column = next(c for c in table.columns if c.key == item.column)
         values = ", ".join(
             f"seed {seed} {column.show(value)}" for seed, value in item.seeds.items()
@@ -136,6 +138,41 @@ def below(table: Table) -> list[str]:
             notes.setdefault(row.note, []).append(row.model)
     lines += [f"{', '.join(models)}: {note}" for note, models in notes.items()]
     return [*lines, *table.rules]
+
+
+def contrast_lines(table: Table) -> list[str]:
+    """Plain tests of one row in one line a column, then what a paper states, a line each."""
+    plain: dict[tuple[str, str], list[str]] = {}
+    stated = []
+    for item in table.contrasts:
+        column = next(c for c in table.columns if c.key == item.column)
+        gain = _gain(column, item)
+        if item.stated is None:
+            plain.setdefault((item.column, item.model), []).append(f"{item.minus} {gain}")
+        else:
+            theirs = 100 * (item.stated_difference or 0.0)
+            stated.append(
+                f"the paper states {theirs:+.2f} points for {item.stated}; here, "
+                f"{item.column}, {item.model} minus {item.minus}: {gain}"
+            )
+    tests = [
+        f"paired test, {column}, {model} minus: {'; '.join(parts)}"
+        for (column, model), parts in plain.items()
+    ]
+    return tests + stated
+
+
+def _gain(column: Column, item: Contrast) -> str:
+    """A difference with its interval, p-value and what each seed gave."""
+    if item.difference is None:
+        return "not measured"
+    parts = [column.show_change(item.difference), column.show_change_interval(item.interval)]
+    text = " ".join(part for part in parts if part)
+    if item.p_value is not None:
+        text += f", p={item.p_value:.3f}"
+    if len(item.seeds) > 1:
+        text += f", seeds {' '.join(column.show_change(v) for v in item.seeds.values())}"
+    return text
 
 
 def _rivals(row: Row) -> str:

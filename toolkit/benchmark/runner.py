@@ -20,10 +20,11 @@ from toolkit.benchmark.measure import (
     instance_errors,
     make_table,
 )
-from toolkit.benchmark.render_html import Gallery, render_html
+from toolkit.benchmark.render_html import Figure, Gallery, render_html
 from toolkit.benchmark.render_latex import render_latex
 from toolkit.benchmark.render_markdown import render_markdown
 from toolkit.benchmark.tables import Table
+from toolkit.charts import standalone
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.files import atomic_directory
@@ -68,13 +69,16 @@ class Results:
     galleries: tuple[Gallery, ...]
     environment: Mapping[str, str | int | None]
     notices: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    ablations: Mapping[str, object] | None = None
 
     def to_json(self) -> dict[str, object]:
-        """Suite, tables, environment."""
+        """Suite, tables, environment; what was trained, where the suite trains."""
         return {
             "suite": self.suite,
             "tables": [table.to_json() for table in self.tables],
             "environment": dict(self.environment),
+            **({} if self.ablations is None else {"ablations": dict(self.ablations)}),
         }
 
 
@@ -162,11 +166,18 @@ def write_report(results: Results, out: Path, *, force: bool = False) -> None:
         "report.md": render_markdown(tables, title),
         "tables.tex": render_latex(tables),
         "results.json": document + "\n",
-        "index.html": render_html(tables, list(results.galleries), results.environment, title),
+        "index.html": render_html(
+            tables, list(results.galleries), results.environment, title, results.figures
+        ),
     }
     with atomic_directory(out, force=force) as folder:
         for name, text in pages.items():
             (folder / name).write_text(text, encoding="utf-8")
+        if results.figures:
+            (folder / "figures").mkdir()
+        for figure in results.figures:
+            svg = standalone(figure.svg)
+            (folder / "figures" / f"{figure.name}.svg").write_text(svg, encoding="utf-8")
 
 
 def _check(request: Request) -> None:

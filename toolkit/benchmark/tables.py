@@ -48,11 +48,11 @@ class Column:
         return _short_count(value) if self.kind == "count" else str(value)
 
     def show_interval(self, interval: Interval) -> str:
-        """An interval as `low-high`; empty for None."""
+        """An interval as `low-high`, or `-low to high`; empty for None."""
         if interval is None:
             return ""
         low, high = (self.show(bound) for bound in interval)
-        return f"{low}-{high}"
+        return f"{low} to {high}" if low.startswith("-") else f"{low}-{high}"
 
     def show_change(self, value: Value) -> str:
         """A difference with its sign, in points for shares."""
@@ -122,6 +122,50 @@ class SeedValues:
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """One row minus another, both means over training seeds.
+
+    Attributes:
+        column: Key of the column.
+        model: Label of the row.
+        minus: Label of the row that is taken away.
+        difference: Of the means.
+        interval: 95 % interval over the test set.
+        p_value: Of the paired test over the test set.
+        seeds: Difference of each training seed.
+        over_seeds: 95 % t-interval over the seeds.
+        stated: The name that a paper gives to the difference; None for a plain test.
+        stated_difference: What it states, as a share.
+    """
+
+    column: str
+    model: str
+    minus: str
+    difference: float | None
+    interval: Interval = None
+    p_value: float | None = None
+    seeds: Mapping[int, float] = field(default_factory=dict)
+    over_seeds: Interval = None
+    stated: str | None = None
+    stated_difference: float | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """All fields; what is unknown is null."""
+        return {
+            "column": self.column,
+            "model": self.model,
+            "minus": self.minus,
+            "difference": _finite(self.difference),
+            "interval": _pair(self.interval),
+            "p_value": self.p_value,
+            "seeds": {str(seed): _finite(value) for seed, value in self.seeds.items()},
+            "over_seeds": _pair(self.over_seeds),
+            "stated": self.stated,
+            "stated_difference": self.stated_difference,
+        }
+
+
+@dataclass(frozen=True)
 class Table:
     """One table with its rules.
 
@@ -133,6 +177,7 @@ class Table:
         rules: Lines that say by which rules the numbers were made.
         seeds: What other training seeds of the main pair gave.
         tests: Lines of the paired tests.
+        contrasts: Differences between rows that were trained with several seeds.
     """
 
     name: str
@@ -142,6 +187,7 @@ class Table:
     rules: tuple[str, ...] = ()
     seeds: tuple[SeedValues, ...] = ()
     tests: tuple[str, ...] = ()
+    contrasts: tuple[Contrast, ...] = ()
 
     @property
     def measured(self) -> tuple[Row, ...]:
@@ -197,6 +243,7 @@ class Table:
                 for item in self.seeds
             ],
             "paired_tests": list(self.tests),
+            **({"contrasts": [c.to_json() for c in self.contrasts]} if self.contrasts else {}),
         }
 
     def _row_json(self, row: Row) -> dict[str, object]:

@@ -8,7 +8,9 @@ import click
 
 from toolkit.cli.common import echo_json, force_option, json_option, notice, progress_bar
 
-SUITES = ("demo", "hockey", "lacrosse", "crowdpose")
+SUITES = ("demo", "hockey", "lacrosse", "crowdpose", "ablations")
+SCALES = ("tiny", "small", "full", "long")
+_ABLATIONS = ("scale", "seeds", "tables", "runs", "jobs", "detector_weights")
 _PATH = click.Path(path_type=Path)
 
 
@@ -18,7 +20,7 @@ _PATH = click.Path(path_type=Path)
     type=click.Choice(SUITES),
     default="demo",
     show_default=True,
-    help="Which tables; 'ablations' is not there yet.",
+    help="Which tables; 'ablations' trains networks first.",
 )
 @click.option("--data", type=_PATH, help="Annotation file in place of the rendered test set.")
 @click.option("--images", type=_PATH, help="Folder of its images; needed to run models.")
@@ -42,6 +44,28 @@ _PATH = click.Path(path_type=Path)
     help="Resamples for intervals and paired tests; 0 for none.",
 )
 @click.option("--schema", metavar="NAME|FILE", help="Schema of --data (default: the suite's).")
+@click.option(
+    "--scale",
+    type=click.Choice(SCALES),
+    default="small",
+    show_default=True,
+    help="Ablations: how many images each network sees (64, 8,000, 60,000, 180,000).",
+)
+@click.option("--seeds", default="0,1,2", show_default=True, help="Ablations: training seeds.")
+@click.option(
+    "--tables", metavar="A,B", help="Ablations: some of 4, 5, 6, 7, rivals (default: all)."
+)
+@click.option(
+    "--runs", type=_PATH, help="Ablations: folder of trained networks (default: the cache)."
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Ablations: trainings side by side, one thread each (default: one a core).",
+)
+@click.option(
+    "--detector-weights", metavar="FILE|TAG", help="Ablations: Faster R-CNN's, for table 7."
+)
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @json_option
 @force_option
@@ -55,6 +79,12 @@ def benchmark(
     out: Path | None,
     bootstrap: int,
     schema: str | None,
+    scale: str,
+    seeds: str,
+    tables: str | None,
+    runs: Path | None,
+    jobs: int | None,
+    detector_weights: str | None,
     device: str,
     as_json: bool,
     force: bool,
@@ -64,35 +94,79 @@ def benchmark(
     Without options: hockey, lacrosse (zero-shot) and CrowdPose on practice data that is
     rendered on first use (everything is synthetic), with the models that ship. With --data
     and --predictions: your systems on your annotations; no image is needed for that.
+
+    --suite ablations trains every network of tables 4 to 7 and of the rivals, several seeds,
+    on practice data or (--data with --images) on yours, split by clip. What is trained is
+    kept in --runs: an interrupted suite goes on where it stopped.
     """
-    from toolkit.benchmark.entrants import parse_named_files
     from toolkit.benchmark.render_text import render_text
-    from toolkit.benchmark.runner import Request, run, write_report
+    from toolkit.benchmark.runner import write_report
     from toolkit.files import check_output
 
+    _refuse_foreign_options(suite)
     if out is not None:
         check_output(out, force=force)
-    request = Request(
-        suite=suite,
-        data=data,
-        images=images,
-        schema=schema,
-        models=None if models is None else _names(models),
-        predictions=parse_named_files(predictions),
-        bootstrap=bootstrap,
-        device=device,
-        exhibits=out is not None,
-    )
-    results = run(request, progress_bar)
+    if suite == "ablations":
+        from toolkit.benchmark.ablations.plan import SCALES, choose_tables, parse_seeds
+        from toolkit.benchmark.ablations.run import AblationRequest, run_ablations
+
+        ablations = AblationRequest(
+            tables=choose_tables(tables),
+            scale=SCALES[scale],
+            seeds=parse_seeds(seeds),
+            data=data,
+            images=images,
+            schema=schema,
+            runs=runs,
+            jobs=jobs,
+            bootstrap=bootstrap,
+            device=device,
+            detector_weights=detector_weights,
+            figures=out is not None,
+        )
+        results = run_ablations(ablations, progress_bar)
+    else:
+        from toolkit.benchmark.entrants import parse_named_files
+        from toolkit.benchmark.runner import Request, run
+
+        request = Request(
+            suite=suite,
+            data=data,
+            images=images,
+            schema=schema,
+            models=None if models is None else _names(models),
+            predictions=parse_named_files(predictions),
+            bootstrap=bootstrap,
+            device=device,
+            exhibits=out is not None,
+        )
+        results = run(request, progress_bar)
     for line in results.notices:
         notice(line)
     if out is not None:
         write_report(results, out, force=force)
-        notice(f"{out}: report.md, tables.tex, results.json, index.html")
+        drawn = ", figures" if results.figures else ""
+        notice(f"{out}: report.md, tables.tex, results.json, index.html{drawn}")
     if as_json:
         echo_json(results.to_json())
     else:
         click.echo(render_text(list(results.tables), _width()), nl=False)
+
+
+def _refuse_foreign_options(suite: str) -> None:
+    """An option that the suite would not look at is a mistake of the caller's."""
+    from toolkit.errors import UsageError
+
+    trains = suite == "ablations"
+    foreign = ("models", "predictions") if trains else _ABLATIONS
+    context = click.get_current_context()
+    for name in foreign:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            wanted = "another --suite" if trains else "--suite ablations"
+            raise UsageError(
+                f"option --{name.replace('_', '-')}: suite '{suite}' has no use for it; it is "
+                f"for {wanted}"
+            )
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -1,0 +1,479 @@
+"""The ablations: which networks are shared, what is printed, and that nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from toolkit.annotations import Annotations, Images, Predictions
+from toolkit.benchmark.ablations.boxes import people_of, read_boxes
+from toolkit.benchmark.ablations.data import Files, given_data
+from toolkit.benchmark.ablations.figures import Crop, binned, calibration_error, edge_distance
+from toolkit.benchmark.ablations.panels import strongest
+from toolkit.benchmark.ablations.plan import (
+    BOXES,
+    FULL,
+    MODALITIES,
+    PROMPTS,
+    RIVALS,
+    TABLES,
+    PlannedRow,
+    PlannedTable,
+    Variant,
+    choose_tables,
+    parse_seeds,
+)
+from toolkit.benchmark.ablations.pool import Task, run_tasks
+from toolkit.benchmark.ablations.seed_scores import (
+    SeedScore,
+    compare_rows,
+    resampled_medians,
+    score_row,
+    t_interval,
+)
+from toolkit.benchmark.ablations.seed_tables import ScoredRow, make_layout, make_tables
+from toolkit.benchmark.ablations.training_runs import all_runs, make_run, recipe_text
+from toolkit.benchmark.render_text import contrast_lines, render_table
+from toolkit.dataset import Dataset
+from toolkit.errors import InvalidDataError, ReadError, ToolkitError, UsageError
+from toolkit.formats import write
+from toolkit.metrics.evaluate import sorted_weights
+from toolkit.metrics.scoring import Options
+from toolkit.schema import Schema
+
+DATA = Files(Path("train.json"), Path("images"), "ab" * 32, "hockey")
+
+
+def row_of(table: PlannedTable, label: str) -> PlannedRow:
+    return next(row for row in table.rows if row.label == label)
+
+
+def run_name(variant: Variant, seed: int = 0) -> str:
+    return make_run(variant, 64, seed, DATA, Path("runs")).name
+
+
+class TestPlan:
+    def test_one_network_stands_for_random_tokens_no_prompts_and_no_language(self) -> None:
+        rows = (
+            row_of(MODALITIES, "image + location + text, random"),
+            row_of(PROMPTS, "none"),
+            row_of(RIVALS, "learned tokens"),
+        )
+
+        assert len({run_name(row.variant) for row in rows}) == 1
+
+    def test_every_network_of_a_table_sees_the_same_images(self) -> None:
+        runs = all_runs(tuple(TABLES.values()), 64, (0, 1), DATA, Path("runs")).values()
+
+        assert {run.recipe["images_seen"] for run in runs if run.recipe} == {64}
+
+    def test_joints_are_trained_before_what_learns_from_them(self) -> None:
+        names = [run.model for run in all_runs((RIVALS,), 64, (0,), DATA, Path("r")).values()]
+
+        assert names.index("hrnet-small") < names.index("body-to-stick-predicted")
+
+    @pytest.mark.parametrize(
+        ("changed", "seed"), [(Variant(changes={"text": "learned"}), 0), (FULL, 1)]
+    )
+    def test_another_recipe_or_seed_is_another_run(self, changed: Variant, seed: int) -> None:
+        assert run_name(changed, seed) != run_name(FULL)
+
+    def test_other_data_are_another_run(self) -> None:
+        other = replace(DATA, sha256="cd" * 32)
+
+        assert make_run(FULL, 64, 0, other, Path("runs")).name != run_name(FULL)
+
+    def test_tables_go_by_the_papers_numbers_too(self) -> None:
+        assert choose_tables("7,rivals,4") == (BOXES, RIVALS, MODALITIES)
+        assert len(choose_tables(None)) == 5
+
+    @pytest.mark.parametrize("text", ["8", "", "4,nothing"])
+    def test_an_unknown_table_is_refused(self, text: str) -> None:
+        with pytest.raises(UsageError, match="option --tables"):
+            choose_tables(text)
+
+    @pytest.mark.parametrize(
+        ("text", "said"), [("0,0", "twice"), ("one", "whole numbers"), ("", "whole numbers")]
+    )
+    def test_seeds_that_make_no_sense_are_refused(self, text: str, said: str) -> None:
+        with pytest.raises(UsageError, match=said):
+            parse_seeds(text)
+
+    def test_a_recipe_is_written_as_toml_that_says_the_same(self, tmp_path: Path) -> None:
+        import tomllib
+
+        recipe = {
+            "family": "tokenclipose",
+            "input_wh": [96, 128],
+            "flip": 0.5,
+            "evidence": True,
+        }
+
+        assert tomllib.loads(recipe_text(recipe)) == recipe
+
+
+class TestSeedScores:
+    def test_resampled_medians_equal_those_of_repeated_values(self) -> None:
+        rng = np.random.default_rng(3)
+        errors = rng.random(40)
+        errors[:3] = np.inf
+        image = np.sort(rng.integers(0, 6, 40))
+        weights = rng.integers(0, 3, (30, 6)).astype(np.int16)
+        weights[0] = 0
+
+        found = resampled_medians(errors, image, weights)
+
+        wanted = [
+            np.median(np.repeat(errors, w[image])) if w.any() else np.nan for w in weights
+        ]
+        assert np.allclose(found, wanted, equal_nan=True)
+
+    def test_the_interval_over_three_seeds_is_students(self) -> None:
+        """Mean 2, deviation 1: 2 +- 4.303 / sqrt(3)."""
+        low, high = t_interval([1.0, 2.0, 3.0]) or (0.0, 0.0)
+
+        assert (low, high) == pytest.approx((-0.4843, 4.4843), abs=1e-3)
+        assert t_interval([1.0]) is None
+
+    def test_a_row_is_the_mean_of_its_seeds(
+        self, players: Dataset, shifted: Callable[..., Predictions]
+    ) -> None:
+        """Heel and toe 2 px off are right (half a head is 3 px), 12 px off wrong: 2 heads."""
+        layout = make_layout(players.schema)
+        options = Options.make("extension", ["PCKh"], groups=layout.groups)
+        weights = sorted_weights(players, 20, "image", 0)
+
+        scores = score_row(
+            players, [shifted(2.0), shifted(12.0)], layout.places, options, weights
+        )
+
+        outside = scores["Heel+Toe outside box"]
+        assert outside.seeds == (1.0, 0.0)
+        assert outside.mean == 0.5
+        assert outside.over_instances == (0.5, 0.5)  # all players are alike
+        assert scores["Stick in box"].seeds == (1.0, 1.0)  # the butt end, which did not move
+        median = scores["Heel+Toe outside box, median"]
+        assert median.seeds == pytest.approx((2 / 6, 2.0))
+        assert median.over_instances == pytest.approx((7 / 6, 7 / 6))
+
+    def test_the_test_is_paired_by_resample(self) -> None:
+        noise = np.linspace(-0.2, 0.2, 101)
+        a = SeedScore((0.6, 0.6), 0.6 + noise)
+        b = SeedScore((0.5, 0.5), 0.5 + noise)
+
+        test = compare_rows(a, b)
+
+        assert test.difference == pytest.approx(0.1)
+        assert test.interval == pytest.approx((0.1, 0.1))
+        assert test.p_value == pytest.approx(2 / 102)
+
+
+def scored(label: str, seeds: tuple[float, ...], schema: Schema) -> ScoredRow:
+    layout = make_layout(schema)
+    score = SeedScore(seeds, np.full(50, np.mean(seeds)))
+    planned = row_of(MODALITIES, label)
+    return ScoredRow(planned, dict.fromkeys(layout.places, score), {}, "")
+
+
+class TestTables:
+    @pytest.fixture
+    def tables(self) -> Any:
+        schema = Schema.load("hockey")
+        rows = [
+            scored(row.label, (0.10 + 0.01 * n, 0.12 + 0.01 * n), schema)
+            for n, row in enumerate(MODALITIES.rows)
+        ]
+        return make_tables(MODALITIES, make_layout(schema), rows, (0, 1), ("a rule",))
+
+    def test_what_the_paper_states_stands_beside_ours(self, tables: Any) -> None:
+        lines = contrast_lines(tables[0])
+
+        (line,) = [line for line in lines if "text tokens" in line]
+        assert "states +3.35 points" in line
+        assert "image + text minus image: +2.0" in line
+        assert "seeds +2.0 +2.0" in line
+
+    def test_every_seed_and_the_range_are_printed(self, tables: Any) -> None:
+        text = render_table(tables[1])
+
+        assert "10.0 12.0 (10.0-12.0)" in text
+        assert "t-interval" in text
+
+    def test_json_has_each_seed_and_each_contrast(self, tables: Any) -> None:
+        document = tables[0].to_json()
+
+        (values,) = [
+            item["seeds"]
+            for item in document["training_seeds"]
+            if item["model"] == "image" and item["column"] == "Body"
+        ]
+        assert values == {"0": 0.10, "1": 0.12}
+        stated = [c for c in document["contrasts"] if c["stated"] == "location tokens"]
+        assert stated[0]["stated_difference"] == 0.0045
+        assert stated[0]["difference"] == pytest.approx(0.01)
+
+    def test_a_row_that_could_not_be_run_is_empty_and_says_why(self) -> None:
+        schema = Schema.load("hockey")
+        score = SeedScore((0.1,), np.empty(0))
+        layout = make_layout(schema)
+        rows = [
+            ScoredRow(BOXES.rows[0], dict.fromkeys(layout.places, score), {}, ""),
+            ScoredRow(BOXES.rows[1], dict.fromkeys(layout.places, score), {}, ""),
+            ScoredRow(BOXES.rows[2], None, {}, "not run: needs weights"),
+        ]
+
+        table, _ = make_tables(BOXES, layout, rows, (0,), ())
+
+        assert table.measured[2].values == {}
+        assert "not run: needs weights" in render_table(table)
+        assert any("not measured" in line for line in contrast_lines(table))
+
+    def test_a_schema_without_sticks_has_columns_of_its_own(self) -> None:
+        keys = [column.key for column in make_layout(Schema.load("crowdpose")).columns]
+
+        assert keys[:4] == ["Body", "In box", "Outside box", "Mean"]
+
+
+class TestBoxes:
+    def test_a_box_becomes_a_person_without_labels(
+        self, players: Dataset, tmp_path: Path
+    ) -> None:
+        """Of four boxes one is unsure, one flat, one in an unknown image."""
+        records = [
+            {"image_id": 2, "category_id": 1, "bbox": [5, 5, 30, 40], "score": 0.9},
+            {"image_id": 2, "category_id": 1, "bbox": [5, 5, 30, 40], "score": 0.1},
+            {"image_id": 1, "category_id": 1, "bbox": [5, 5, 0, 40], "score": 0.9},
+            {"image_id": 9, "category_id": 1, "bbox": [5, 5, 30, 40], "score": 0.9},
+        ]
+        path = tmp_path / "boxes.json"
+        path.write_text(json.dumps(records))
+
+        found = people_of(players, read_boxes(path)).annotations
+
+        assert found.bbox_xywh.tolist() == [[5, 5, 30, 40]]
+        assert found.image_id.tolist() == [2]
+        assert not found.labelled.any()
+
+    def test_a_file_of_something_else_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "boxes.json"
+        path.write_text('[{"image_id": 1}]')
+
+        with pytest.raises(ReadError, match="not a list of detections"):
+            read_boxes(path)
+
+
+class TestFigures:
+    def test_distance_from_the_crop_is_negative_inside(self, players: Dataset) -> None:
+        """Boxes 40 x 60 make crops 45 x 60; the stick lies 10 px below the box, heads are 6."""
+        distance = edge_distance(players, Crop(aspect=3 / 4, padding=1.0))
+
+        heel, nose = players.schema.index("stick_heel"), players.schema.index("nose")
+        assert distance[0, heel] == pytest.approx(10 / 6)
+        assert distance[0, nose] == pytest.approx(-22.5 / 6)
+
+    def test_bins_hold_medians_or_shares_and_few_values_say_nothing(self) -> None:
+        by = np.concatenate([np.full(11, 0.5), np.full(3, 1.5), np.full(10, 2.0)])
+        values = np.concatenate([np.arange(11) / 10, np.zeros(3), np.full(10, 9.0)])
+        edges = np.array([0.0, 1.0, 1.8, 2.0])
+
+        assert binned(values, by, edges, share=False) == (
+            pytest.approx([0.5, 1.4, 1.9]),
+            [0.5, None, 9.0],
+        )
+        assert binned(values, by, edges, share=True)[1] == [pytest.approx(6 / 11), None, 0.0]
+
+    def test_the_calibration_error_is_the_mean_gap(self) -> None:
+        """Half say 0.95 and all are right (gap 0.05), half say 0.35, half right (0.15)."""
+        scores = np.array([0.95, 0.95, 0.35, 0.35])
+        right = np.array([True, True, True, False])
+
+        assert calibration_error(scores, right) == pytest.approx(0.1)
+
+    def test_panels_show_the_strongest_that_can_be_seen(self) -> None:
+        strength = np.array([5.0, 9.0, np.nan, 7.0])
+        usable = np.array([True, False, True, True])
+
+        assert strongest(strength, usable, 2).tolist() == [0, 3]
+        assert strongest(strength, usable, 9).tolist() == [0, 3]
+
+
+def test_a_task_that_fails_is_named_with_its_log(tmp_path: Path) -> None:
+    content: dict[str, object] = {"lock": str(tmp_path / "lock"), "model": "nobody"}
+    content |= {"done": str(tmp_path / "done.json")}
+    task = Task("first network", tmp_path / "run", "train", content, 1)
+
+    with pytest.raises(
+        ToolkitError, match=r"first network: no model 'nobody'.*train\.log"
+    ) as e:
+        run_tasks([task], 1, lambda done, total: None)
+
+    assert e.value.exit_code == 2
+
+
+def test_a_file_of_one_clip_has_nothing_to_test_on(players: Dataset, tmp_path: Path) -> None:
+    alone = replace(players.images, clips=("a", "a"))
+    write(Dataset(players.schema, alone, players.annotations), tmp_path / "d.json")
+
+    with pytest.raises(InvalidDataError, match="side has no labelled person; the suite needs"):
+        given_data(tmp_path / "d.json", tmp_path, "hockey", tmp_path / "runs")
+
+
+def test_images_without_clips_cannot_be_split_honestly(
+    players: Dataset, tmp_path: Path
+) -> None:
+    nameless = replace(players.images, clips=(None, None))
+    write(Dataset(players.schema, nameless, players.annotations), tmp_path / "d.json")
+
+    with pytest.raises(UsageError, match="clip"):
+        given_data(tmp_path / "d.json", tmp_path, "hockey", tmp_path / "runs")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--suite", "hockey", "--seeds", "1"], "--seeds.*for --suite ablations"),
+        (["--suite", "ablations", "--models", "mean-pose"], "--models.*another --suite"),
+        (["--suite", "ablations", "--data", "x.json"], "needs both or none"),
+    ],
+)
+def test_an_option_of_another_suite_is_refused(
+    toolkit_cli: Callable[..., Any], arguments: list[str], said: str
+) -> None:
+    import re
+
+    result = toolkit_cli("benchmark", *arguments)
+
+    assert result.exit_code == 2
+    assert re.search(said, result.stderr)
+
+
+SUITE = """
+import sys
+from pathlib import Path
+from toolkit.benchmark.ablations.plan import PlannedRow, PlannedTable, Scale, Variant
+from toolkit.benchmark.ablations.run import AblationRequest, run_ablations
+from toolkit.benchmark.runner import write_report
+from toolkit.cli.common import progress_bar
+
+def main():
+    data, images, runs, out = map(Path, sys.argv[1:])
+    rows = (PlannedRow("one", Variant("hrnet-small")), PlannedRow("two", Variant("mean-pose")))
+    table = PlannedTable("two-rows", "Two rows: a test", rows, "one")
+    request = AblationRequest(
+        tables=(table,), scale=Scale("test", 192, 0, 0, ""), seeds=(0, 1), data=data,
+        images=images, runs=runs, jobs=1, bootstrap=20, figures=True,
+    )
+    write_report(run_ablations(request, progress_bar), out)
+
+main()
+"""
+
+
+def draw_clips(folder: Path) -> Path:
+    """Four clips of one frame with two hockey players each, on noise."""
+    schema = Schema.load("hockey")
+    (folder / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    names = tuple(f"{clip}.png" for clip in "abcd")
+    for name in names:
+        picture = rng.integers(0, 255, (100, 160, 3)).astype(np.uint8)
+        cv2.imwrite(str(folder / "images" / name), picture)
+    boxes = np.tile([[20.0, 20, 40, 60], [100.0, 20, 40, 60]], (4, 1))
+    points = boxes[:, None, :2] + rng.random((8, 20, 2)) * boxes[:, None, 2:]
+    points[:, schema.is_extension, 1] += 45
+    people = Annotations.from_arrays(
+        schema,
+        np.repeat([1, 2, 3, 4], 2),
+        points,
+        np.full((8, 20), 2, np.uint8),
+        boxes,
+        head_box_xywh=boxes * [1, 1, 0.3, 0.2],
+    )
+    images = Images(
+        ids=np.arange(1, 5),
+        file_names=names,
+        size_wh=np.tile([160, 100], (4, 1)),
+        clips=tuple("abcd"),
+        frames=np.zeros(4, dtype=np.int64),
+        crowd_index=np.full(4, np.nan),
+    )
+    write(Dataset(schema, images, people), folder / "all.json")
+    return folder / "all.json"
+
+
+def start(tmp_path: Path, data: Path, name: str) -> subprocess.Popen[bytes]:
+    """The suite in a process of its own, with runs and a cache of its own."""
+    script = tmp_path / "suite.py"
+    script.write_text(SUITE)
+    runs, out = tmp_path / f"runs-{name}", tmp_path / f"report-{name}"
+    with (tmp_path / f"{name}.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, script, data, data.parent / "images", runs, out],
+            env={**os.environ, "TOOLKIT_CACHE": str(tmp_path / f"cache-{name}")},
+            stderr=log,
+        )
+
+
+def gone(pattern: str) -> bool:
+    """Whether no process has `pattern` in its command line."""
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if pattern in entry.read_bytes().decode("utf-8", errors="replace"):
+                return False
+        except OSError:
+            continue
+    return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.timeout(600)
+def test_a_suite_killed_in_a_training_goes_on_and_prints_the_same_tables(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("torch")
+    data = draw_clips(tmp_path / "data")
+    assert start(tmp_path, data, "whole").wait() == 0, (tmp_path / "whole.log").read_text()
+
+    broken = start(tmp_path, data, "broken")
+    runs = tmp_path / "runs-broken"
+    deadline = time.monotonic() + 300
+    while not (states := list(runs.glob("hrnet-small-*/run/last.state.safetensors"))):
+        assert broken.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    broken.send_signal(signal.SIGKILL)
+    broken.wait()
+    while not gone(str(runs)):  # the child ends by itself, soon
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert not (states[0].parent.parent / "done.json").exists()
+    assert start(tmp_path, data, "broken").wait() == 0, (tmp_path / "broken.log").read_text()
+
+    first, second = (
+        json.loads((tmp_path / f"report-{name}" / "results.json").read_text())
+        for name in ("whole", "broken")
+    )
+    for document in (first, second):
+        for table in document["tables"]:
+            table["rules"] = [line for line in table["rules"] if str(tmp_path) not in line]
+    assert first["tables"] == second["tables"]
+    assert first["ablations"]["runs"].keys() == second["ablations"]["runs"].keys()
+    hashes = [
+        {name: run["checkpoint_sha256"] for name, run in document["ablations"]["runs"].items()}
+        for document in (first, second)
+    ]
+    assert hashes[0] == hashes[1]
+    figures = {path.name for path in (tmp_path / "report-broken" / "figures").iterdir()}
+    assert "reliability.svg" in figures

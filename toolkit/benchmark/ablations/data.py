@@ -1,0 +1,121 @@
+"""What the ablations train and test on: rendered from seeds, or the user's file by clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from toolkit.benchmark.ablations.plan import Scale
+from toolkit.benchmark.demo import HOCKEY, TRAIN_SEEDS, Suite
+from toolkit.benchmark.demo_data import demo_set
+from toolkit.benchmark.runner import Bar
+from toolkit.dataset import Dataset
+from toolkit.errors import InvalidDataError
+from toolkit.files import sha256_file
+
+TEST_SHARE = 0.25  # of the user's clips
+NAME_CHARS = 12  # of a hash in the name of a folder
+
+
+@dataclass(frozen=True)
+class Files:
+    """An annotation file and its images.
+
+    Attributes:
+        annotations: The file.
+        images: Folder of its images.
+        sha256: Of the file.
+        schema: Name or file of its schema.
+    """
+
+    annotations: Path
+    images: Path
+    sha256: str
+    schema: str
+
+
+@dataclass(frozen=True)
+class Data:
+    """Both sides, and what to say about them.
+
+    Attributes:
+        suite: Schema, profile and seed of the test set, for the rules.
+        train: To train on.
+        test: To test on.
+        truth: The test set, read.
+        synthetic: Whether it was rendered.
+        lines: For the rules beneath a table.
+    """
+
+    suite: Suite
+    train: Files
+    test: Files
+    truth: Dataset
+    synthetic: bool
+    lines: tuple[str, ...]
+
+    @property
+    def test_name(self) -> str:
+        """For the notes of figures."""
+        count = f"{len(self.truth.annotations):,} people"
+        if self.synthetic:
+            return f"synthetic hockey, test seed {self.suite.seed}, {count}"
+        return f"{self.truth.name}, {count}"
+
+
+def rendered_data(scale: Scale, bar: Bar) -> Data:
+    """Synthetic hockey: the training seed and the test seed of the demo, people by scale."""
+    from toolkit import formats
+
+    sides = {}
+    for name, seed, people in (
+        ("train", TRAIN_SEEDS["hockey"], scale.train_people),
+        ("test", HOCKEY.seed, scale.test_people),
+    ):
+        with bar(f"rendering the {name} set") as progress:
+            folder = demo_set(replace(HOCKEY, seed=seed), people=people, progress=progress)
+        sides[name] = _files(folder / "annotations.json", folder / "images", "hockey")
+    truth = formats.read(sides["test"].annotations, "hockey")
+    seed = TRAIN_SEEDS["hockey"]
+    line = f"training data: {scale.train_people:,} synthetic people, seed {seed}"
+    return Data(HOCKEY, sides["train"], sides["test"], truth, True, (line,))
+
+
+def given_data(path: Path, images: Path, schema: str, runs: Path) -> Data:
+    """The user's own file, a quarter of its clips held out for the test.
+
+    The split is frozen in `runs`, by the file's hash: the same file gives the same sides.
+
+    Raises:
+        UsageError: Images name no clip, so that no honest split exists.
+        InvalidDataError: A side has no labelled person.
+    """
+    from toolkit import formats
+    from toolkit.split import SplitSettings, make_split
+
+    runs.mkdir(parents=True, exist_ok=True)
+    digest = sha256_file(path)
+    folder = runs / f"split-{digest[:NAME_CHARS]}"
+    if not (folder / "manifest.json").is_file():
+        settings = SplitSettings({"train": 1 - TEST_SHARE, "test": TEST_SHARE})
+        make_split(formats.read(path, schema), settings).write(folder)
+    sides = {
+        name: _files(folder / f"{name}.json", images, schema) for name in ("train", "test")
+    }
+    truth = formats.read(sides["test"].annotations, schema)
+    for name, side in (
+        ("train", formats.read(sides["train"].annotations, schema)),
+        ("test", truth),
+    ):
+        if not side.annotations.labelled.any():
+            raise InvalidDataError(
+                f"{path}: split by clip, the {name} side has no labelled person; the suite "
+                "needs a file with more clips, four or more"
+            )
+    suite = replace(HOCKEY, schema=truth.schema.name, trained_on=truth.schema.name)
+    line = f"split by clip: {1 - TEST_SHARE:.0%} of {path.name} to train on, frozen in {folder}"
+    return Data(suite, sides["train"], sides["test"], truth, False, (line,))
+
+
+def _files(annotations: Path, images: Path, schema: str) -> Files:
+    return Files(annotations, images, sha256_file(annotations), schema)

@@ -1,0 +1,82 @@
+"""Predictions of a trained network on the test set, kept in the cache like all others."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from toolkit.annotations import Predictions
+from toolkit.benchmark.ablations.boxes import people_of, read_boxes
+from toolkit.benchmark.demo_data import make_cache
+from toolkit.benchmark.entrants import code_of
+from toolkit.benchmark.prediction_cache import cache_key, cached
+from toolkit.dataset import Dataset
+from toolkit.files import sha256_file
+from toolkit.models import Progress, get_model
+
+
+def predict_row(
+    reader: str,
+    checkpoint: Path,
+    truth: Dataset,
+    images_dir: Path,
+    device: str,
+    *,
+    boxes_file: Path | None = None,
+    progress: Progress | None = None,
+) -> Predictions:
+    """What a model says of the test set, from the cache or computed now.
+
+    Args:
+        reader: Registered name of the model that reads the checkpoint.
+        checkpoint: Trained weights.
+        truth: The test set, N people; its own boxes are given unless there is a file.
+        images_dir: Its images.
+        device: Torch device.
+        boxes_file: Detected boxes (COCO results) in place of the true ones.
+        progress: Called with (people done, people in all).
+
+    Returns:
+        N predictions with `annotation_id`; from detected boxes one for each box, to be
+        matched by the boxes' overlap.
+    """
+    entry = get_model(reader)
+    given = truth if boxes_file is None else people_of(truth, read_boxes(boxes_file))
+    path = prediction_file(reader, checkpoint, truth, images_dir, boxes_file)
+
+    def compute() -> tuple[Predictions, float]:
+        start = time.perf_counter()
+        found = entry.load(checkpoint, device).predict(given, images_dir, progress=progress)
+        return found, time.perf_counter() - start
+
+    found, _ = cached(path, truth.schema, compute)
+    if boxes_file is not None:
+        # the boxes' own numbers are no annotations
+        found = replace(found, annotation_id=np.full(len(found), -1, dtype=np.int64))
+    return found
+
+
+def prediction_file(
+    reader: str, checkpoint: Path, truth: Dataset, images_dir: Path, boxes_file: Path | None
+) -> Path:
+    """Where the predictions are kept: named by weights, code, data and boxes."""
+    key = cache_key(
+        reader,
+        sha256_file(checkpoint),
+        code_of(get_model(reader)),
+        truth.sha256,
+        images_dir.resolve(),
+        None if boxes_file is None else sha256_file(boxes_file),
+    )
+    return make_cache("predictions") / f"{reader}_ablations_{key}.npz"
+
+
+def num_parameters(checkpoint: Path) -> int | None:
+    """From the facts beside a checkpoint."""
+    facts = json.loads(checkpoint.with_suffix(".json").read_text(encoding="utf-8"))
+    count = facts.get("num_parameters")
+    return count if isinstance(count, int) else None

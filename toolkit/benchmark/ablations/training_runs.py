@@ -1,0 +1,136 @@
+"""Trained networks on disk: one folder a run, named by recipe, seed and data.
+
+A run's folder holds `recipe.toml`, the training folder `run/`, `train.log`, and, when it is
+done, `done.json`. What is done is never trained again; what was interrupted goes on from the
+loop's own state. The name is a hash of everything that decides the weights, so a changed
+recipe or another data set never meets an old run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.benchmark.ablations.data import NAME_CHARS, Files
+from toolkit.benchmark.ablations.plan import PlannedTable, Variant
+from toolkit.errors import ReadError
+from toolkit.files import sha256_bytes
+from toolkit.models import ModelEntry, find_models
+
+DONE = "done.json"
+CHECKPOINT = "best.safetensors"  # without validation data the best are the last weights
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """One network, one seed, one data set.
+
+    Attributes:
+        model: Registered name.
+        recipe: What differs from the defaults; empty for models without a recipe.
+        images_seen: Its budget, 0 for models that see no image.
+        seed: Of all chance.
+        data: To train on.
+        joints: The run whose network's joints it learns from.
+        runs: Folder of all runs.
+    """
+
+    model: str
+    recipe: Mapping[str, object]
+    images_seen: int
+    seed: int
+    data: Files
+    runs: Path
+    joints: TrainingRun | None = None
+
+    @property
+    def name(self) -> str:
+        """Model, hash of the recipe, seed, hash of the data."""
+        parts = {
+            "model": self.model,
+            "recipe": dict(self.recipe),
+            "joints": None if self.joints is None else self.joints.name,
+        }
+        digest = sha256_bytes(json.dumps(parts, sort_keys=True).encode("utf-8"))[:NAME_CHARS]
+        return f"{self.model}-{digest}-seed{self.seed}-{self.data.sha256[:NAME_CHARS]}"
+
+    @property
+    def folder(self) -> Path:
+        """Everything about it."""
+        return self.runs / self.name
+
+    @property
+    def checkpoint(self) -> Path:
+        """Its weights, once it is done."""
+        return self.folder / "run" / CHECKPOINT
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it was finished, here or in a run before."""
+        return (self.folder / DONE).is_file() and self.checkpoint.is_file()
+
+    def facts(self) -> dict[str, object]:
+        """What `done.json` says: seconds and so on.
+
+        Raises:
+            ReadError: It cannot be read.
+        """
+        try:
+            found = json.loads((self.folder / DONE).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ReadError(
+                f"{self.folder / DONE}: cannot read it: {error}; remove the folder to train "
+                "that network again"
+            ) from error
+        return dict(found)
+
+
+def make_run(
+    variant: Variant, images_seen: int, seed: int, data: Files, runs: Path
+) -> TrainingRun:
+    """The run of a variant.
+
+    Raises:
+        InvalidDataError: The model's recipe has no such key.
+    """
+    entry = find_models()[variant.model]
+    recipe: dict[str, object] = {}
+    if entry.recipe is not None:
+        budget = {"images_seen": images_seen, "validate_every": max(1, images_seen // 4)}
+        recipe = entry.recipe({**variant.changes, **budget})
+    joints = None
+    if variant.joints is not None:
+        joints = make_run(Variant(variant.joints), images_seen, seed, data, runs)
+    seen = images_seen if recipe or joints is not None else 0
+    return TrainingRun(variant.model, recipe, seen, seed, data, runs, joints)
+
+
+def all_runs(
+    tables: Sequence[PlannedTable],
+    images_seen: int,
+    seeds: Sequence[int],
+    data: Files,
+    runs: Path,
+) -> dict[str, TrainingRun]:
+    """Every run that some row needs, by name, in the order to train: seed by seed.
+
+    Rows whose model is not registered are left out.
+    """
+    known: dict[str, ModelEntry] = find_models()
+    found: dict[str, TrainingRun] = {}
+    for seed in seeds:
+        for row in (row for table in tables for row in table.rows):
+            if row.variant.model not in known:
+                continue
+            run = make_run(row.variant, images_seen, seed, data, runs)
+            for needed in (run.joints, run):
+                if needed is not None:
+                    found.setdefault(needed.name, needed)
+    return found
+
+
+def recipe_text(recipe: Mapping[str, object]) -> str:
+    """A recipe as TOML: words, numbers, truth values and lists are spelled as in JSON."""
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in recipe.items())

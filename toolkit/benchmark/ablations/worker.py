@@ -1,0 +1,137 @@
+"""One child process of the ablations: trains one network, or predicts with one.
+
+    python -m toolkit.benchmark.ablations.worker TASK.json
+
+Prints a line `done total` for each step. It holds a lock on its folder while it lives, so
+that two suites can share a folder of runs; and it ends with its parent, because nobody reads
+its lines any more then.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import ToolkitError
+
+
+def main(path: Path) -> None:
+    """Do the task in a file."""
+    task = json.loads(path.read_text(encoding="utf-8"))
+    with only_one(Path(task["lock"])):
+        {"train": train, "predict": predict, "detect": detect}[task["kind"]](task)
+
+
+def train(task: dict[str, Any]) -> None:
+    """Train a network, or go on with it; `done.json` is written last."""
+    from toolkit.files import sha256_file, write_text
+    from toolkit.models import TrainRequest, get_model
+
+    done = Path(task["done"])
+    if done.is_file():  # another suite finished it while this one waited for the lock
+        return
+    start = time.monotonic()
+    checkpoint = get_model(task["model"]).train(
+        TrainRequest(
+            data=Path(task["data"]),
+            images=Path(task["images"]),
+            out=Path(task["out"]),
+            recipe=task["recipe"] and Path(task["recipe"]),
+            device=task["device"],
+            seed=task["seed"],
+            resume=True,
+            schema=task["schema"],
+            joints=task["joints"] and Path(task["joints"]),
+            progress=tell,
+        )
+    )
+    facts = {
+        "checkpoint": checkpoint.name,
+        "checkpoint_sha256": sha256_file(checkpoint),
+        "seconds": round(time.monotonic() - start, 1),
+        "finished": time.strftime("%Y-%m-%d", time.gmtime()),
+        "cpu_seconds": round(time.process_time(), 1),
+    }
+    write_text(done, json.dumps(facts, indent=2) + "\n", force=True)
+
+
+def predict(task: dict[str, Any]) -> None:
+    """Predict the test set with a checkpoint, unless that was done before."""
+    from toolkit import formats
+    from toolkit.benchmark.ablations.predictions import predict_row
+
+    truth = formats.read(Path(task["data"]), task["schema"])
+    predict_row(
+        task["model"],
+        Path(task["checkpoint"]),
+        truth,
+        Path(task["images"]),
+        task["device"],
+        boxes_file=task["boxes"] and Path(task["boxes"]),
+        progress=tell,
+    )
+
+
+def detect(task: dict[str, Any]) -> None:
+    """Find people in the test set, with given weights or with a detector trained here."""
+    from toolkit import formats
+    from toolkit.models import TrainRequest
+
+    detectors = import_module("toolkit.detectors")
+
+    weights, out, boxes = task["weights"], Path(task["out"]), Path(task["boxes"])
+    if boxes.is_file():
+        return
+    if weights is None:
+        train_it = detectors.find_detectors()[task["detector"]].train
+        assert train_it is not None  # the plan trains only what can be trained
+        shutil.rmtree(out, ignore_errors=True)  # of an interrupted run: minutes are lost
+        weights = train_it(
+            TrainRequest(
+                data=Path(task["train_data"]),
+                images=Path(task["train_images"]),
+                out=out,
+                device=task["device"],
+                seed=task["seed"],
+                images_seen=task["images_seen"],
+                schema=task["schema"],
+                progress=tell,
+            )
+        )
+    truth = formats.read(Path(task["test_data"]), task["schema"])
+    detector = detectors.load_detector(task["detector"], task["device"], weights)
+    found = detector.detect(truth, Path(task["test_images"]))
+    detectors.write_detections(found, boxes, force=True)
+
+
+def tell(done: int, total: int) -> None:
+    """One line of progress; a parent that is gone ends this process."""
+    print(done, total, flush=True)  # noqa: T201 - the parent reads it
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Hold a file's lock; the system lets go of it when the process ends, however it ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]))
+    except ToolkitError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the parent shows it
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stdout = None  # nothing is left to flush
+        sys.exit(1)
