@@ -49,7 +49,7 @@ _PATH = click.Path(path_type=Path)
     type=click.Choice(SCALES),
     default="small",
     show_default=True,
-    help="Ablations: how many images each network sees (64, 8,000, 60,000, 180,000).",
+    help="Ablations: how many images each network sees (64, 6,000, 60,000, 180,000).",
 )
 @click.option("--seeds", default="0,1,2", show_default=True, help="Ablations: training seeds.")
 @click.option(

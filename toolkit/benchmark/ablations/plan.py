@@ -43,7 +43,7 @@ SCALES = {
     scale.name: scale
     for scale in (
         Scale("tiny", 64, 64, 48, "seconds a network: only shows that it runs"),
-        Scale("small", 8_000, 4_000, 2_000, "minutes a network: proves the machinery"),
+        Scale("small", 6_000, 4_000, 2_000, "minutes a network: proves the machinery"),
         Scale("full", 60_000, 24_000, 2_000, "a quarter of an hour a network on one core"),
         Scale("long", 180_000, 24_000, 2_000, "three times as long"),
     )

@@ -32,6 +32,8 @@ def main(path: Path) -> None:
 
 def train(task: dict[str, Any]) -> None:
     """Train a network, or go on with it; `done.json` is written last."""
+    import toolkit
+    from toolkit.benchmark.environment import commit
     from toolkit.files import sha256_file, write_text
     from toolkit.models import TrainRequest, get_model
 
@@ -57,6 +59,7 @@ def train(task: dict[str, Any]) -> None:
         "checkpoint": checkpoint.name,
         "checkpoint_sha256": sha256_file(checkpoint),
         "seconds": round(time.monotonic() - start, 1),
+        "commit": commit(Path(toolkit.__file__).parents[1]),
         "finished": time.strftime("%Y-%m-%d", time.gmtime()),
         "cpu_seconds": round(time.process_time(), 1),
     }
