@@ -144,7 +144,7 @@ def test_what_a_person_changed_comes_home_and_nothing_else(
     run("pull", "--project", "edits", "--out", based, "--base", clip.file)
 
     home = json.loads(out.read_text("utf-8"))
-    assert (said["annotated"], said["annotations"], said["orphans"]) == (3, 3, [])
+    assert (said["annotated"], said["annotations"], said["findings"]) == (3, 3, [])
     expected = copy.deepcopy(before)
     own = expected["annotations"]
     size = expected["images"][0]["width"], expected["images"][0]["height"]

@@ -22,6 +22,7 @@ from toolkit.formats.foreign import (
 from toolkit.formats.foreign_values import Point
 from toolkit.formats.labelstudio_regions import (
     ABSENT,
+    INSTANCE,
     OCCLUDED,
     VISIBLE,
     Canvas,
@@ -89,7 +90,7 @@ def people_of(
             dot = _dot(region, number, choices, place, findings)
             if dot is not None:
                 dots.append(dot)
-        elif kind not in _KNOWN:
+        elif kind not in _KNOWN and region.get("from_name") != INSTANCE:
             others.append(region)
     for kind, count in Counter(str(region.get("type"))[:40] for region in others).items():
         text = f"{count} regions of type '{kind}'; only rectangles and keypoints have a place"

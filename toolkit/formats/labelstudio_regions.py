@@ -23,7 +23,7 @@ from toolkit.formats.foreign_values import (
 IMAGE, BOX, POINTS, VISIBILITY = "image", "box", "keypoints", "visibility"
 INSTANCE = "instance"  # the control that shows a person's id
 VISIBLE, OCCLUDED, ABSENT = "visible", "occluded", "absent"
-POINT_WIDTH = 0.5  # per cent of the canvas: how large a keypoint is drawn
+POINT_WIDTH = 0.3  # per cent of the canvas: how large a keypoint is drawn
 _NOISE = 1e-7  # per cent: what a browser's arithmetic may change without a person's hand
 
 Region = dict[str, object]

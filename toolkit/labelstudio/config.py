@@ -37,6 +37,9 @@ PERSON_KEYS = "`"
 FLAG_KEYS = {VISIBLE: "1", OCCLUDED: "2", ABSENT: "3"}
 POINT_KEYS = ("q", "a", "z", "s", "x", "d", "c", "f", "t", "g", *"4567", *"yijln890")
 BOX_COLORS = ("#ff7a00", "#00a2ff", "#b400ff", "#00b36b", "#8a8a8a")
+# The id of a person has a line of its own in the list of regions; without this rule every
+# keypoint would have an empty one. Where Label Studio renames its classes, they come back.
+_STYLE = ".lsf-tree__node_type_keypointregion .lsf-outliner-item__ocr { display: none; }"
 _GROUPS = {"body": "Body", "extension": "Beyond the body"}
 
 INSTRUCTIONS = (
@@ -44,8 +47,8 @@ INSTRUCTIONS = (
     "beside the box is the person's id.",
     "Drag a keypoint that is wrong. Select it and press {visible} for visible, {occluded} for "
     "hidden (you know where it is, though you do not see it), {absent} for absent.",
-    "To add a keypoint, select the person's box first, then press the keypoint's key and "
-    "click; drag the new region onto its box in the list.",
+    "To add a keypoint, press its key and click; then drag the new region onto its person's "
+    "box in the list.",
     "Where the picture has a grey margin, keypoints may lie there: the person or the stick "
     "goes on beyond the camera's picture.",
 )
@@ -113,6 +116,7 @@ def config_xml(categories: Sequence[Record], schema: Schema) -> str:
     _points(view, list(names), schema)
     _flags(view)
     _identity(view)
+    SubElement(view, "Style").text = _STYLE
     panel = SubElement(SubElement(view, "Collapse"), "Panel", value="How to label")
     for text in instructions():
         SubElement(panel, "Header", value=text, size="6")
