@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from baselines.calibrated import with_calibration
 from baselines.checkpoints import (
     facts_config,
     load_weights,
@@ -118,7 +120,8 @@ class CheckpointModel(NetworkModel):
             raise ReadError(
                 f"{path}: family '{config.family}' is not one of {', '.join(sorted(families))}"
             )
-        family = families[config.family]
+        self.raw = families[config.family]
+        family = with_calibration(self.raw, schema, facts.get("calibration"), path)
         network = family.build(schema, config, tensors)
         load_weights(path, network, tensors)
         super().__init__(
@@ -130,6 +133,12 @@ class CheckpointModel(NetworkModel):
             name=str(facts.get("model", path.stem)),
             facts={**facts, "checkpoint_sha256": sha256_file(path)},
         )
+
+    def without_calibration(self) -> CheckpointModel:
+        """The same model with the network's raw scores."""
+        model = copy.copy(self)
+        model.family = self.raw
+        return model
 
 
 def to_device(values: NDArray[np.generic], device: str, kind: torch.dtype) -> Tensor:

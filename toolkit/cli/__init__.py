@@ -20,6 +20,7 @@ from toolkit.cli.common import run
 # Name → one line for `toolkit --help` (the module is `toolkit.cli.NAME`).
 COMMANDS = {
     "agreement": "Say where annotators agree, and who differs in which way.",
+    "calibrate": "Make keypoint scores probabilities, by validation data.",
     "benchmark": "Fill the paper's tables, with intervals.",
     "convert": "Convert annotations between formats, losing nothing in silence.",
     "crop": "Say which keypoints fall outside the network's input, by box padding.",

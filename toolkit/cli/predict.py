@@ -101,17 +101,30 @@ def predict(
     if stand_in:
         predictions = predictions.to_schema(dataset.schema)
     write_predictions(predictions, out, force)
+    calibrated = loaded.facts.get("calibration") is not None
     summary = {
         "model": loaded.name,
         "schema": predictions.schema.name,
         "runtime": getattr(loaded, "runtime", "torch"),
         "predictions": len(predictions),
+        "calibrated": calibrated,
         "out": str(out),
     }
     if as_json:
         echo_json(summary)
     else:
         notice(f"{len(predictions)} people, schema '{predictions.schema.name}': {out}")
+        notice(_meaning(calibrated))
+
+
+def _meaning(calibrated: bool) -> str:
+    """What a keypoint's score is."""
+    if calibrated:
+        return "keypoint_scores: the probability of lying within half a head size"
+    return (
+        "keypoint_scores: not calibrated, an order only; 'toolkit calibrate' makes them "
+        "probabilities"
+    )
 
 
 def _load_onnx(model: str, weights: str | None, runtime: str, threads: int | None) -> PoseModel:
