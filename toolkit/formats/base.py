@@ -90,4 +90,8 @@ def collector_off() -> Iterator[None]:
         yield
     finally:
         if was_on:
+            # All that was made goes to the oldest generation, as if it had been looked
+            # through: else the next new object has every one of them looked through.
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from decimal import Context, Decimal, InvalidOperation
 from pathlib import Path
+from typing import TypeGuard
 
 from toolkit.errors import InvalidDataError
 from toolkit.formats.compare import identity
@@ -17,38 +18,48 @@ Point = tuple[Number, Number, Number]
 # Enough for the exact sum of two coordinates, and not enough to be kept busy by `1e-300`.
 PRECISION = Context(prec=60)
 _EXACT = 2**53
-_HUGE = 1e300
+HUGE = 1e300  # beyond it, arithmetic would overflow
 _NUMBERS = frozenset((int, float))
 MAX_SIDE = 10**7  # px; larger than any picture
 _LONGEST = 100  # characters of a number in a text file; float64 needs 24
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[Number]:
     """Whether a JSON value is a number that can be calculated with; `true` is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if type(value) is not float and (isinstance(value, bool) or not isinstance(value, int)):
         return False
-    return abs(value) < _HUGE  # which NaN is not either
+    return -HUGE < value < HUGE  # which NaN is not either
 
 
-def _all_numbers(values: list[Number]) -> bool:
+def all_numbers(values: list[Number]) -> bool:
     """`is_number` of every value, without a call for each where all are int or float."""
     if not _NUMBERS.issuperset(map(type, values)):
         return all(map(is_number, values))
-    return all(map(_HUGE.__gt__, map(abs, values)))
+    try:
+        if sum(map(abs, values)) < HUGE:  # then each of them is, and none is NaN
+            return True
+    except OverflowError:  # an int that is no float
+        pass
+    return all(map(is_number, values))
 
 
 def points_of(record: Record) -> list[Point] | None:
     """`keypoints` as (x, y, visibility); None where it is missing or not 3K numbers."""
+    flat = flat_of(record)
+    return None if flat is None else list(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
+
+
+def flat_of(record: Record) -> list[Number] | None:
+    """`keypoints` as it is; None where it is missing or not 3K numbers."""
     flat = record.get("keypoints")
-    if not isinstance(flat, list) or len(flat) % 3 or not _all_numbers(flat):
-        return None
-    return list(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
+    good = isinstance(flat, list) and len(flat) % 3 == 0 and all_numbers(flat)
+    return flat if good else None
 
 
 def box_of(record: Record, field: str = "bbox") -> list[Number] | None:
     """A box as [x, y, width, height]; None where it is missing or not 4 numbers."""
     box = record.get(field)
-    if not isinstance(box, list) or len(box) != 4 or not _all_numbers(box):
+    if not isinstance(box, list) or len(box) != 4 or not all_numbers(box):
         return None
     return list(box)
 

@@ -37,14 +37,15 @@ _encode = json.JSONEncoder(allow_nan=False).encode
 
 
 def encode(document: CocoDocument, schema: Schema) -> Files:
-    """The tasks, ready for Import in Label Studio."""
-    tasks = tasks_of(document, schema)
-    return {FILE: _text(tasks, indent=1).encode()}
+    """The tasks, ready for Import in Label Studio; one a line."""
+    tasks = ",\n".join([_text(task) for task in tasks_of(document, schema)])
+    return {FILE: f"[\n{tasks}\n]\n".encode()}
 
 
 def decode(files: Files) -> CocoDocument:
     """All of the document, unless there is no image: then there is no task to carry it."""
-    return document_of(json.loads(files[FILE]), None, None)[0]
+    with collector_off():
+        return document_of(json.loads(files[FILE]), None, None)[0]
 
 
 def tasks_of(
@@ -100,11 +101,9 @@ class _Writer:
     def task(self, row: int, image: Record, padding: Padding | None, *, first: bool) -> Task:
         """The task of one image; the first one carries what belongs to no image."""
         people, records = self.people[row], self.records
-        pairs = ", ".join([f"[{index}, {_text(records[index])}]" for index in people])
-        carried = (
-            f'{{"index": {row}, "image": {_text(image)}, "annotations": [{pairs}], '
-            f'"categories": {self.categories_text}'
-        )
+        pairs = [[index, records[index]] for index in people]
+        own = _text({"index": row, "image": image, "annotations": pairs})
+        carried = f'{own[:-1]}, "categories": {self.categories_text}'
         if first:
             loose = [[index, records[index]] for index in sorted(self.loose)]
             carried += f', "rest": {_text(_rest(self.document))}, "loose": {_text(loose)}'
@@ -152,10 +151,10 @@ def _rest(document: CocoDocument) -> Record:
     return {key: [] if key in sections else value for key, value in document.items()}
 
 
-def _text(value: object, indent: int | None = None) -> str:
+def _text(value: object) -> str:
     """JSON in ASCII: no database changes it, and half a surrogate pair survives."""
     try:
-        return json.dumps(value, allow_nan=False, indent=indent) if indent else _encode(value)
+        return _encode(value)
     except (ValueError, RecursionError) as error:
         raise InvalidDataError(f"cannot write the tasks: {error}; JSON has no NaN") from error
 

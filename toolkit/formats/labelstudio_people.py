@@ -19,7 +19,7 @@ from toolkit.formats.foreign import (
     UNUSABLE,
     foreign_finding,
 )
-from toolkit.formats.foreign_values import Point
+from toolkit.formats.foreign_values import Point, is_number
 from toolkit.formats.labelstudio_regions import (
     ABSENT,
     INSTANCE,
@@ -56,12 +56,8 @@ class _Box:
         return math.inf if self.box is None else self.box[2] * self.box[3]
 
 
-@dataclass(frozen=True)
-class _Dot:
-    key: str
-    label: str
-    point: Point
-    parent: str | None
+# A keypoint: its key, label, point and parent. Very many are made, hence no class.
+_Dot = tuple[str, str, Point, str | None]
 
 
 def people_of(
@@ -75,27 +71,37 @@ def people_of(
         place: For findings: task and annotation.
         findings: Is added to.
     """
-    regions = [r for r in result if isinstance(r, dict)] if isinstance(result, list) else []
-    choices = _choices(regions)
+    choices: dict[str, int] = {}
     boxes: dict[str, _Box] = {}
-    dots: list[_Dot] = []
+    ties: list[dict[str, object]] = []
+    spots: list[tuple[int, dict[str, object]]] = []
     others: list[dict[str, object]] = []
-    for number, region in enumerate(regions):
-        kind = str(region.get("type"))
-        if kind in ("rectanglelabels", "rectangle"):
+    for number, region in enumerate(result if isinstance(result, list) else ()):
+        if not isinstance(region, dict):
+            continue
+        kind = region.get("type")
+        if kind == "keypointlabels" or kind == "keypoint":  # most regions are
+            spots.append((number, region))
+        elif kind == "rectanglelabels" or kind == "rectangle":
             box = _box(region, number, canvas, place, findings)
             if box is not None:
                 boxes.setdefault(box.key, box)
-        elif kind in ("keypointlabels", "keypoint"):
-            dot = _dot(region, number, choices, place, findings)
-            if dot is not None:
-                dots.append(dot)
-        elif kind not in _KNOWN and region.get("from_name") != INSTANCE:
+        elif kind == "choices":
+            value = region.get("value")
+            chosen = value.get("choices") if isinstance(value, dict) else None
+            for choice in chosen if isinstance(chosen, list) else ():
+                if isinstance(choice, str) and choice in _VISIBILITY:
+                    choices[str(region.get("id"))] = _VISIBILITY[choice]
+        elif kind == "relation":
+            ties.append(region)
+        elif str(kind) not in _KNOWN and region.get("from_name") != INSTANCE:
             others.append(region)
     for kind, count in Counter(str(region.get("type"))[:40] for region in others).items():
         text = f"{count} regions of type '{kind}'; only rectangles and keypoints have a place"
         findings.append(foreign_finding(LEFT_OUT, place, text, count))
-    _assign(boxes, dots, _relations(regions), canvas, place, findings)
+    found = [_dot(region, number, choices, place, findings) for number, region in spots]
+    dots = [dot for dot in found if dot is not None]
+    _assign(boxes, dots, _relations(ties), canvas, place, findings)
     return [Drawn(b.key, b.label, b.box, b.points) for b in boxes.values()], others
 
 
@@ -110,40 +116,43 @@ def _assign(
     """Give each keypoint to a rectangle: those that say whose they are first."""
     orphans = []
     for dot in dots:
-        said = [dot.parent, *related.get(dot.key, [])]
-        box = next((boxes[key] for key in said if key in boxes), None)
-        own = _own_key(dot.key)
-        if box is None and own is not None:  # a person whose box is gone, or never was
-            box = boxes.setdefault(own, _Box(own, None, None))
+        key, label, point, parent = dot
+        box = boxes.get(parent) if parent is not None else None
+        if box is None:
+            box = next((boxes[end] for end in related.get(key, ()) if end in boxes), None)
+        if box is None:  # perhaps of a person whose box is gone, or never was
+            own = _own_key(key)
+            box = None if own is None else boxes.setdefault(own, _Box(own, None, None))
         if box is None:
             orphans.append(dot)
-        elif dot.label in box.points:
-            text = f"keypoint '{dot.label}' a second time for the person '{box.key}'; left out"
-            findings.append(foreign_finding(UNUSABLE, f"{place} region '{dot.key}'", text))
+        elif label in box.points:
+            text = f"keypoint '{label}' a second time for the person '{box.key}'; left out"
+            findings.append(foreign_finding(UNUSABLE, f"{place} region '{key}'", text))
         else:
-            box.points[dot.label] = dot.point
+            box.points[label] = point
     rectangles = list(boxes.values())
-    for dot in orphans:
-        free = [box for box in rectangles if dot.label not in box.points]
-        inside = [box for box in free if box.distance(dot.point, canvas) == 0]
+    for key, label, point, _ in orphans:
+        free = [(box.distance(point, canvas), box) for box in rectangles]
+        free = [(away, box) for away, box in free if label not in box.points]
+        inside = [box for away, box in free if away == 0]
         if inside:
             box, how = min(inside, key=_Box.area), "the smallest box that holds it"
         elif free:
-            box = min(free, key=lambda one: one.distance(dot.point, canvas))
-            how = f"the nearest box, {box.distance(dot.point, canvas):.1f} px away"
+            away, box = min(free, key=lambda pair: pair[0])
+            how = f"the nearest box, {away:.1f} px away"
         else:
-            box, how = _without_box(boxes, dot), "a person without a box"
-        box.points[dot.label] = dot.point
-        text = f"keypoint '{dot.label}' has no parent and no relation; given to {how}"
-        findings.append(foreign_finding(ASSUMED, f"{place} region '{dot.key}'", text))
+            box, how = _without_box(boxes, label), "a person without a box"
+        box.points[label] = point
+        text = f"keypoint '{label}' has no parent and no relation; given to {how}"
+        findings.append(foreign_finding(ASSUMED, f"{place} region '{key}'", text))
 
 
-def _without_box(boxes: dict[str, _Box], dot: _Dot) -> _Box:
+def _without_box(boxes: dict[str, _Box], label: str) -> _Box:
     """The person without a box that has no such keypoint yet; a new one where none has."""
     for number in range(len(boxes) + 1):
         key = f"loose{number}"
         box = boxes.setdefault(key, _Box(key, None, None))
-        if box.box is None and dot.label not in box.points:
+        if box.box is None and label not in box.points:
             break
     return box
 
@@ -155,27 +164,13 @@ def _own_key(key: str) -> str | None:
     return person if ours else None
 
 
-def _choices(regions: list[dict[str, object]]) -> dict[str, int]:
-    """Visibility by region id, where a person chose one for the region."""
-    found = {}
-    for region in regions:
-        value = region.get("value")
-        chosen = value.get("choices") if isinstance(value, dict) else None
-        if region.get("type") == "choices" and isinstance(chosen, list):
-            for choice in chosen:
-                if isinstance(choice, str) and choice in _VISIBILITY:
-                    found[str(region.get("id"))] = _VISIBILITY[choice]
-    return found
-
-
-def _relations(regions: list[dict[str, object]]) -> dict[str, list[str]]:
+def _relations(ties: list[dict[str, object]]) -> dict[str, list[str]]:
     """Which regions a region is tied to, in either direction."""
     found: dict[str, list[str]] = {}
-    for region in regions:
-        if region.get("type") == "relation":
-            start, end = str(region.get("from_id")), str(region.get("to_id"))
-            found.setdefault(start, []).append(end)
-            found.setdefault(end, []).append(start)
+    for tie in ties:
+        start, end = str(tie.get("from_id")), str(tie.get("to_id"))
+        found.setdefault(start, []).append(end)
+        found.setdefault(end, []).append(start)
     return found
 
 
@@ -216,13 +211,15 @@ def _dot(
     place: str,
     findings: list[Finding],
 ) -> _Dot | None:
-    key = str(region.get("id", f"region{number}"))
-    value, label = region.get("value"), _label(region, "keypointlabels")
-    at = percent(value, "x", "y") if isinstance(value, dict) else None
-    if at is None or label is None:
+    key, parent, value = region.get("id"), region.get("parentID"), region.get("value")
+    key = key if isinstance(key, str) else str(region.get("id", f"region{number}"))
+    x = y = labels = None
+    if isinstance(value, dict):
+        x, y, labels = value.get("x"), value.get("y"), value.get("keypointlabels")
+    label = labels[0] if isinstance(labels, list) and labels else None
+    if not (is_number(x) and is_number(y) and isinstance(label, str)):
         text = "a keypoint without a label or without two numbers x, y; left out"
         findings.append(foreign_finding(UNUSABLE, f"{place} region '{key[:40]}'", text))
         return None
-    parent = region.get("parentID")
-    parent = parent if isinstance(parent, str) else None
-    return _Dot(key, label, (at[0], at[1], choices.get(key, 2)), parent)
+    point = (float(x), float(y), choices.get(key, 2))
+    return key, label, point, parent if isinstance(parent, str) else None

@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from toolkit.formats.base import collector_off
+from toolkit.formats.compare import identity
 from toolkit.formats.foreign import (
     ASSUMED,
     LEFT_OUT,
@@ -53,6 +56,7 @@ from toolkit.report import Finding
 from toolkit.schema import Schema
 
 NEW = object()  # in place of an id that is still to come
+_SIZE = ("original_width", "original_height")
 _KEPT = ("completed_by", "created_at", "updated_at", "ground_truth", "lead_time")
 _TASK = re.compile(rb'"(?:annotations|predictions|completions|result)"\s*:')
 
@@ -67,6 +71,19 @@ class _Reading:
     images: list[tuple[int, Record]] = field(default_factory=list)
     annotations: list[tuple[int, Record]] = field(default_factory=list)
     rest: Record | None = None
+    drawings: dict[object, Drawing] = field(default_factory=dict)
+
+    def drawing(self, record: Record, index: int) -> Drawing:
+        """How an annotation's category is drawn; each category is looked at once.
+
+        Raises:
+            InvalidDataError: There is no such category.
+        """
+        key = identity(record.get("category_id"))
+        if key not in self.drawings:
+            row = category_row(self.categories, record, index)
+            self.drawings[key] = Drawing.of(self.categories[row])
+        return self.drawings[key]
 
     def add(self, rule: str, place: str, message: str, count: int = 1) -> None:
         """Add a finding."""
@@ -125,6 +142,13 @@ def document_of(
     tasks: list[Record], schema: Schema | None, config: Config | None
 ) -> tuple[CocoDocument, list[Finding]]:
     """The COCO document that tasks say."""
+    with collector_off():
+        return _document_of(tasks, schema, config)
+
+
+def _document_of(
+    tasks: list[Record], schema: Schema | None, config: Config | None
+) -> tuple[CocoDocument, list[Finding]]:
     carried = [carried_by(task) for task in tasks]
     own = next((c["categories"] for c in carried if c and "categories" in c), None)
     own = own if isinstance(own, list) and all(isinstance(c, dict) for c in own) else None
@@ -132,7 +156,7 @@ def document_of(
     reading = _Reading(own or [], 1 + max((i for i in known if type(i) is int), default=0))
     if not own:
         reading.categories = categories_of_tasks(tasks, schema, config, reading.findings)
-    names = file_names(tasks)
+    names = [""] * len(tasks) if all(carried) else file_names(tasks)
     for number, (task, record) in enumerate(zip(tasks, carried, strict=True)):
         _read_task(task, record, number, names[number], reading)
     _number_anew(reading)
@@ -206,11 +230,10 @@ def _home(
 ) -> list[Drawn]:
     """Bring the people home that we sent; gives those that were added by a person."""
     by_key = {one.key: one for one in found}
-    for index, record in pairs_of(carried.get("annotations")) if carried else ():
+    known: list[Any] = list_of(carried.get("annotations")) if carried else []
+    for index, record in known:  # `carried_by` saw that these are pairs
         key = f"p{index}"
-        category = Drawing.of(
-            reading.categories[category_row(reading.categories, record, index)]
-        )
+        category = reading.drawing(record, index)
         sent = drawn_of(record, key, category, canvas)
         one = by_key.pop(key, None)
         if one is None:
@@ -221,9 +244,9 @@ def _home(
         other = _named(one.label, reading) if one.label not in (None, sent.label) else None
         if other is not None:
             changed["category_id"] = other.get("id")
-        unknown = sorted(set(one.points) - set(category.names))
-        if unknown:
-            text = f"labels that are no keypoints of the category: {', '.join(unknown)}"
+        unknown = one.points.keys() - sent.points.keys()
+        if unknown and (unknown := unknown.difference(category.names)):
+            text = f"labels that are no keypoints of the category: {', '.join(sorted(unknown))}"
             reading.add(UNUSABLE, place, text[:300], len(unknown))
         if turn:
             changed["id"] = NEW
@@ -310,13 +333,11 @@ def _canvas(
     sizes: set[tuple[Number, Number]] = set()
     turned = False
     for annotation in annotations:
-        for region in list_of(annotation.get("result")):
-            if not isinstance(region, dict):
-                continue
-            size = percent(region, "original_width", "original_height")
+        for frame in _frames(list_of(annotation.get("result"))):
+            turned |= frame.get("image_rotation") not in (0, None)
+            size = percent(frame, *_SIZE)
             if size is not None and min(size) > 0:
                 sizes.add((size[0], size[1]))
-            turned |= region.get("image_rotation", 0) not in (0, None)
     if turned:
         text = "the picture was turned in the editor; the regions are taken unturned"
         reading.add(ASSUMED, place, text)
@@ -328,6 +349,16 @@ def _canvas(
         reading.add(ASSUMED, place, text)
     left, top = _padding(task)[:2]
     return Canvas(width, height, left, top)
+
+
+def _frames(regions: list[object]) -> list[dict[str, object]]:
+    """What regions say of their picture; what nearly all of them say alike is told once."""
+    fields = (*_SIZE, "image_rotation")
+    try:
+        said = set(map(itemgetter(*fields), regions))  # type: ignore[arg-type]
+    except (KeyError, TypeError):  # one says less, or something odd
+        return [region for region in regions if isinstance(region, dict)]
+    return [dict(zip(fields, one, strict=True)) for one in said]
 
 
 def _number_anew(reading: _Reading) -> None:

@@ -7,6 +7,8 @@ from collections import Counter
 from pathlib import PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import msgspec
+
 from toolkit.formats.foreign import ASSUMED, Record, foreign_finding
 from toolkit.formats.labelstudio_config import Config
 from toolkit.formats.labelstudio_regions import IMAGE
@@ -23,16 +25,25 @@ def carried_by(task: Record) -> Record | None:
     text = data.get(CARRIED) if isinstance(data, dict) else None
     if not isinstance(text, str):
         return None
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    found = _loaded(text)
     if not isinstance(found, dict) or not isinstance(found.get("image"), dict):
         return None
     pairs = [*pairs_of(found.get("annotations")), *pairs_of(found.get("loose"))]
     wanted = [*list_of(found.get("annotations")), *list_of(found.get("loose"))]
     good = len(pairs) == len(wanted) and type(found.get("index")) is int
     return found if good else None
+
+
+def _loaded(text: str) -> object:
+    """Parsed JSON; None where it is none."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass  # half of a surrogate pair, say, which `json` takes
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def list_of(value: object) -> list[object]:
