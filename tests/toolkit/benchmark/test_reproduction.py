@@ -1,0 +1,112 @@
+"""The document of measured numbers says what the results say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from toolkit.benchmark.reproduction import fill, main
+from toolkit.errors import ReadError
+
+RESULTS = {
+    "environment": {"commit": "a" * 40, "processor": "a processor", "torch": "2.0"},
+    "ablations": {
+        "scale": "small",
+        "images_seen": 6000,
+        "seeds": [0, 1],
+        "runs": {"x": {"commit": "b" * 40, "finished": "2026-01-02", "cpu_seconds": 7200.0}},
+    },
+    "tables": [
+        {
+            "name": "prompts",
+            "columns": ["Mean", "Mean, median", "params"],
+            "rows": [
+                {
+                    "model": "none",
+                    "kind": "model",
+                    "source": "measured",
+                    "note": "",
+                    "values": {"Mean": 0.25, "Mean, median": 1.5, "params": 9},
+                    "intervals": {"Mean": [0.2, 0.3], "Mean, median": None},
+                },
+                {
+                    "model": "single",
+                    "kind": "model",
+                    "source": "measured",
+                    "note": "not run: needs a thing",
+                    "values": {"Mean": None, "Mean, median": None, "params": None},
+                    "intervals": {"Mean": None, "Mean, median": None},
+                },
+            ],
+            "training_seeds": [
+                {"model": "none", "column": "Mean", "seeds": {"0": 0.24, "1": 0.26}}
+            ],
+            "contrasts": [
+                {
+                    "column": "Mean",
+                    "model": "none",
+                    "minus": "single",
+                    "difference": 0.02,
+                    "interval": [-0.01, 0.05],
+                    "seeds": {"0": 0.01, "1": 0.03},
+                    "stated": "prompts",
+                    "stated_difference": 0.0335,
+                }
+            ],
+            "paired_tests": [],
+        }
+    ],
+}
+BLOCK = "before\n<!-- results: run/prompts -->\nold\n<!-- end -->\nafter\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "doc").mkdir()
+    (tmp_path / "doc" / "run.json").write_text(json.dumps(RESULTS))
+    return tmp_path
+
+
+def test_a_block_holds_values_intervals_seeds_and_where_they_are_from(folder: Path) -> None:
+    text = fill(BLOCK, folder / "doc")
+
+    assert "| none | 25.0 [20.0, 30.0]<br>24.0 26.0 | 1.50 |" in text
+    assert "| single |  |  |" in text
+    assert "single: not run: needs a thing." in text
+    assert "states +3.35 points for prompts" in text
+    assert "+2.0 [-1.0, +5.0], seeds +1.0 +3.0" in text
+    assert "`bbbbbbbbb`" in text
+    assert "2.0 CPU hours" in text
+    assert "params" not in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert fill(text, folder / "doc") == text
+
+
+def test_results_that_are_not_there_leave_no_number(folder: Path) -> None:
+    (folder / "doc" / "run.json").unlink()
+
+    assert "Not run yet" in fill(BLOCK, folder / "doc")
+
+
+def test_a_table_that_the_results_lack_is_refused(folder: Path) -> None:
+    with pytest.raises(ReadError, match="has no table 'boxes'; it has prompts"):
+        fill(BLOCK.replace("prompts", "boxes"), folder / "doc")
+
+
+def test_checking_finds_a_number_that_was_typed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "doc.md"
+    path.write_text(BLOCK)
+
+    assert main(["--check", str(path)]) == 1
+    assert "numbers differ from the results" in capsys.readouterr().err
+    assert main([str(path)]) == 0
+    assert main(["--check", str(path)]) == 0
+
+
+def test_the_documents_numbers_are_the_results(root: Path) -> None:
+    assert main(["--check", str(root / "docs" / "reproduction.md")]) == 0
