@@ -80,7 +80,12 @@ def write_tensors(
 
 
 def save_checkpoint(
-    path: Path, network: nn.Module, facts: dict[str, object], *, force: bool = False
+    path: Path,
+    network: nn.Module,
+    facts: dict[str, object],
+    *,
+    force: bool = False,
+    half: bool = True,
 ) -> None:
     """Write weights (parameters in half precision) and their facts.
 
@@ -89,8 +94,9 @@ def save_checkpoint(
         network: Its buffers (running means and variances) stay in full precision.
         facts: JSON values.
         force: Replace what is there.
+        half: False keeps the parameters in full precision too.
     """
-    parameters = {name for name, _ in network.named_parameters()}
+    parameters = {name for name, _ in network.named_parameters() if half}
     tensors = {
         key: value.detach().cpu().half() if key in parameters else value.detach().cpu()
         for key, value in network.state_dict().items()

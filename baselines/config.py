@@ -17,13 +17,23 @@ from toolkit.errors import InvalidDataError, ReadError, UsageError
 
 BoxPolicy = Literal["human", "enlarged", "oracle"]
 _CHOICES = {
-    "family": ("heatmap", "tokenclipose"),
-    "backbone": ("hrnet-small", "hrnet-w32", "hrnet-w48", "resnet50"),
+    "family": ("heatmap", "regression", "tokenclipose"),
+    "backbone": (
+        "hrnet-small",
+        "hrnet-w32",
+        "hrnet-w48",
+        "resnet50",
+        "vitpose-tiny",
+        "vitpose-s",
+        "vitpose-b",
+    ),
     "box": ("human", "enlarged", "oracle"),
     "schedule": ("cosine", "step"),
     "precision": ("auto", "float32", "float64", "bfloat16", "float16"),
     "batchnorm": ("train", "frozen"),
     "heatmap_loss": ("mse", "cross_entropy"),
+    "heatmap_grid": ("cells", "udp", "original"),
+    "refine": ("parabola", "dark", "quarter", "none"),
     "modalities": ("image", "image+location", "image+text", "image+location+text"),
     "attention": ("cross", "self", "intention", "none"),
     "coarse": ("vote", "mlp"),
@@ -36,8 +46,9 @@ class TrainConfig:
     """Everything that a training run depends on, beside the data and the seed.
 
     Attributes:
-        family: `heatmap` or `tokenclipose`.
-        backbone: Image encoder, one of `baselines.backbones.BACKBONES`.
+        family: `heatmap`, `regression` or `tokenclipose`.
+        backbone: Image encoder, one of `baselines.backbones.BACKBONES`; for heatmaps also
+            `vitpose-s` and `vitpose-b` (and `vitpose-tiny`, for a quick look).
         pretrained: Its weights to start from: "" none, a tag of timm's (fetched from its hub),
             or a local safetensors file.
         input_wh: Width and height of the crop in px, multiples of 32.
@@ -69,6 +80,10 @@ class TrainConfig:
         validation_instances: At most this many, the first ones.
         heatmap_sigma: Of the target in cells (heatmap family).
         heatmap_loss: `mse`, or `cross_entropy` of the softmax over the cells.
+        heatmap_grid: How a map lies over the crop: `cells`, `udp` or `original`, see
+            `baselines.codecs.grid_steps`.
+        refine: How a peak is found between the cells: `parabola`, `dark`, `quarter`, `none`.
+        flip_test: Predict on each crop and its mirror image, and average.
         dim: Token width (this and the rest: tokenclipose family).
         layers: Decoder layers.
         heads: Attention heads.
@@ -114,6 +129,9 @@ class TrainConfig:
     validation_instances: int = 1_000
     heatmap_sigma: float = 1.5
     heatmap_loss: str = "mse"
+    heatmap_grid: str = "cells"
+    refine: str = "parabola"
+    flip_test: bool = False
     dim: int = 96
     layers: int = 3
     heads: int = 4

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.errors import UsageError
-from toolkit.models import Box, ModelEntry, PoseModel, Role, TrainRequest, require_torch
+from toolkit.models import (
+    AdoptRequest,
+    Box,
+    ModelEntry,
+    PoseModel,
+    Role,
+    TrainRequest,
+    require_torch,
+)
 
 if TYPE_CHECKING:
     from baselines.family import Family
@@ -31,6 +39,7 @@ def network_entry(
     note: str = "",
     family: Callable[[], Family] = _heatmap,
     checkpoints: Path = CHECKPOINTS,
+    published: str | None = None,
 ) -> ModelEntry:
     """An entry whose checkpoints are files `NAME_SCHEMA.safetensors` in one folder.
 
@@ -43,6 +52,8 @@ def network_entry(
         note: For readers of a table.
         family: Gives the family; called late, because it imports torch.
         checkpoints: Folder of the shipped checkpoints.
+        published: Which reader of `baselines.adoption` knows the weights that others
+            published for it; None where there are none.
     """
 
     def load(schema_or_path: str | Path, device: str) -> PoseModel:
@@ -64,7 +75,15 @@ def network_entry(
 
         return without_defaults(load_recipe(recipe, **changes))
 
-    return ModelEntry(name, title, role, load, train, box, note, changed)
+    def adopt(request: AdoptRequest) -> Path:
+        require_torch(f"adopting weights of '{name}'")
+        from baselines.adoption import READERS, adopt_network  # lazy: torch costs seconds
+
+        return adopt_network(name, recipe, READERS[str(published)], request)
+
+    return ModelEntry(
+        name, title, role, load, train, box, note, changed, adopt if published else None
+    )
 
 
 def find_checkpoint(name: str, schema_or_path: str | Path, folder: Path) -> Path:

@@ -1,23 +1,26 @@
 """What the training loop and the predictor need to know of a family of networks.
 
 A family builds its network, its loss and the way from the network's output to keypoints.
-`HEATMAP` is below; `tokenclipose.family.TOKENCLIPOSE` is the other. The loop and the
-predictor are the same for both, so a comparison differs in nothing else.
+`HEATMAP` is below; `baselines.regression.REGRESSION` and `tokenclipose.family.TOKENCLIPOSE` are
+the others. The loop and the predictor are the same for all, so a comparison differs in nothing
+else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
-from baselines.backbones import load_pretrained
+from baselines.backbones import HRNETS, load_pretrained
 from baselines.codecs import decode_heatmaps, encode_heatmaps
 from baselines.config import TrainConfig
 from baselines.hrnet import HRNetHeatmap
 from baselines.precision import full
+from baselines.simple_baseline import SimpleBaseline
 from toolkit.schema import Schema
 
 HEATMAP_STRIDE = 4
@@ -43,12 +46,15 @@ class Family:
             (B, K) labelled); it may hold parameters that only training needs. Every tensor of
             the output begins with B: with several processes the loss sees the whole batch.
         decode: (network output, config) → keypoints.
+        merge: (output, output of the mirrored crops, (K,) mirror partners, config) → output,
+            for the flip test; None where the keypoints are averaged instead.
     """
 
     name: str
     build: Callable[[Schema, TrainConfig, dict[str, Tensor] | None], nn.Module]
     build_loss: Callable[[Schema, TrainConfig], nn.Module]
     decode: Callable[..., Decoded]
+    merge: Callable[[Any, Any, Tensor, TrainConfig], Any] | None = None
 
 
 class HeatmapLoss(nn.Module):
@@ -69,7 +75,12 @@ class HeatmapLoss(nn.Module):
         """Mean loss of a keypoint that has a target; 0 where none has."""
         config = self.config
         target, weight = encode_heatmaps(
-            points, labelled, config.input_wh, HEATMAP_STRIDE, config.heatmap_sigma
+            points,
+            labelled,
+            config.input_wh,
+            HEATMAP_STRIDE,
+            config.heatmap_sigma,
+            config.heatmap_grid,  # type: ignore[arg-type]
         )
         maps, target = full(maps).flatten(2), target.flatten(2)  # (B, K, P)
         if config.heatmap_loss == "cross_entropy":
@@ -84,12 +95,37 @@ def _decode(maps: Tensor, config: TrainConfig) -> Decoded:
     maps = full(maps)
     if config.heatmap_loss == "cross_entropy":
         maps = maps.flatten(2).softmax(dim=2).reshape(maps.shape)
-    points, scores = decode_heatmaps(maps, config.input_wh)
+    points, scores = decode_heatmaps(
+        maps,
+        config.input_wh,
+        grid=config.heatmap_grid,  # type: ignore[arg-type]
+        refine=config.refine,  # type: ignore[arg-type]
+        sigma=config.heatmap_sigma,
+    )
     return Decoded(points, scores.clamp(0, 1), None)
 
 
+def merge_heatmaps(
+    seen: Tensor, mirrored: Tensor, partner: Tensor, config: TrainConfig
+) -> Tensor:
+    """Mean of maps (B, K, H', W') and of those seen in a mirror, turned back."""
+    back = mirrored[:, partner].flip(3)
+    if config.heatmap_grid == "original":  # the grid is not its own mirror image
+        back = torch.cat([back[..., :1], back[..., :-1]], dim=3)
+    return (seen + back) / 2
+
+
 def _build(schema: Schema, config: TrainConfig, stored: dict[str, Tensor] | None) -> nn.Module:
-    network = HRNetHeatmap(schema.num_keypoints, backbone=config.backbone)
+    """HRNet's, SimpleBaseline's or ViTPose's network, by the recipe's backbone."""
+    if config.backbone.startswith("vitpose"):
+        from baselines.vitpose import VitPose, load_published  # lazy: transformers is slow
+
+        vit = VitPose(schema.num_keypoints, backbone=config.backbone, input_wh=config.input_wh)
+        if stored is None:
+            load_published(vit, config.pretrained)
+        return vit
+    make = HRNetHeatmap if config.backbone in HRNETS else SimpleBaseline
+    network = make(schema.num_keypoints, backbone=config.backbone)
     if stored is None:
         load_pretrained(network.backbone, config.pretrained)
     return network
@@ -100,4 +136,5 @@ HEATMAP = Family(
     build=_build,
     build_loss=lambda schema, config: HeatmapLoss(config),
     decode=_decode,
+    merge=merge_heatmaps,
 )

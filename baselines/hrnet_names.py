@@ -1,4 +1,4 @@
-"""HRNet pose checkpoints that others published, loaded by their names.
+"""HRNet and SimpleBaseline checkpoints that others published, loaded by their names.
 
 Our network is timm's, whose modules are named as in the original repository
 (leoxiaobin/deep-high-resolution-net.pytorch); mmpose keeps those names below `backbone.`:
@@ -27,15 +27,24 @@ from torch import Tensor
 from baselines.backbones import HRNETS
 from baselines.checkpoints import read_tensors
 from baselines.hrnet import HRNetHeatmap
+from baselines.simple_baseline import SimpleBaseline
 from toolkit.errors import ReadError, UnsafeInputError, UsageError
 
 VARIANTS = ("w32", "w48")
+# Where training loops keep the weights, the first that is there counts: mmengine's, Lightning's
+# and the original's `state_dict`; then the running means of mmengine, timm and others.
+_HOLDERS = ("state_dict", "model", "ema_state_dict", "state_dict_ema", "model_ema")
+_EMA = ("ema.", "ema_model.", "model_ema.")  # a running mean beside or in place of the weights
 _WRAPPERS = ("module.", "model.")  # DataParallel's, Lightning's
+_NOT_WEIGHTS = ("steps", "data_preprocessor.")
 # Theirs → ours; the first prefix that fits counts.
 _RENAMES = (
     ("keypoint_head.final_layer.", "final_layer."),
     ("head.final_layer.", "final_layer."),
     ("final_layer.", "final_layer."),
+    ("keypoint_head.deconv_layers.", "deconv_layers."),
+    ("head.deconv_layers.", "deconv_layers."),
+    ("deconv_layers.", "deconv_layers."),
     ("backbone.", "backbone.net."),
     ("", "backbone.net."),
 )
@@ -53,8 +62,9 @@ def load_hrnet_checkpoint(
 
     Args:
         path_or_state_dict: A safetensors file, or tensors by name; in the original
-            repository's or in mmpose's names, bare or under `state_dict`, with or without
-            `module.` before each name.
+            repository's or in mmpose's names, bare or under `state_dict` (or another of the
+            keys that training loops use), with or without `module.` before each name. Where
+            a running mean (`ema.`) lies beside the weights, it is taken.
         variant: `w32` or `w48`.
         num_keypoints: K.
         allow_pickle: Also open `.pth` files, weights only: torch then builds tensors and
@@ -74,23 +84,23 @@ def load_hrnet_checkpoint(
         raise UsageError(f"no published HRNet '{variant}'; known: {', '.join(VARIANTS)}")
     if isinstance(path_or_state_dict, str | Path):
         where = str(path_or_state_dict)
-        found = _read(Path(path_or_state_dict), allow_pickle=allow_pickle)
+        found = read_published(Path(path_or_state_dict), allow_pickle=allow_pickle)
     else:
         where, found = "state dict", path_or_state_dict
-    tensors = _our_names(_unwrapped(found, where))
     network = HRNetHeatmap(num_keypoints, backbone=f"hrnet-{variant}")
-    _fit(network, tensors, where, variant)
+    fit_published(network, unwrapped(found, where), where, f"HRNet {variant}")
     return network.eval()
 
 
-def _read(path: Path, *, allow_pickle: bool) -> Mapping[str, object]:
+def read_published(path: Path, *, allow_pickle: bool) -> Mapping[str, object]:
     """What a file holds; a pickle only where allowed, and then weights only."""
     if not allow_pickle:
         try:
             return dict(read_tensors(path))
         except UnsafeInputError as error:
             raise UnsafeInputError(
-                f"{error}, or pass allow_pickle=True to read its tensors and nothing else"
+                f"{error}, or pass allow_pickle=True (toolkit adopt --allow-pickle) to read "
+                "its tensors and nothing else"
             ) from None
     try:
         return dict(read_tensors(path))
@@ -115,19 +125,31 @@ def _read(path: Path, *, allow_pickle: bool) -> Mapping[str, object]:
     return held
 
 
-def _unwrapped(held: Mapping[str, object], where: str) -> dict[str, Tensor]:
-    """The tensors, without the wrappings of training loops."""
-    inner = held.get("state_dict", held)
+def unwrapped(held: Mapping[str, object], where: str) -> dict[str, Tensor]:
+    """The tensors, without the wrappings of training loops.
+
+    Raises:
+        ReadError: There is something else than tensors among them.
+    """
+    holder = next((key for key in _HOLDERS if key in held), None)
+    inner = held if holder is None else held[holder]
     if not isinstance(inner, Mapping):
-        raise ReadError(f"{where}: 'state_dict' is a {type(inner).__name__}; expected tensors")
+        raise ReadError(f"{where}: '{holder}' is a {type(inner).__name__}; expected tensors")
     tensors: dict[str, Tensor] = {}
     for key, value in inner.items():
+        if isinstance(key, str) and key.startswith(_NOT_WEIGHTS):
+            continue
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise ReadError(
                 f"{where}: '{key}' is a {type(value).__name__}; expected tensors by name, "
                 "bare or under 'state_dict'"
             )
         tensors[key] = value
+    for prefix in _EMA:
+        if any(key.startswith(prefix) for key in tensors):
+            tensors = {
+                k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)
+            }
     for prefix in _WRAPPERS:
         if tensors and all(key.startswith(prefix) for key in tensors):
             tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
@@ -145,10 +167,21 @@ def _our_names(tensors: dict[str, Tensor]) -> dict[str, tuple[str, Tensor]]:
     return renamed
 
 
-def _fit(
-    network: HRNetHeatmap, tensors: dict[str, tuple[str, Tensor]], where: str, variant: str
+def fit_published(
+    network: HRNetHeatmap | SimpleBaseline, given: dict[str, Tensor], where: str, what: str
 ) -> None:
-    """Copy the tensors into the network; every name and shape must fit."""
+    """Copy tensors of the original's or mmpose's names into a network; all must fit.
+
+    Args:
+        network: To be filled.
+        given: Their name → tensor, unwrapped.
+        where: For messages.
+        what: The network, in words.
+
+    Raises:
+        ReadError: A name or a shape does not fit; the first of each kind are named.
+    """
+    tensors = _our_names(given)
     wanted = {
         key: value
         for key, value in network.state_dict().items()
@@ -162,7 +195,7 @@ def _fit(
         theirs, tensor = tensors[key]
         if tensor.shape != value.shape:
             raise ReadError(
-                f"{where}: tensor '{theirs}' has shape {tuple(tensor.shape)}; HRNet {variant} "
+                f"{where}: tensor '{theirs}' has shape {tuple(tensor.shape)}; {what} "
                 f"with {len(network.final_layer.weight)} keypoints has {tuple(value.shape)}"
                 f"{_hint(tensors['final_layer.weight'][1])}"
             )

@@ -21,6 +21,7 @@ from baselines.checkpoints import (
 )
 from baselines.config import TrainConfig
 from baselines.family import Family
+from baselines.flip_test import decode_by
 from baselines.pipeline import Answer, predict_people
 from baselines.precision import Precision
 from toolkit.annotations import Predictions
@@ -67,6 +68,11 @@ class NetworkModel:
         self.name = name
         self.num_parameters = sum(p.numel() for p in network.parameters())
         self.facts: dict[str, object] = {**(facts or {}), "box": config.box}
+        decode_by(self)
+
+    def decoded_by(self, *, refine: str | None = None, flip_test: bool | None = None) -> None:
+        """Change how answers are read; see `baselines.flip_test.decode_by`."""
+        decode_by(self, refine=refine, flip_test=flip_test)
 
     def predict(
         self,

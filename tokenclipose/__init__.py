@@ -57,5 +57,14 @@ TOKENCLIPOSE_W48 = network_entry(
     family=_family,
     checkpoints=CHECKPOINTS,
 )
+TOKENPOSE_SMALL = network_entry(
+    "tokenpose-small",
+    "TokenPose (small): learned tokens",
+    role="baseline",
+    recipe="tokenpose_small",
+    note="TokenCLIPose without language: its keypoint tokens start at random.",
+    family=_family,
+    checkpoints=CHECKPOINTS,
+)
 
-MODELS = (TOKENCLIPOSE_SMALL, TOKENCLIPOSE_SMALL_COARSE, TOKENCLIPOSE_W48)
+MODELS = (TOKENCLIPOSE_SMALL, TOKENCLIPOSE_SMALL_COARSE, TOKENCLIPOSE_W48, TOKENPOSE_SMALL)

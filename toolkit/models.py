@@ -109,6 +109,25 @@ class TrainRequest:
 
 
 @dataclass(frozen=True)
+class AdoptRequest:
+    """What `toolkit adopt` asks for: weights that others published, as a checkpoint of ours.
+
+    Attributes:
+        weights: A file, a folder, or a hub's tag.
+        out: The safetensors file to write; its facts go beside it.
+        schema: Name or file of the schema whose keypoints the weights have; None takes COCO's.
+        allow_pickle: Also read torch's own files, weights only.
+        force: Replace what is there.
+    """
+
+    weights: str
+    out: Path
+    schema: str | None = None
+    allow_pickle: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
 class ModelEntry:
     """One model that can be trained and run.
 
@@ -134,6 +153,7 @@ class ModelEntry:
     box: Box = "human"
     note: str = ""
     recipe: Callable[[Mapping[str, object]], dict[str, object]] | None = None
+    adopt: Callable[[AdoptRequest], Path] | None = None
 
 
 def find_models() -> dict[str, ModelEntry]:

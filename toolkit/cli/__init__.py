@@ -19,12 +19,14 @@ from toolkit.cli.common import run
 
 # Name → one line for `toolkit --help` (the module is `toolkit.cli.NAME`).
 COMMANDS = {
+    "adopt": "Take weights that others published as a checkpoint.",
     "agreement": "Say where annotators agree, and who differs in which way.",
     "calibrate": "Make keypoint scores probabilities, by validation data.",
     "benchmark": "Fill the paper's tables, with intervals.",
     "convert": "Convert annotations between formats, losing nothing in silence.",
     "crop": "Say which keypoints fall outside the network's input, by box padding.",
     "datasets": "List the known data sets and what is on disk; add footage of your own.",
+    "detect": "Find people and write their boxes.",
     "diff": "Compare two annotation files keypoint by keypoint.",
     "evaluate": "Score predictions against ground truth, and say by which rules.",
     "export": "Write a model as ONNX, checked against PyTorch.",

@@ -40,8 +40,19 @@ _PATH = click.Path(path_type=Path)
     "--boxes",
     default="gt",
     show_default=True,
-    metavar="gt|FILE",
-    help="Boxes of the annotations, or of a COCO results file.",
+    metavar="gt|FILE|DETECTOR",
+    help="Boxes of the annotations, of a COCO results file, or of a detector, "
+    "NAME or NAME=WEIGHTS.",
+)
+@click.option(
+    "--refine",
+    type=click.Choice(["parabola", "dark", "quarter", "none"]),
+    help="How a heatmap's peak is found between its cells, in place of the recipe's way.",
+)
+@click.option(
+    "--flip-test/--no-flip-test",
+    default=None,
+    help="Average over each crop and its mirror image, at twice the cost; or do not.",
 )
 @click.option(
     "--weights",
@@ -67,6 +78,8 @@ def predict(
     images: Path,
     out: Path,
     boxes: str,
+    refine: str | None,
+    flip_test: bool | None,
     weights: str | None,
     batch_size: int,
     device: str | None,
@@ -81,22 +94,35 @@ def predict(
     Writes COCO results with `keypoint_scores`, `sigmas` (px) and `annotation_id`. Without
     --weights the checkpoint of the data's schema is taken, or of a built-in schema that has all
     its keypoints (hockey's for lacrosse and for coco); then the data's keypoints are written.
-    With --weights the model's own are.
+    With --weights the model's own are. Boxes of a file or a detector are people of their own,
+    without annotation ids; a box's score multiplies its pose's.
     """
+    from dataclasses import replace
+
+    from toolkit.errors import UsageError
     from toolkit.files import check_output
     from toolkit.formats import read, write_predictions
 
     check_output(out, force=force, inputs=(data,))
     dataset = read(data, schema)
-    dataset, chosen = _with_boxes(dataset, boxes)
+    dataset, chosen, box_scores = _with_boxes(dataset, images, boxes, device, threads)
     if Path(weights or model).suffix == ".onnx":
+        if refine is not None or flip_test is not None:
+            raise UsageError(
+                "--refine and --flip-test are fixed when an ONNX file is written; use the "
+                "checkpoint that it was written from"
+            )
         loaded = _load_onnx(model, weights, runtime, threads)
     else:
-        loaded = _load_torch(model, weights, runtime, dataset.schema, device, threads)
+        loaded = _load_torch(
+            model, weights, runtime, dataset.schema, device, threads, refine, flip_test
+        )
     with progress_bar(f"predicting with {loaded.name}") as update:
         predictions = loaded.predict(
             dataset, images, boxes=chosen, batch_size=batch_size, progress=update
         )
+    if box_scores is not None:
+        predictions = replace(predictions, scores=predictions.scores * box_scores)
     stand_in = weights is None and not set(dataset.schema.names) - set(loaded.schema.names)
     if stand_in:
         predictions = predictions.to_schema(dataset.schema)
@@ -147,16 +173,23 @@ def _load_torch(
     schema: Schema,
     device: str | None,
     threads: int | None,
+    refine: str | None,
+    flip_test: bool | None,
 ) -> PoseModel:
-    """The model of a checkpoint, in the runtime that was asked for."""
+    """The model of a checkpoint, decoded and in the runtime as asked for."""
     from toolkit.cli.train import set_threads
+    from toolkit.errors import UsageError
     from toolkit.models import require_torch
     from toolkit.runtimes import in_runtime
 
     require_torch("toolkit predict")
     set_threads(threads)
-    chosen = _device(device, runtime)
+    chosen = choose_device(device, runtime)
     loaded = _load(model, weights, schema, chosen)
+    if refine is not None or flip_test is not None:
+        if not hasattr(loaded, "decoded_by"):
+            raise UsageError(f"model '{loaded.name}' has no --refine and no --flip-test")
+        loaded.decoded_by(refine=refine, flip_test=flip_test)
     return in_runtime(loaded, runtime, chosen, threads=threads, announce=notice)
 
 
@@ -193,7 +226,7 @@ def _load(model: str, weights: str | None, schema: Schema, chosen: str) -> PoseM
         raise
 
 
-def _device(device: str | None, runtime: str) -> str:
+def choose_device(device: str | None, runtime: str = "torch") -> str:
     """The device that was named, else a GPU where there is one, else the CPU."""
     import torch  # lazy: torch costs seconds
 
@@ -215,27 +248,31 @@ def _device(device: str | None, runtime: str) -> str:
     return device
 
 
-def _with_boxes(dataset: Dataset, boxes: str) -> tuple[Dataset, NDArray[np.float64] | None]:
-    """The annotations to predict for, and the boxes to crop in place of their own.
+Boxes = tuple["Dataset", "NDArray[np.float64] | None", "NDArray[np.float64] | None"]
 
-    Boxes of a file become people of their own: one prediction a box, no annotation ids.
+
+def _with_boxes(
+    dataset: Dataset, images: Path, boxes: str, device: str | None, threads: int | None
+) -> Boxes:
+    """The annotations to predict for, the boxes in place of their own, and their scores.
+
+    Boxes of a file or a detector become people of their own: one prediction a box, no
+    annotation ids.
     """
     if boxes == "gt":
-        return dataset, None
+        return dataset, None, None
+    from toolkit.detectors import find_detectors
+
+    name, _, weights = boxes.partition("=")
+    if name in find_detectors() and not Path(boxes).is_file():
+        image_id, boxes_xywh, scores = _detected(
+            dataset, images, name, weights, device, threads
+        )
+    else:
+        image_id, boxes_xywh, scores = _read_boxes(dataset, boxes)
     from toolkit.annotations import Annotations
     from toolkit.dataset import Dataset as DatasetType
-    from toolkit.errors import InvalidDataError
-    from toolkit.formats import read_predictions
 
-    found = read_predictions(Path(boxes), dataset.schema, boxes=True)
-    image_id, boxes_xywh = found.image_id, found.bbox_xywh
-    known = np.isin(image_id, dataset.images.ids)
-    if not known.all():
-        first = int(image_id[~known][0])
-        raise InvalidDataError(
-            f"{boxes}: {int((~known).sum())} boxes name images that {dataset.name} does not "
-            f"have, the first image_id {first}"
-        )
     count, keypoints = len(image_id), dataset.schema.num_keypoints
     people = Annotations.from_arrays(
         dataset.schema,
@@ -245,4 +282,49 @@ def _with_boxes(dataset: Dataset, boxes: str) -> tuple[Dataset, NDArray[np.float
         boxes_xywh,
         instance_id=np.full(count, -1, np.int64),
     )
-    return DatasetType(dataset.schema, dataset.images, people, path=dataset.path), boxes_xywh
+    found = DatasetType(dataset.schema, dataset.images, people, path=dataset.path)
+    return found, boxes_xywh, scores
+
+
+def _read_boxes(
+    dataset: Dataset, boxes: str
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Boxes of a COCO results file, all of known images."""
+    from toolkit.detectors import find_detectors
+    from toolkit.errors import InvalidDataError, UsageError
+    from toolkit.formats import read_predictions
+
+    if not Path(boxes).exists() and not Path(boxes).suffix:
+        raise UsageError(
+            f"--boxes '{boxes}': neither 'gt', a file, nor a detector "
+            f"({', '.join(find_detectors())})"
+        )
+    found = read_predictions(Path(boxes), dataset.schema, boxes=True)
+    known = np.isin(found.image_id, dataset.images.ids)
+    if not known.all():
+        first = int(found.image_id[~known][0])
+        raise InvalidDataError(
+            f"{boxes}: {int((~known).sum())} boxes name images that {dataset.name} does not "
+            f"have, the first image_id {first}"
+        )
+    return found.image_id, found.bbox_xywh, found.scores
+
+
+def _detected(
+    dataset: Dataset,
+    images: Path,
+    name: str,
+    weights: str,
+    device: str | None,
+    threads: int | None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Boxes that a detector finds now."""
+    from toolkit.cli.train import set_threads
+    from toolkit.detectors import load_detector
+
+    set_threads(threads)
+    detector = load_detector(name, choose_device(device), weights or None)
+    with progress_bar(f"detecting with {name}") as update:
+        found = detector.detect(dataset, images, progress=update)
+    notice(f"{len(found)} people found by {name}")
+    return found.image_id, found.bbox_xywh, found.scores

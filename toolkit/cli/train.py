@@ -47,19 +47,23 @@ def train(
     schema: str | None,
     as_json: bool,
 ) -> None:
-    """Train MODEL on annotated images.
+    """Train MODEL, or a detector, on annotated images.
 
     The budget counts images seen, not seconds. Writes the resolved recipe, a log, the best
     and the last checkpoint (safetensors, facts in JSON beside them), and the state that
     --resume goes on from; an interrupted and resumed run gives the same weights.
     """
-    from toolkit.models import TrainRequest, get_model, require_torch
+    from toolkit.detectors import find_detectors
+    from toolkit.models import TrainRequest, find_models, get_model, require_torch
 
-    entry = get_model(model)
+    detector = None if model in find_models() else find_detectors().get(model)
+    run = detector.train if detector is not None else None
+    if run is None:
+        run = get_model(model).train
     require_torch("toolkit train")
     set_threads(threads)
     with progress_bar(f"training {model}") as update:
-        checkpoint = entry.train(
+        checkpoint = run(
             TrainRequest(
                 data=data,
                 images=images,

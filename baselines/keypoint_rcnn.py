@@ -1,0 +1,224 @@
+"""Keypoint R-CNN: boxes and keypoints of all people of a frame by one network.
+
+Source: He et al., "Mask R-CNN", ICCV 2017; the network, its losses and its decoding are
+torchvision's (BSD-3-Clause). Two ways to ask it:
+
+* as a model, for given boxes: the keypoint head looks at each box, so that one answer stands
+  for each annotation, as with every top-down network;
+* as a detector (`--boxes keypoint-rcnn=FILE`), for the boxes that it finds itself.
+
+Its maps reach over the box: what lies outside the box has no target and is never answered.
+`toolkit export` cannot write it: it takes frames, not crops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchvision.models import detection
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.keypoint_rcnn import (
+    KeypointRCNN,
+    KeypointRCNNHeads,
+    KeypointRCNNPredictor,
+)
+from torchvision.models.detection.roi_heads import keypointrcnn_inference
+from torchvision.models.detection.transform import resize_boxes, resize_keypoints
+from torchvision.ops import MultiScaleRoIAlign
+
+from baselines.checkpoints import (
+    load_weights,
+    read_facts,
+    read_tensors,
+    save_checkpoint,
+    schema_from_facts,
+    schema_to_facts,
+)
+from baselines.detector import DetectorConfig, Maps, usable_boxes
+from baselines.detector_training import fit, load_frames, training_facts
+from baselines.requests import choose_device, with_sha256
+from toolkit.annotations import Predictions
+from toolkit.dataset import Dataset
+from toolkit.errors import OutputExistsError, ReadError, UsageError
+from toolkit.files import sha256_file
+from toolkit.formats import read
+from toolkit.images import load_image, resolve_images
+from toolkit.models import Progress, TrainRequest
+
+NAME = "keypoint-rcnn"
+
+
+@dataclass(frozen=True)
+class KeypointRCNNConfig(DetectorConfig):
+    """As `DetectorConfig`; frames of 640 px, a rate for a pretrained network.
+
+    Attributes:
+        backbone: `resnet50`, torchvision's; or `hrnet-small`, which a CPU trains.
+    """
+
+    input_wh: tuple[int, int] = (640, 384)
+    images_seen: int = 200_000
+    learning_rate: float = 2e-4
+    backbone: str = "resnet50"
+
+
+def build_keypoint_rcnn(num_keypoints: int, config: KeypointRCNNConfig) -> KeypointRCNN:
+    """An untrained network of one class with K keypoints."""
+    width, height = config.input_wh
+    sizes = {"min_size": height, "max_size": width}
+    if config.backbone == "resnet50":
+        return detection.keypointrcnn_resnet50_fpn(
+            weights=None,
+            weights_backbone=None,
+            num_classes=2,
+            num_keypoints=num_keypoints,
+            **sizes,
+        )
+    names = ["0", "1", "2"]
+    return KeypointRCNN(
+        Maps(config.dim),
+        num_classes=2,
+        rpn_anchor_generator=AnchorGenerator(((32,), (64,), (128,)), ((0.5, 1.0, 2.0),) * 3),
+        box_roi_pool=MultiScaleRoIAlign(names, 7, 2),
+        keypoint_roi_pool=MultiScaleRoIAlign(names, 14, 2),
+        keypoint_head=KeypointRCNNHeads(config.dim, (config.dim,) * 4),
+        keypoint_predictor=KeypointRCNNPredictor(config.dim, num_keypoints),
+        rpn_post_nms_top_n_train=200,
+        box_batch_size_per_image=64,
+        **sizes,
+    )
+
+
+class KeypointRCNNModel:
+    """Keypoint R-CNN behind the toolkit's `PoseModel` protocol, for given boxes.
+
+    Attributes:
+        name: Of the model.
+        schema: Whose keypoints it predicts.
+        num_parameters: Of the network.
+        facts: What stands beside the weights.
+    """
+
+    def __init__(self, path: Path, device: str) -> None:
+        """Read a checkpoint and its facts.
+
+        Raises:
+            UnsafeInputError: The file is a pickle.
+            ReadError: It cannot be read, or its tensors do not fit its facts.
+        """
+        tensors, facts = read_tensors(path), read_facts(path)
+        recipe = facts.get("recipe")
+        if facts.get("model") != NAME or not isinstance(recipe, dict):
+            raise ReadError(f"{path}: not weights of '{NAME}' but of '{facts.get('model')}'")
+        try:
+            config = KeypointRCNNConfig(**{**recipe, "input_wh": tuple(recipe["input_wh"])})
+        except (KeyError, TypeError) as error:
+            raise ReadError(f"{path.with_suffix('.json')}: recipe: {error}") from error
+        self.name, self.schema, self.device = NAME, schema_from_facts(path, facts), device
+        self.net: Any = build_keypoint_rcnn(self.schema.num_keypoints, config)
+        load_weights(path, self.net, tensors)
+        self.net.to(device).eval()
+        self.num_parameters = sum(p.numel() for p in self.net.parameters())
+        self.facts: dict[str, object] = {
+            **facts,
+            "box": "human",
+            "checkpoint_sha256": sha256_file(path),
+        }
+
+    def predict(
+        self,
+        dataset: Dataset,
+        images_dir: Path,
+        *,
+        boxes: NDArray[np.float64] | None = None,
+        batch_size: int = 64,
+        progress: Progress | None = None,
+    ) -> Predictions:
+        """Predict every instance; see `toolkit.models.PoseModel`. Frames go one by one."""
+        people, images = dataset.annotations, dataset.images
+        given = usable_boxes(dataset) if boxes is None else boxes
+        count, keypoints = len(people), self.schema.num_keypoints
+        points, scores = np.full((count, keypoints, 2), np.nan), np.zeros((count, keypoints))
+        frames = np.unique(dataset.image_row)
+        names = [images.file_names[frame] for frame in frames]
+        paths = resolve_images(images_dir, names, images.ids[frames].tolist())
+        done = 0
+        for frame, path in zip(frames, paths, strict=True):
+            rows = np.flatnonzero(dataset.image_row == frame)
+            points[rows], scores[rows] = self._look(load_image(path), given[rows])
+            done += len(rows)
+            if progress is not None:
+                progress(done, count)
+        return Predictions.from_arrays(
+            self.schema,
+            people.image_id,
+            points,
+            scores=scores.mean(axis=1),
+            keypoint_scores=scores,
+            annotation_id=people.instance_id,
+            bbox_xywh=given,
+            category_id=people.category_id,
+            model=self.name,
+        )
+
+    def _look(
+        self, pixels: NDArray[np.uint8], boxes_xywh: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Keypoints (n, K, 2) in image px and scores (n, K) of n boxes of one frame."""
+        net = self.net
+        image = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
+        tensor = image.permute(2, 0, 1).float() / 255
+        corners = np.concatenate([boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]], 1)
+        with torch.inference_mode():
+            batch, _ = net.transform([tensor])
+            size, old = batch.image_sizes[0], tensor.shape[-2:]
+            boxes = torch.from_numpy(corners).float().to(self.device)
+            boxes = resize_boxes(boxes, old, size)  # (n, 4) xyxy
+            features = net.backbone(batch.tensors)
+            heads = net.roi_heads
+            pooled = heads.keypoint_roi_pool(features, [boxes], batch.image_sizes)
+            maps = heads.keypoint_predictor(heads.keypoint_head(pooled))  # (n, K, 56, 56)
+            (found,), _ = keypointrcnn_inference(maps, [boxes])
+            found = resize_keypoints(found, size, old)  # (n, K, 3)
+            share = maps.flatten(2).softmax(dim=2).amax(dim=2)  # (n, K)
+        return found[:, :, :2].double().cpu().numpy(), share.double().cpu().numpy()
+
+
+def train_keypoint_rcnn(
+    request: TrainRequest, config: KeypointRCNNConfig | None = None
+) -> Path:
+    """Train on frames, boxes and keypoints; torchvision's losses.
+
+    Raises:
+        UsageError: A recipe or --resume was given; it has neither.
+        InvalidDataError: A box is unusable, or an image is missing.
+    """
+    if request.recipe is not None or request.resume:
+        raise UsageError(f"'{NAME}' has one recipe and no --resume; leave both away")
+    config = config or KeypointRCNNConfig(
+        images_seen=request.images_seen or KeypointRCNNConfig.images_seen
+    )
+    dataset = with_sha256(read(request.data, request.schema), request.data)
+    out = request.out / "best.safetensors"
+    if out.exists():
+        raise OutputExistsError(f"{out}: holds weights already; choose another --out")
+    torch.manual_seed(request.seed)
+    network = build_keypoint_rcnn(dataset.schema.num_keypoints, config)
+    frames = load_frames(dataset, request.images, config, keypoints=True)
+    fit(
+        network, frames, config, request, choose_device(request.device),
+        flip_index=dataset.schema.flip_index,
+    )  # fmt: skip
+    facts = {
+        "model": NAME,
+        "schema": schema_to_facts(dataset.schema),
+        **training_facts(network, dataset, config, request),
+    }
+    request.out.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(out, network.cpu(), facts)
+    return out

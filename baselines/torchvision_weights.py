@@ -1,0 +1,104 @@
+"""torchvision's detectors: Faster R-CNN and Keypoint R-CNN, built by name, with their weights.
+
+Weights come by torchvision's tag (`COCO_V1`: fetched once, checked against the hash in its
+name, read weights-only) or from a local safetensors file with torchvision's tensor names.
+"""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.parse import urlparse
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import WeightsEnum, detection
+
+from baselines.checkpoints import load_weights, read_tensors
+from toolkit.errors import ServiceError, UsageError
+
+FASTER_RCNN: dict[str, tuple[Any, Any]] = {
+    "fasterrcnn": (
+        detection.fasterrcnn_resnet50_fpn,
+        detection.FasterRCNN_ResNet50_FPN_Weights,
+    ),
+    "fasterrcnn-v2": (
+        detection.fasterrcnn_resnet50_fpn_v2,
+        detection.FasterRCNN_ResNet50_FPN_V2_Weights,
+    ),
+    "fasterrcnn-mobile": (
+        detection.fasterrcnn_mobilenet_v3_large_320_fpn,
+        detection.FasterRCNN_MobileNet_V3_Large_320_FPN_Weights,
+    ),
+}
+KEYPOINT_RCNN = detection.KeypointRCNN_ResNet50_FPN_Weights
+
+
+def build_faster_rcnn(name: str, weights: str) -> nn.Module:
+    """A Faster R-CNN with COCO's 91 classes and trained weights.
+
+    Args:
+        name: A key of `FASTER_RCNN`.
+        weights: One of torchvision's tags, or a safetensors file.
+
+    Raises:
+        UsageError: Neither a file nor a tag.
+        ServiceError: The tag's file is not here and cannot be fetched.
+        UnsafeInputError: The file is a pickle.
+        ReadError: The file cannot be read, or its tensors are not this network's.
+    """
+    make, tags = FASTER_RCNN[name]
+    network: nn.Module = make(weights=None, weights_backbone=None)
+    path, tensors = tensors_of(name, weights, tags)
+    load_weights(path, network, tensors)
+    return network
+
+
+def tensors_of(
+    name: str, weights: str, tags: type[WeightsEnum]
+) -> tuple[Path, dict[str, Tensor]]:
+    """The tensors that a file or a tag stands for, and the file."""
+    known = [tag for tag in tags.__members__ if tag != "DEFAULT"]
+    if weights in known:
+        path, tensors = _fetched(name, weights, tags[weights].url)
+        return path, _counted_out(tensors)
+    path = Path(weights)
+    if not path.is_file():
+        raise UsageError(
+            f"'{name}': no weights '{weights}': neither a file nor one of torchvision's tags "
+            f"({', '.join(known)})"
+        )
+    return path, _counted_out(read_tensors(path))
+
+
+def _counted_out(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without BatchNorm's step counters, which prediction never reads."""
+    return {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
+
+
+def _fetched(name: str, tag: str, url: str) -> tuple[Path, dict[str, Tensor]]:
+    """Weights by tag, from the cache or the hub."""
+    file = url.rsplit("/", 1)[1]
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / file
+    if not cached.is_file():
+        host = urlparse(url).hostname or ""
+        try:
+            socket.create_connection((host, 443), timeout=3).close()
+        except OSError as error:
+            raise _unreachable(name, tag, url, cached, error) from error
+    try:
+        held = torch.hub.load_state_dict_from_url(
+            url, map_location="cpu", check_hash=True, progress=False, weights_only=True
+        )
+    except (URLError, OSError, RuntimeError) as error:
+        raise _unreachable(name, tag, url, cached, error) from error
+    return cached, held
+
+
+def _unreachable(name: str, tag: str, url: str, cached: Path, error: Exception) -> ServiceError:
+    return ServiceError(
+        f"'{name}': weights '{tag}' could not be fetched ({type(error).__name__}); without a "
+        f"network, download {url} elsewhere and put it at {cached}, or name a safetensors file"
+    )

@@ -1,0 +1,155 @@
+"""ViTPose: a plain vision transformer and a light decoder, from transformers.
+
+Source: Xu et al., "ViTPose: Simple Vision Transformer Baselines for Human Pose Estimation",
+NeurIPS 2022. The network is `VitPoseForPoseEstimation` (transformers, Apache-2.0) with the
+simple decoder; this file names the sizes and the places that weights come from. Its authors
+train and decode on UDP's grid with DARK, and so do the recipes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from baselines.checkpoints import read_tensors
+from baselines.hub import hub_or_cache
+from toolkit.errors import MissingExtraError, ReadError, ServiceError, UsageError
+
+PATCH = 16
+SIZES: dict[str, dict[str, int]] = {
+    "vitpose-tiny": {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 3},
+    "vitpose-s": {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 12},
+    "vitpose-b": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12},
+}
+SIMPLE_TAGS = {"vitpose-b": "usyd-community/vitpose-base-simple"}
+
+
+class VitPose(nn.Module):
+    """ViTPose as a heatmap network.
+
+    Args:
+        num_keypoints: K.
+        backbone: A key of `SIZES`.
+        input_wh: Width and height of the crop in px, multiples of 16.
+        settings: More of `VitPoseBackboneConfig`, where weights were made with others.
+    """
+
+    def __init__(
+        self,
+        num_keypoints: int,
+        *,
+        backbone: str,
+        input_wh: tuple[int, int],
+        settings: dict[str, Any] | None = None,
+    ) -> None:
+        """Build the network.
+
+        Raises:
+            MissingExtraError: transformers is not installed.
+            UsageError: No such size.
+        """
+        super().__init__()
+        if backbone not in SIZES:
+            raise UsageError(f"no ViTPose '{backbone}'; known: {', '.join(SIZES)}")
+        parts = _transformers()
+        width, height = input_wh
+        inner = parts.VitPoseBackboneConfig(
+            image_size=[height, width],
+            patch_size=[PATCH, PATCH],
+            out_indices=[SIZES[backbone]["num_hidden_layers"]],
+            **{**SIZES[backbone], **(settings or {})},
+        )
+        config = parts.VitPoseConfig(
+            backbone_config=inner, use_simple_decoder=True, num_labels=num_keypoints
+        )
+        self.net: nn.Module = parts.VitPoseForPoseEstimation(config)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Heatmaps (B, K, H / 4, W / 4) of normalised images (B, 3, H, W)."""
+        maps: Tensor = self.net(images).heatmaps
+        return maps
+
+
+def _transformers() -> ModuleType:
+    try:
+        import transformers  # lazy: costs seconds
+    except ImportError as error:
+        raise MissingExtraError(
+            "ViTPose needs transformers, which is not installed; install it with: "
+            "pip install 'extension-keypoints[models]'"
+        ) from error
+    return transformers
+
+
+def load_published(network: VitPose, weights: str) -> None:
+    """Put published weights into a network.
+
+    Args:
+        network: With as many keypoints as the weights have.
+        weights: A hub's tag such as `usyd-community/vitpose-base-simple`, a folder that holds
+            `model.safetensors`, or that file itself; "" leaves the network as it is.
+
+    Raises:
+        UsageError: There is no such file, or a folder has no safetensors.
+        ServiceError: The tag would have to be fetched and cannot be.
+        UnsafeInputError: The file is a pickle.
+        ReadError: The tensors are not this network's.
+    """
+    if not weights:
+        return
+    given = read_tensors(_file(weights))
+    wanted = network.net.state_dict()
+    wrong = [
+        key
+        for key, value in wanted.items()
+        if not key.endswith("num_batches_tracked")
+        and (key not in given or given[key].shape != value.shape)
+    ]
+    if wrong:
+        key = wrong[0]
+        got = f"shape {tuple(given[key].shape)}" if key in given else "no such tensor"
+        raise ReadError(
+            f"{weights}: tensor '{key}': wanted shape {tuple(wanted[key].shape)}, got {got} "
+            f"({len(wrong)} of {len(wanted)} do not fit); are they of another size, another "
+            "number of keypoints, or another decoder than the simple one?"
+        )
+    with torch.no_grad():
+        for key, value in wanted.items():
+            if key in given:
+                value.copy_(given[key])
+
+
+def _file(weights: str) -> Path:
+    """The safetensors file that a path or a tag stands for."""
+    path = Path(weights)
+    if path.is_dir():
+        path = path / "model.safetensors"
+        if not path.is_file():
+            raise UsageError(
+                f"{weights}: holds no 'model.safetensors'; pickled weights "
+                "('pytorch_model.bin') are not read"
+            )
+        return path
+    if path.is_file() or path.suffix or weights.count("/") != 1:
+        if not path.is_file():
+            raise UsageError(
+                f"no weights '{weights}': neither a file, a folder, nor a tag OWNER/NAME such "
+                f"as {SIMPLE_TAGS['vitpose-b']}"
+            )
+        return path
+    from huggingface_hub import hf_hub_download  # lazy: comes with transformers
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        with hub_or_cache():
+            return Path(hf_hub_download(weights, "model.safetensors"))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
+        raise ServiceError(
+            f"weights '{weights}' could not be fetched from the hub ({type(error).__name__}); "
+            "without a network, download 'model.safetensors' elsewhere and name the file or "
+            "its folder instead"
+        ) from error

@@ -1,0 +1,311 @@
+"""Person detectors: boxes learnt, found, written and used."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from baselines.checkpoints import save_checkpoint, schema_to_facts
+from baselines.detector import DetectorConfig, build_detector, load_small_detector
+from baselines.detector_training import Frame, augmented, fit, load_frames
+from baselines.keypoint_rcnn import (
+    KeypointRCNNConfig,
+    KeypointRCNNModel,
+    build_keypoint_rcnn,
+    train_keypoint_rcnn,
+)
+from baselines.torchvision_weights import build_faster_rcnn
+from toolkit import write
+from toolkit.dataset import Dataset
+from toolkit.detector_scores import box_ap
+from toolkit.detectors import Detections, load_detector, write_detections
+from toolkit.errors import ReadError, ServiceError, UnsafeInputError, UsageError
+from toolkit.formats import read_predictions
+from toolkit.models import TrainRequest
+from toolkit.runtimes import find_runtime
+
+TINY = DetectorConfig(input_wh=(160, 100), dim=32, images_seen=8, batch_size=4)
+STILL = replace(TINY, scale=0.0, shift=0.0, flip=0.0, color=0.0)
+
+
+@pytest.fixture
+def files(people: tuple[Dataset, Path], tmp_path: Path) -> tuple[Path, Path]:
+    """Eight drawn people on disk: annotations and images."""
+    dataset, folder = people
+    path = tmp_path / "annotations.json"
+    write(dataset, path)
+    return path, folder
+
+
+def test_box_ap_is_one_for_the_truth_and_halves_where_half_is_found(
+    people: tuple[Dataset, Path],
+) -> None:
+    """Recall stops at one half: 51 of COCO's 101 recall points have precision one."""
+    dataset, _ = people
+    boxes, images = dataset.annotations.bbox_xywh, dataset.annotations.image_id
+    every = Detections(images, boxes, np.ones(len(boxes)))
+    half = Detections(images[::2], boxes[::2], np.ones(len(boxes) // 2))
+    shifted = Detections(images, boxes + np.array([8, 0, 0, 0]), np.ones(len(boxes)))
+
+    assert box_ap(dataset, every) == {"AP": 1.0, "AP50": 1.0, "AP75": 1.0, "AR": 1.0}
+    assert box_ap(dataset, half)["AP50"] == pytest.approx(51 / 101)
+    # IoU (40 - 8) / (40 + 8) = 2/3: right at .50, .55, .60 and .65 only.
+    found = box_ap(dataset, shifted)
+    assert (found["AP50"], found["AP75"]) == (1.0, 0.0)
+    assert found["AP"] == pytest.approx(0.4)
+
+
+def test_box_ap_of_nothing_is_zero_and_against_nothing_unknown(
+    people: tuple[Dataset, Path],
+) -> None:
+    dataset, _ = people
+    none = Detections(np.empty(0, np.int64), np.empty((0, 4)), np.empty(0))
+    bare = replace(dataset, annotations=dataset.annotations[:0])
+    assert box_ap(dataset, none)["AP"] == 0
+    assert math.isnan(box_ap(bare, none)["AP"])
+
+
+def test_a_moved_frame_takes_its_boxes_and_keypoints_along() -> None:
+    """A bright block in the left half, mirrored: x from 10..20 becomes 159 - 20 .. 159 - 10."""
+    pixels = np.zeros((100, 160, 3), np.uint8)
+    pixels[30:60, 10:21] = 255
+    keypoints = np.array([[[10.0, 30.0], [20.0, 59.0], [np.nan, np.nan]]])
+    frame = Frame(pixels, np.array([[10.0, 30, 20, 59]]), keypoints)
+
+    image, target = augmented(
+        frame, replace(STILL, flip=1.0), np.random.default_rng(0), "cpu", np.array([1, 0, 2])
+    )
+
+    assert target["boxes"].tolist() == [[139, 30, 149, 59]]
+    assert target["keypoints"].tolist() == [[[139, 59, 1], [149, 30, 1], [0, 0, 0]]]
+    lit = (image[0] > 0.9).nonzero()
+    assert lit.min(0).values.tolist() == [30, 139]
+    assert lit.max(0).values.tolist() == [59, 149]
+
+
+def test_a_person_moved_out_of_the_frame_is_left_out() -> None:
+    frame = Frame(np.zeros((100, 160, 3), np.uint8), np.array([[0.0, 0, 10, 10]]))
+    chance = np.random.default_rng(0)
+    counts = {
+        len(augmented(frame, replace(TINY, shift=0.9), chance, "cpu")[1]["boxes"])
+        for _ in range(20)
+    }
+    assert counts == {0, 1}
+
+
+def test_the_small_detector_learns_two_frames_by_heart(people: tuple[Dataset, Path]) -> None:
+    dataset, folder = people
+    frames = load_frames(dataset, folder, STILL)[:2]
+    config = replace(STILL, images_seen=110, batch_size=2)
+    torch.manual_seed(0)
+    network = build_detector(config)
+    fit(network, frames, config, TrainRequest(Path(), Path(), Path()), "cpu")
+
+    image = torch.from_numpy(frames[0].pixels).permute(2, 0, 1).float() / 255
+    with torch.no_grad():
+        (found,) = network([image])
+
+    best = found["boxes"][found["scores"].argsort(descending=True)[:2]].numpy()
+    best = best[best[:, 0].argsort()]
+    assert np.abs(best - frames[0].corners).max() < 8
+
+
+def test_every_parameter_of_the_detectors_is_reached(people: tuple[Dataset, Path]) -> None:
+    dataset, folder = people
+    config = KeypointRCNNConfig(
+        input_wh=(160, 100), dim=32, scale=0, shift=0, backbone="hrnet-small"
+    )
+    frames = load_frames(dataset, folder, config, keypoints=True)
+    flips = dataset.schema.flip_index
+    batch = [augmented(f, config, np.random.default_rng(0), "cpu", flips) for f in frames]
+    for network in (build_detector(config), build_keypoint_rcnn(20, config)):
+        torch.manual_seed(0)
+        losses = network.train()([i for i, _ in batch], [t for _, t in batch])
+        sum(losses.values()).backward()
+        silent = [
+            key
+            for key, value in network.named_parameters()
+            if value.grad is None or not value.grad.any()
+        ]
+        # The finest map is not read: people are larger than its cells.
+        assert [k for k in silent if ".stage4.0.fuse_layers.0." not in k] == []
+
+
+def test_a_detector_is_trained_by_the_train_command_and_serves_predict(
+    toolkit_cli: Callable[..., object], files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    data, images = files
+    out = tmp_path / "run"
+    trained = toolkit_cli(
+        "train", "person-small", "--data", data, "--images", images, "--out", out,
+        "--images-seen", 8, "--val-data", data, "--val-images", images, "--device", "cpu",
+    )  # fmt: skip
+    assert trained.exit_code == 0, trained.stderr
+    facts = json.loads((out / "best.json").read_text())
+    assert facts["detector"] == "person-small"
+    assert set(facts["validation"]) == {"data_sha256", "AP", "AP50", "AP75", "AR"}
+    again = toolkit_cli(
+        "train", "person-small", "--data", data, "--images", images, "--out", out,
+    )  # fmt: skip
+    assert again.exit_code == 2
+    assert "holds a detector already" in again.stderr
+
+    boxes, results = tmp_path / "boxes.json", tmp_path / "results.json"
+    found = toolkit_cli(
+        "detect", "person-small", "--weights", out / "best.safetensors", "--data", data,
+        "--images", images, "--out", boxes, "--min-score", 0.0, "--device", "cpu", "--json",
+    )  # fmt: skip
+    assert found.exit_code == 0, found.stderr
+    assert set(json.loads(found.stdout)["scores"]) == {"AP", "AP50", "AP75", "AR"}
+    predicted = toolkit_cli(
+        "predict", "hrnet-small", "--data", data, "--images", images, "--out", results,
+        "--boxes", f"person-small={out / 'best.safetensors'}", "--device", "cpu",
+        "--runtime", "torch",
+    )  # fmt: skip
+    assert predicted.exit_code == 0, predicted.stderr
+    assert "people found by person-small" in predicted.stderr
+
+
+def test_a_box_score_multiplies_the_score_of_its_pose(
+    toolkit_cli: Callable[..., object], files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    data, images = files
+    scores = []
+    for score in (1.0, 0.25):
+        boxes, out = tmp_path / f"{score}.json", tmp_path / f"out{score}.json"
+        record = {"image_id": 2, "category_id": 1, "bbox": [20, 20, 40, 60], "score": score}
+        boxes.write_text(json.dumps([record]))
+        ran = toolkit_cli(
+            "predict", "hrnet-small", "--data", data, "--images", images, "--out", out,
+            "--boxes", boxes, "--device", "cpu", "--runtime", "torch",
+        )  # fmt: skip
+        assert ran.exit_code == 0, ran.stderr
+        scores.append(json.loads(out.read_text())[0]["score"])
+    assert scores[1] == pytest.approx(scores[0] / 4, rel=1e-4)
+
+
+def test_boxes_that_are_nothing_known_are_refused_with_what_is(
+    toolkit_cli: Callable[..., object], files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    data, images = files
+    ran = toolkit_cli(
+        "predict", "hrnet-small", "--data", data, "--images", images,
+        "--out", tmp_path / "o.json", "--boxes", "yolo", "--device", "cpu",
+    )  # fmt: skip
+    assert ran.exit_code == 2
+    assert "neither 'gt', a file, nor a detector (fasterrcnn, fasterrcnn-mobile" in ran.stderr
+    with pytest.raises(UsageError, match="no detector 'fastercnn'; did you mean 'fasterrcnn'"):
+        load_detector("fastercnn", "cpu")
+
+
+def test_written_boxes_are_read_back_as_boxes(tmp_path: Path) -> None:
+    path = tmp_path / "boxes.json"
+    found = Detections(np.array([3, 1]), np.array([[1.25, 2, 3, 4], [5, 6, 7, 8]]), np.ones(2))
+    write_detections(found, path)
+    back = read_predictions(path, "coco", boxes=True)
+    assert back.image_id.tolist() == [3, 1]
+    assert back.bbox_xywh.tolist() == [[1.25, 2, 3, 4], [5, 6, 7, 8]]
+
+
+def test_the_shipped_detector_loads_and_names_its_training() -> None:
+    detector = load_detector("person-small", "cpu")
+    assert detector.facts["validation"]["AP50"] > 0.9
+    assert detector.num_parameters == 1_308_663
+
+
+def test_faster_rcnn_loads_from_a_file_and_names_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "fasterrcnn-mobile"
+    from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn as make
+
+    source = make(weights=None, weights_backbone=None)
+    save_file(source.state_dict(), tmp_path / "whole.safetensors")
+    torch.save({"a": torch.zeros(1)}, tmp_path / "pickled.pth")
+    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+
+    network = build_faster_rcnn(name, str(tmp_path / "whole.safetensors"))
+
+    for key, value in source.state_dict().items():
+        assert torch.equal(network.state_dict()[key], value)
+    with pytest.raises(UnsafeInputError, match="refused: not safetensors"):
+        build_faster_rcnn(name, str(tmp_path / "pickled.pth"))
+    with pytest.raises(ReadError, match=r"other.safetensors: lacks tensor"):
+        build_faster_rcnn(name, str(tmp_path / "other.safetensors"))
+    with pytest.raises(
+        UsageError, match=r"neither a file nor one of torchvision's tags \(COCO"
+    ):
+        build_faster_rcnn(name, "COCO_V9")
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise OSError("no route")
+
+    monkeypatch.setattr("socket.create_connection", unreachable)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    with pytest.raises(
+        ServiceError, match=r"'COCO_V1' could not be fetched.*elsewhere and put"
+    ):
+        build_faster_rcnn(name, "COCO_V1")
+
+
+@pytest.fixture
+def rcnn(tmp_path: Path) -> Path:
+    """An untrained small Keypoint R-CNN for hockey."""
+    from toolkit.schema import Schema
+
+    torch.manual_seed(0)
+    schema = Schema.load("hockey")
+    config = KeypointRCNNConfig(input_wh=(160, 100), dim=32, backbone="hrnet-small")
+    path = tmp_path / "rcnn.safetensors"
+    facts = {
+        "model": "keypoint-rcnn", "schema": schema_to_facts(schema), "recipe": config.to_dict()
+    }  # fmt: skip
+    save_checkpoint(path, build_keypoint_rcnn(20, config), facts)
+    return path
+
+
+def test_keypoint_rcnn_answers_for_given_boxes_in_their_order(
+    rcnn: Path, people: tuple[Dataset, Path]
+) -> None:
+    dataset, folder = people
+    model = KeypointRCNNModel(rcnn, "cpu")
+
+    whole = model.predict(dataset, folder)
+    order = np.array([5, 0, 3])
+    some = model.predict(replace(dataset, annotations=dataset.annotations[order]), folder)
+
+    assert whole.annotation_id.tolist() == list(range(1, 9))
+    np.testing.assert_allclose(some.keypoints, whole.keypoints[order], atol=1e-3)
+    low = whole.bbox_xywh[:, None, :2]
+    high = low + whole.bbox_xywh[:, None, 2:]
+    assert (whole.keypoints >= low - 1).all()
+    assert (whole.keypoints <= high + 1).all()
+    assert ((whole.keypoint_scores > 0) & (whole.keypoint_scores <= 1)).all()
+    assert not find_runtime("onnx").can_export(model)
+
+
+def test_keypoint_rcnn_trains_a_step_and_its_checkpoint_predicts(
+    files: tuple[Path, Path], people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    data, images = files
+    config = KeypointRCNNConfig(
+        input_wh=(160, 100), dim=32, backbone="hrnet-small", images_seen=2, batch_size=2
+    )
+    path = train_keypoint_rcnn(
+        TrainRequest(data=data, images=images, out=tmp_path / "run", device="cpu"), config
+    )
+    predictions = KeypointRCNNModel(path, "cpu").predict(*people)
+    assert np.isfinite(predictions.keypoints).all()
+
+
+def test_a_checkpoint_of_something_else_is_named(rcnn: Path) -> None:
+    with pytest.raises(ReadError, match="not weights of the detector 'person-small'"):
+        load_small_detector(rcnn, "cpu")
