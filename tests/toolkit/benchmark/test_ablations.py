@@ -20,7 +20,7 @@ import pytest
 from toolkit.annotations import Annotations, Images, Predictions
 from toolkit.benchmark.ablations.boxes import people_of, read_boxes
 from toolkit.benchmark.ablations.data import Files, given_data
-from toolkit.benchmark.ablations.figures import Crop, binned, calibration_error, edge_distance
+from toolkit.benchmark.ablations.figures import Crop, binned, edge_distance
 from toolkit.benchmark.ablations.panels import strongest
 from toolkit.benchmark.ablations.plan import (
     BOXES,
@@ -294,19 +294,13 @@ class TestFigures:
         )
         assert binned(values, by, edges, share=True)[1] == [pytest.approx(6 / 11), None, 0.0]
 
-    def test_the_calibration_error_is_the_mean_gap(self) -> None:
-        """Half say 0.95 and all are right (gap 0.05), half say 0.35, half right (0.15)."""
-        scores = np.array([0.95, 0.95, 0.35, 0.35])
-        right = np.array([True, True, True, False])
+    def test_panels_show_the_strongest_of_each_scene(self) -> None:
+        strength = np.array([5.0, 9.0, np.nan, 7.0, 6.0])
+        usable = np.array([True, False, True, True, True])
+        scenes = ["a", "a", "a", "b", "b"]
 
-        assert calibration_error(scores, right) == pytest.approx(0.1)
-
-    def test_panels_show_the_strongest_that_can_be_seen(self) -> None:
-        strength = np.array([5.0, 9.0, np.nan, 7.0])
-        usable = np.array([True, False, True, True])
-
-        assert strongest(strength, usable, 2).tolist() == [0, 3]
-        assert strongest(strength, usable, 9).tolist() == [0, 3]
+        assert strongest(strength, usable, scenes, 2).tolist() == [0, 3]
+        assert strongest(strength, usable, scenes, 1).tolist() == [3]
 
 
 def test_a_task_that_fails_is_named_with_its_log(tmp_path: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from toolkit.benchmark.ablations.data import NAME_CHARS, Data
 from toolkit.benchmark.ablations.plan import Boxes
 from toolkit.benchmark.ablations.pool import Task
+from toolkit.detectors import find_detectors
 from toolkit.files import sha256_bytes, sha256_file
 
 DETECTORS: dict[Boxes, str] = {"small-detector": "person-small", "faster-rcnn": "fasterrcnn"}
@@ -69,7 +69,7 @@ def box_source(
     device: str,
 ) -> BoxSource | None:  # fmt: skip
     """Where a row's boxes come from; None where there is no such detector or no weights."""
-    if find_spec("toolkit.detectors") is None:
+    if DETECTORS[boxes] not in find_detectors():
         return None
     test = data.test.sha256[:NAME_CHARS]
     frames = min(DETECTOR_IMAGES, max(_TINY, images_seen))

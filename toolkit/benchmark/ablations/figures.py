@@ -18,10 +18,10 @@ from toolkit.charts import COLORS, Series, curves
 from toolkit.dataset import Dataset
 from toolkit.geometry import expand_to_aspect
 from toolkit.metrics import errors_in_heads
+from toolkit.metrics.calibration import held_out, reliability, within_heads
 
 Floats = NDArray[np.float64]
 DISTANCES = (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 5.0)  # heads, edges of bins
-SCORES = tuple(n / 10 for n in range(11))
 SCALES = 8  # bins of the predicted scale, equally full
 FEWEST = 10  # keypoints in a bin; fewer say nothing
 
@@ -62,7 +62,7 @@ def make_figures(
     }
     if scales:
         figures.append(_by_scale(errors, scales, data))
-    figures.append(_reliability(truth, predictions, errors, data))
+    figures.append(_reliability(truth, predictions, data))
     return figures
 
 
@@ -118,22 +118,6 @@ def binned(
     return [float(c) for c in (edges[:-1] + edges[1:]) / 2], found
 
 
-def calibration_error(scores: Floats, right: NDArray[np.bool_]) -> float:
-    """Expected calibration error over ten bins: mean gap of score and share right.
-
-    Args:
-        scores: (M,) between 0 and 1.
-        right: (M,) whether the keypoint was right.
-    """
-    place = np.clip((scores * 10).astype(int), 0, 9)
-    total = 0.0
-    for number in range(10):
-        inside = place == number
-        if inside.any():
-            total += inside.sum() * abs(scores[inside].mean() - right[inside].mean())
-    return float(total / max(1, len(scores)))
-
-
 def _by_distance(
     errors: Mapping[str, Floats], distance: Floats, data: str, *, right: bool
 ) -> Figure:
@@ -170,29 +154,42 @@ def _by_scale(errors: Mapping[str, Floats], scales: Mapping[str, Floats], data: 
         x_name="predicted scale in head sizes",
         show=lambda value: f"{value:.1f}",
     )
-    return Figure("error-by-scale", "Median error (heads) by predicted scale", _note(data), svg)
+    note = (
+        f"{_note(data)} RLE's flow gives a scale its meaning: its order counts, not its size."
+    )
+    return Figure("error-by-scale", "Median error (heads) by predicted scale", note, svg)
 
 
-def _reliability(
-    truth: Dataset,
-    predictions: Mapping[str, Predictions],
-    errors: Mapping[str, Floats],
-    data: str,
-) -> Figure:
-    edges = np.array(SCORES)
-    centers = [float(c) for c in (edges[:-1] + edges[1:]) / 2]
-    series = [Series("score = share right", centers, "#888888", dashed=True)]
-    gaps = []
-    for index, (label, found) in enumerate(predictions.items()):
-        scores = _aligned(truth, found, found.keypoint_scores).ravel()
-        values = errors[label].ravel()
-        _, y = binned(values, scores, edges, share=True)
-        series.append(Series(label, y, COLORS[index % len(COLORS)]))
-        known = ~(np.isnan(scores) | np.isnan(values))
-        gap = calibration_error(scores[known], values[known] <= 0.5)
-        gaps.append(f"{label} {gap:.3f}")
+def _reliability(truth: Dataset, predictions: Mapping[str, Predictions], data: str) -> Figure:
+    """Raw scores, and the first row's as probabilities: each half fitted on the other."""
+    scores = {
+        label: _aligned(truth, found, found.keypoint_scores)
+        for label, found in predictions.items()
+    }
+    right = {label: within_heads(truth, found) for label, found in predictions.items()}
+    first = next(iter(scores))
+    fitted = "fitted scores"
+    scores[fitted] = held_out(
+        truth.schema.names, scores[first], right[first], truth.annotations.image_id
+    )
+    right[fitted] = right[first]
+    series, gaps = [], []
+    for index, (label, values) in enumerate(scores.items()):
+        known = ~np.isnan(values)
+        found = reliability(values[known], right[label][known])
+        shares = [
+            float(share) if count >= FEWEST else None
+            for share, count in zip(found.share, found.count, strict=True)
+        ]
+        series.append(Series(label, shares, COLORS[index % len(COLORS)]))
+        gaps.append(f"{label} {found.ece:.3f}")
+    centers = ((found.edges[:-1] + found.edges[1:]) / 2).tolist()
+    series.append(Series("score = share right", centers, "#888888", dashed=True))
     svg = curves("Share of keypoints that are right, by score", centers, series, x_name="score")
-    note = f"{_note(data)} Expected calibration error: {', '.join(gaps)}."
+    note = (
+        f"{_note(data)} Fitted: {first}, each half of the images by a fit on the other half. "
+        f"Expected calibration error: {', '.join(gaps)}."
+    )
     title = "Reliability: share within half a head, by score"
     return Figure("reliability", title, note, svg)
 

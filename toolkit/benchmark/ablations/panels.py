@@ -5,7 +5,7 @@ The choice depends on the ground truth and the pictures alone, never on a predic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,10 @@ def make_panels(
         count = finite.sum(axis=1)
         errors[label] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     usable = _usable(truth)
+    scenes = [
+        clip or int(image)
+        for clip, image in zip(truth.clips, truth.annotations.image_id, strict=True)
+    ]
     strengths = {
         "Motion blur": -_sharpness(truth, images_dir, usable),
         "Occlusion": (truth.annotations.visibility == Visibility.OCCLUDED)
@@ -54,7 +58,7 @@ def make_panels(
             truth,
             images_dir,
             predictions,
-            strongest(strength, usable, EACH),
+            strongest(strength, usable, scenes, EACH),
             errors,
             "heads off (mean)",
         )
@@ -63,12 +67,25 @@ def make_panels(
 
 
 def strongest(
-    strength: NDArray[np.float64], usable: NDArray[np.bool_], count: int
+    strength: NDArray[np.float64],
+    usable: NDArray[np.bool_],
+    scenes: Sequence[object],
+    count: int,
 ) -> NDArray[np.int64]:
-    """Rows with the highest strength among the usable ones, ascending; NaN never."""
+    """Rows with the highest strength, at most one a scene, ascending.
+
+    Args:
+        strength: (N,); NaN is never taken.
+        usable: (N,) rows that may be shown.
+        scenes: N clips or images.
+        count: At most this many.
+    """
     ranked = np.where(usable & ~np.isnan(strength), strength, -np.inf)
-    best = np.argsort(-ranked, kind="stable")[:count]
-    return np.sort(best[np.isfinite(ranked[best])])
+    chosen: dict[object, int] = {}
+    for row in np.argsort(-ranked, kind="stable").tolist():
+        if len(chosen) < count and np.isfinite(ranked[row]):
+            chosen.setdefault(scenes[row], row)
+    return np.sort(np.array(list(chosen.values()), dtype=np.int64))
 
 
 def _usable(truth: Dataset) -> NDArray[np.bool_]:

@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -86,15 +85,14 @@ def predict(task: dict[str, Any]) -> None:
 def detect(task: dict[str, Any]) -> None:
     """Find people in the test set, with given weights or with a detector trained here."""
     from toolkit import formats
+    from toolkit.detectors import find_detectors, load_detector, write_detections
     from toolkit.models import TrainRequest
-
-    detectors = import_module("toolkit.detectors")
 
     weights, out, boxes = task["weights"], Path(task["out"]), Path(task["boxes"])
     if boxes.is_file():
         return
     if weights is None:
-        train_it = detectors.find_detectors()[task["detector"]].train
+        train_it = find_detectors()[task["detector"]].train
         assert train_it is not None  # the plan trains only what can be trained
         shutil.rmtree(out, ignore_errors=True)  # of an interrupted run: minutes are lost
         weights = train_it(
@@ -110,9 +108,9 @@ def detect(task: dict[str, Any]) -> None:
             )
         )
     truth = formats.read(Path(task["test_data"]), task["schema"])
-    detector = detectors.load_detector(task["detector"], task["device"], weights)
+    detector = load_detector(task["detector"], task["device"], weights)
     found = detector.detect(truth, Path(task["test_images"]))
-    detectors.write_detections(found, boxes, force=True)
+    write_detections(found, boxes, force=True)
 
 
 def tell(done: int, total: int) -> None:
