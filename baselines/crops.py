@@ -156,16 +156,16 @@ def _halved(
 def margin(config: TrainConfig) -> float:
     """How much further than the network's input a cached crop reaches, on both axes.
 
-    The recipe's largest shift of a crop at its smallest scale decides, so that a crop that
-    moves away shows the frame and not an edge of the cache.
+    A recipe with a larger shift or scale than usual gets what it may show, so that a crop that
+    moves away shows the frame and not an edge of the cache (but for the corners of a turned
+    crop). It costs memory: four times the pixels for a shift of a half.
     """
-    usual = TrainConfig()
-    reach = _reach(config) / _reach(usual)
-    return MARGIN * max(1.0, reach)
+    reach = _reach(config)
+    return MARGIN if reach <= _reach(TrainConfig()) else reach + 0.05
 
 
 def _reach(config: TrainConfig) -> float:
-    """Side of what augmentation may show, in sides of the crop."""
+    """Side of what scale and shift may show, in sides of the crop."""
     return (1 + 2 * config.shift) / (1 - config.scale)
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from baselines.entries import CHECKPOINTS, find_checkpoint
 from toolkit.detectors import PersonDetector
+from toolkit.errors import UsageError
 from toolkit.models import AdoptRequest, PoseModel, TrainRequest, require_torch
+from toolkit.processes import by_leader
 
 
 def load_control(name: str) -> Callable[[str | Path, str], PoseModel]:
@@ -28,9 +30,14 @@ def train_control(name: str) -> Callable[[TrainRequest], Path]:
 
     def train(request: TrainRequest) -> Path:
         require_torch(f"training '{name}'")
+        if request.init is not None or request.tensorboard or request.resume:
+            raise UsageError(
+                f"model '{name}' is fitted at once, not trained step by step: --init, "
+                "--resume and --tensorboard are for networks"
+            )
         from baselines.controls import CONTROLS  # lazy: torch costs seconds
 
-        return CONTROLS[name].train(request)
+        return by_leader(lambda: CONTROLS[name].train(request))
 
     return train
 

@@ -44,7 +44,9 @@ class Monitor:
         require_tensorboard()
         from torch.utils.tensorboard import SummaryWriter  # lazy: an extra
 
-        self._writer = SummaryWriter(str(out / "tensorboard"), purge_step=start or None)
+        self._writer = SummaryWriter(
+            str(out / "tensorboard"), purge_step=start + 1 if start else None
+        )
 
     def __enter__(self) -> Self:
         """The monitor itself."""

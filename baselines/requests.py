@@ -7,13 +7,18 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from torch import nn
+
+from baselines.checkpoints import load_weights, read_facts, read_tensors, schema_from_facts
 from baselines.config import load_recipe
 from baselines.family import Family
 from baselines.training import train, with_budget
 from toolkit.dataset import Dataset
-from toolkit.errors import UsageError
+from toolkit.errors import SchemaError, UsageError
+from toolkit.files import sha256_file
 from toolkit.formats import read
 from toolkit.models import TrainRequest
+from toolkit.schema import Schema
 
 
 def train_network(name: str, recipe: str, family: Family, request: TrainRequest) -> Path:
@@ -35,6 +40,11 @@ def train_network(name: str, recipe: str, family: Family, request: TrainRequest)
         if request.val_images is None:
             raise UsageError("--val-data needs --val-images, the folder of its images")
         validation = (read(request.val_data, request.schema), request.val_images)
+    facts: dict[str, object] = {"generator": generator_of(request.data)}
+    initialise = None
+    if request.init is not None:
+        initialise = partial(start_from, path=request.init, schema=dataset.schema)
+        facts["init_sha256"] = sha256_file(request.init) if request.init.is_file() else None
     return train(
         family,
         dataset,
@@ -46,9 +56,33 @@ def train_network(name: str, recipe: str, family: Family, request: TrainRequest)
         device=choose_device(request.device),
         validation=validation,
         resume=request.resume,
-        facts={"generator": generator_of(request.data)},
+        facts=facts,
         progress=request.progress,
+        tensorboard=request.tensorboard,
+        initialise=initialise,
     )
+
+
+def start_from(network: nn.Module, *, path: Path, schema: Schema) -> None:
+    """Put a checkpoint's weights into a new network of the same model and keypoints.
+
+    Raises:
+        UnsafeInputError: The file is a pickle.
+        ReadError: It cannot be read, or is of another network.
+        SchemaError: It was trained on other keypoints.
+    """
+    tensors = read_tensors(path)
+    other = schema_from_facts(path, read_facts(path))
+    if other.names != schema.names:
+        odd = [name for name in schema.names if name not in other.names]
+        odd += [name for name in other.names if name not in schema.names]
+        raise SchemaError(
+            f"{path}: is of schema '{other.name}' with {other.num_keypoints} keypoints, the "
+            f"data of '{schema.name}' with {schema.num_keypoints} (such as "
+            f"'{(odd or ['another order'])[0]}'); its image encoder alone fits: in the recipe, "
+            f"pretrained = '{path}' in place of --init"
+        )
+    load_weights(path, network, tensors)
 
 
 def choose_device(device: str | None) -> str:
@@ -73,8 +107,6 @@ def choose_device(device: str | None) -> str:
 
 def with_sha256(dataset: Dataset, path: Path) -> Dataset:
     """The data set with the hash of its file."""
-    from toolkit.files import sha256_file
-
     return dataset if dataset.digest else replace(dataset, digest=partial(sha256_file, path))
 
 

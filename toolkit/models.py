@@ -91,6 +91,8 @@ class TrainRequest:
         progress: Called with (images seen, images in all).
         joints: Checkpoint of a network whose predicted joints the model learns from; None
             for the one that ships. Only for models that say so.
+        init: Checkpoint whose weights a network starts from, of the same model and keypoints.
+        tensorboard: Also write scalars for TensorBoard.
     """
 
     data: Path
@@ -106,6 +108,8 @@ class TrainRequest:
     schema: str | None = None
     progress: Progress | None = None
     joints: Path | None = None
+    init: Path | None = None
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,22 @@ import torch
 from baselines.checkpoints import read_tensors
 from baselines.config import TrainConfig, load_recipe
 from baselines.family import HEATMAP
-from baselines.training import batch_rows, pckh_shares, rate, train
+from baselines.pipeline import prefetched
+from baselines.precision import Precision, choose_precision, full
+from baselines.requests import start_from
+from baselines.run_state import STATE
+from baselines.training import batch_rows, deterministic, pckh_shares, rate, train
 from toolkit.dataset import Dataset
-from toolkit.errors import InvalidDataError, ReadError, UsageError
+from toolkit.errors import (
+    InvalidDataError,
+    MissingExtraError,
+    ReadError,
+    SchemaError,
+    ToolkitError,
+    UnsafeInputError,
+    UsageError,
+)
+from toolkit.schema import Schema
 
 TINY = TrainConfig(
     input_wh=(32, 32), images_seen=24, batch_size=4, validate_every=8, precision="float32"
@@ -158,3 +171,213 @@ def test_a_wrong_recipe_is_refused(
 def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"no recipe 'none'.*known: hrnet_small, "):
         load_recipe("none")
+
+
+def test_a_run_is_not_resumed_on_other_annotations(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    dataset, folder = people
+    first = replace(dataset, digest=lambda: "a" * 64)
+    run((first, folder), tmp_path, seed=1, stop_after=4)
+    other = replace(dataset, digest=lambda: "b" * 64)
+    with pytest.raises(UsageError, match=r"other annotations \(SHA-256 aaaa.*--init"):
+        run((other, folder), tmp_path, seed=1, resume=True)
+
+
+def test_a_run_is_not_resumed_on_another_schema(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    dataset, folder = people
+    run(people, tmp_path, seed=1, stop_after=4)
+    coco = Schema.load("coco")
+    people17 = replace(
+        dataset.annotations,
+        schema=coco,
+        keypoints=dataset.annotations.keypoints[:, :17],
+        visibility=dataset.annotations.visibility[:, :17],
+    )
+    other = replace(dataset, schema=coco, annotations=people17)
+    with pytest.raises(SchemaError, match="20 keypoints of another schema; 'coco' has 17"):
+        run((other, folder), tmp_path, seed=1, resume=True)
+
+
+def test_a_damaged_state_is_named(people: tuple[Dataset, Path], tmp_path: Path) -> None:
+    run(people, tmp_path, seed=1, stop_after=4)
+    state = tmp_path / STATE
+    state.write_bytes(state.read_bytes()[:-9])
+    with pytest.raises(ReadError, match=r"last.state.safetensors: not a whole safetensors"):
+        run(people, tmp_path, seed=1, resume=True)
+
+
+def test_a_run_of_an_older_version_is_resumed(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    """Its recipe lacks a key that came later and has its default now."""
+    run(people, tmp_path, seed=1, stop_after=4)
+    path = tmp_path / "recipe.json"
+    recipe = json.loads(path.read_text())
+    del recipe["half_body"]
+    path.write_text(json.dumps(recipe))
+    run(people, tmp_path, seed=1, resume=True)
+    assert json.loads((tmp_path / "last.json").read_text())["images_seen"] == 24
+
+
+def test_a_loss_that_is_no_number_ends_the_run_before_anything_is_saved(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    dataset, folder = people
+    config = replace(TINY, learning_rate=1e30, warmup=0.0)
+    with pytest.raises(ToolkitError, match=r"loss became \w+ by image \d+; lower"):
+        train(HEATMAP, dataset, folder, tmp_path, config, model="x")
+    assert not (tmp_path / "best.safetensors").exists()
+
+
+def test_the_best_checkpoint_is_the_one_of_the_best_validation(
+    people: tuple[Dataset, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([10.0, 30.0, 20.0])
+    monkeypatch.setattr("baselines.training.validate", lambda *_, **__: {"all": next(scores)})
+    run(people, tmp_path, seed=1)
+    facts = [json.loads((tmp_path / f"{n}.json").read_text()) for n in ("best", "last")]
+    assert [f["images_seen"] for f in facts] == [16, 24]
+    assert [f["validation"]["all"] for f in facts] == [30.0, 20.0]
+
+
+def test_scalars_for_tensorboard_are_written_by_images_seen(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run(people, tmp_path, seed=1, tensorboard=True, stop_after=16)
+    run(people, tmp_path, seed=1, tensorboard=True, resume=True)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert {"train/loss", "train/rate", "validation/all"} <= set(events.Tags()["scalars"])
+    assert [e.step for e in events.Scalars("validation/all")] == [8, 16, 24]
+    assert [e.step for e in events.Scalars("train/loss")] == [4, 8, 12, 16, 20, 24]
+
+
+def test_without_tensorboard_the_message_says_how_to_get_it(
+    people: tuple[Dataset, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"install 'extension-keypoints.tensorboard"):
+        run(people, tmp_path / "run", tensorboard=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_frozen_batchnorm_keeps_its_means(people: tuple[Dataset, Path], tmp_path: Path) -> None:
+    dataset, folder = people
+    for kind in ("frozen", "train"):
+        config = replace(TINY, batchnorm=kind)
+        train(HEATMAP, dataset, folder, tmp_path / kind, config, model="x")
+        tensors = read_tensors(tmp_path / kind / "last.safetensors")
+        means = [v for k, v in tensors.items() if k.endswith("running_mean")]
+        assert all((mean == 0).all() for mean in means) == (kind == "frozen")
+
+
+def test_a_network_starts_from_a_checkpoint_of_the_same_keypoints(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    dataset, _ = people
+    path = run(people, tmp_path, seed=1)
+    network = HEATMAP.build(dataset.schema, TINY, None)
+    start_from(network, path=path, schema=dataset.schema)
+    stored = read_tensors(path)
+    for key, value in network.named_parameters():
+        assert torch.equal(value, stored[key].float())
+    with pytest.raises(
+        SchemaError,
+        match=r"schema 'hockey' with 20 keypoints.*'coco' with 17.*pretrained",
+    ):
+        start_from(network, path=path, schema=Schema.load("coco"))
+    pickled = tmp_path / "weights.pth"
+    torch.save({}, pickled)
+    with pytest.raises(UnsafeInputError, match="refused: not safetensors"):
+        start_from(network, path=pickled, schema=dataset.schema)
+
+
+def test_a_cpu_computes_in_what_it_can() -> None:
+    assert choose_precision("float64", "cpu") == Precision(torch.float64, None)
+    assert choose_precision("float32", "cpu") == Precision()
+    with pytest.raises(UsageError, match="float16': only GPUs train in it, not 'cpu'"):
+        choose_precision("float16", "cpu")
+
+
+def test_bfloat16_is_refused_where_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("baselines.precision.bfloat16_is_native", lambda device: False)
+    with pytest.raises(UsageError, match="70 times slower than float32; use 'auto'"):
+        choose_precision("bfloat16", "cpu")
+    assert choose_precision("auto", "cpu") == Precision()
+    monkeypatch.setattr("baselines.precision.bfloat16_is_native", lambda device: True)
+    assert choose_precision("auto", "cpu").compute is torch.bfloat16
+
+
+def test_losses_are_computed_in_at_least_single_precision() -> None:
+    kinds = {
+        torch.float64: torch.float64,
+        torch.float32: torch.float32,
+        torch.bfloat16: torch.float32,
+        torch.float16: torch.float32,
+    }
+    for given, wanted in kinds.items():
+        assert full(torch.zeros(1, dtype=given)).dtype is wanted
+
+
+def test_deterministic_mode_ends_with_its_block() -> None:
+    assert not torch.are_deterministic_algorithms_enabled()
+    with deterministic(wanted=True):
+        assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_batches_are_made_ahead_in_order_and_errors_come_in_their_place() -> None:
+    assert list(prefetched(lambda n: n * n, range(20), threads=4)) == [n * n for n in range(20)]
+
+    def make(number: int) -> int:
+        if number == 3:
+            raise ValueError("three")
+        return number
+
+    found = []
+    with pytest.raises(ValueError, match="three"):
+        found.extend(prefetched(make, range(9), threads=2))
+    assert found == [0, 1, 2]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"precision": "float16"},
+        {"precision": "bfloat16"},
+        {"precision": "float32", "deterministic": True},
+        {"precision": "auto", "compile": True},
+    ],
+)
+def test_a_gpu_trains_and_resumes_in_every_precision(
+    people: tuple[Dataset, Path], tmp_path: Path, options: dict[str, object]
+) -> None:
+    dataset, folder = people
+    config = replace(TINY, **options)
+    common = {"model": "x", "device": "cuda", "validation": (dataset, folder)}
+    train(HEATMAP, dataset, folder, tmp_path, config, stop_after=12, **common)
+    path = train(HEATMAP, dataset, folder, tmp_path, config, resume=True, **common)
+    facts = json.loads((path.parent / "last.json").read_text())
+    assert facts["images_seen"] == 24
+    assert np.isfinite(facts["validation"]["loss"])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_gives_the_same_bits_again_in_deterministic_mode(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    dataset, folder = people
+    config = replace(TINY, deterministic=True)
+    found = []
+    for name in "ab":
+        train(HEATMAP, dataset, folder, tmp_path / name, config, model="x", device="cuda")
+        found.append(read_tensors(tmp_path / name / "last.safetensors"))
+    assert all(torch.equal(value, found[1][key]) for key, value in found[0].items())

@@ -19,6 +19,7 @@ from toolkit.benchmark.tables import RowKind, Value
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.files import sha256_file
+from toolkit.processes import predict
 
 if TYPE_CHECKING:
     from toolkit.models import ModelEntry, PoseModel
@@ -111,7 +112,7 @@ def model_entrant(
 
     def compute() -> tuple[Predictions, float]:
         start = time.perf_counter()
-        predictions = model.predict(truth, images_dir, progress=progress)
+        predictions = predict(model, truth, images_dir, progress=progress)
         return predictions, time.perf_counter() - start
 
     key = cache_key(

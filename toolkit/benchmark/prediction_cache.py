@@ -18,6 +18,7 @@ import numpy as np
 
 from toolkit.annotations import Predictions
 from toolkit.files import sha256_bytes, write_bytes
+from toolkit.processes import gather, processes
 
 if TYPE_CHECKING:
     from toolkit.schema import Schema
@@ -43,7 +44,8 @@ def cached(
 ) -> tuple[Predictions, float]:
     """Predictions and seconds from a cache file, else computed and kept.
 
-    A cache file that cannot be read is made again.
+    A cache file that cannot be read is made again. Several processes compute it together, or
+    all read it; the leader writes it.
 
     Args:
         path: The file, named by `cache_key`.
@@ -51,9 +53,11 @@ def cached(
         compute: Makes the predictions, and says how many seconds it took.
     """
     stored = _load(path, schema) if path.is_file() else None
-    if stored is not None:
+    if all(gather(stored is not None)) and stored is not None:
         return stored
     predictions, seconds = compute()
+    if not processes().leads:
+        return predictions, seconds
     stream = io.BytesIO()
     arrays = {name: getattr(predictions, name) for name in ARRAYS}
     if predictions.sigma is not None:

@@ -28,6 +28,7 @@ from toolkit.charts import standalone
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.files import atomic_directory
+from toolkit.processes import leader_first, own_device, processes
 
 Progress = Callable[[int, int], None]
 Bar = Callable[[str], AbstractContextManager[Progress]]
@@ -104,7 +105,8 @@ def run(request: Request, bar: Bar = _silent) -> Results:
     suites = DEMO if request.suite == "demo" else (SUITES[request.suite],)
     _check(request)
     files = _assign(request.predictions, suites)
-    parts = [_run_suite(request, suite, files[suite.name], bar) for suite in suites]
+    found = [_run_suite(request, suite, files[suite.name], bar) for suite in suites]
+    parts = [part for part in found if part is not None]
     return Results(
         suite=request.suite,
         tables=tuple(part.table for part in parts),
@@ -123,7 +125,10 @@ class _Part:
     notices: tuple[str, ...]
 
 
-def _run_suite(request: Request, suite: Suite, files: Mapping[str, Path], bar: Bar) -> _Part:
+def _run_suite(
+    request: Request, suite: Suite, files: Mapping[str, Path], bar: Bar
+) -> _Part | None:
+    """Predict, in several processes together, and evaluate, in the leader alone."""
     given = _given_truth(request, suite)
     loaded, absent = _models(request, suite)
     truth, images_dir = given or _rendered_truth(suite, bar)
@@ -140,6 +145,8 @@ def _run_suite(request: Request, suite: Suite, files: Mapping[str, Path], bar: B
             f"schema '{suite.trained_on}'; give --predictions NAME=FILE, or train a model"
         )
     _unique([entrant.label for entrant in entrants])
+    if not processes().leads:
+        return None
     resampling = Resampling.choose(truth, request.bootstrap)
     synthetic = request.data is None
     with bar(f"{suite.name}: evaluating") as progress:
@@ -214,7 +221,7 @@ def _given_truth(request: Request, suite: Suite) -> tuple[Dataset, Path | None] 
 def _rendered_truth(suite: Suite, bar: Bar) -> tuple[Dataset, Path]:
     from toolkit import formats
 
-    with bar(f"{suite.name}: rendering the test set") as progress:
+    with bar(f"{suite.name}: rendering the test set") as progress, leader_first():
         folder = demo_set(suite, progress=progress)
     return formats.read(folder / "annotations.json", suite.schema), folder / "images"
 
@@ -223,7 +230,7 @@ def _models(request: Request, suite: Suite) -> tuple[list[Contender], list[str]]
     """The models that take part; none where there is no image to show them."""
     if request.data is not None and request.images is None:
         return [], []
-    return load_models(suite, request.models, request.device)
+    return load_models(suite, request.models, own_device(request.device))
 
 
 def _assign(

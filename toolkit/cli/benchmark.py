@@ -101,12 +101,19 @@ def benchmark(
     """
     from toolkit.benchmark.render_text import render_text
     from toolkit.benchmark.runner import write_report
+    from toolkit.errors import UsageError
     from toolkit.files import check_output
+    from toolkit.processes import processes
 
     _refuse_foreign_options(suite)
     if out is not None:
         check_output(out, force=force)
     if suite == "ablations":
+        if processes().size > 1:
+            raise UsageError(
+                "--suite ablations is many small runs: start it without torchrun, and let it do "
+                "several at a time with --jobs"
+            )
         from toolkit.benchmark.ablations.plan import SCALES, choose_tables, parse_seeds
         from toolkit.benchmark.ablations.run import AblationRequest, run_ablations
 
@@ -141,6 +148,8 @@ def benchmark(
             exhibits=out is not None,
         )
         results = run(request, progress_bar)
+    if not processes().leads:
+        return
     for line in results.notices:
         notice(line)
     if out is not None:

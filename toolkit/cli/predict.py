@@ -99,6 +99,7 @@ def predict(
     """
     from dataclasses import replace
 
+    from toolkit import processes
     from toolkit.errors import UsageError
     from toolkit.files import check_output
     from toolkit.formats import read, write_predictions
@@ -112,21 +113,22 @@ def predict(
                 "--refine and --flip-test are fixed when an ONNX file is written; use the "
                 "checkpoint that it was written from"
             )
-        loaded = _load_onnx(model, weights, runtime, threads)
+        loaded = _load_onnx(model, weights, runtime, processes.own_threads(threads))
     else:
         loaded = _load_torch(
             model, weights, runtime, dataset.schema, device, threads, refine, flip_test
         )
     with progress_bar(f"predicting with {loaded.name}") as update:
-        predictions = loaded.predict(
-            dataset, images, boxes=chosen, batch_size=batch_size, progress=update
+        predictions = processes.predict(
+            loaded, dataset, images, boxes=chosen, batch_size=batch_size, progress=update
         )
     if box_scores is not None:
         predictions = replace(predictions, scores=predictions.scores * box_scores)
     stand_in = weights is None and not set(dataset.schema.names) - set(loaded.schema.names)
     if stand_in:
         predictions = predictions.to_schema(dataset.schema)
-    write_predictions(predictions, out, force)
+    if processes.processes().leads:
+        write_predictions(predictions, out, force)
     calibrated = loaded.facts.get("calibration") is not None
     summary = {
         "model": loaded.name,
@@ -180,17 +182,20 @@ def _load_torch(
     from toolkit.cli.train import set_threads
     from toolkit.errors import UsageError
     from toolkit.models import require_torch
+    from toolkit.processes import leader_first, own_device, own_threads
     from toolkit.runtimes import in_runtime
 
     require_torch("toolkit predict")
+    threads = own_threads(threads)
     set_threads(threads)
-    chosen = choose_device(device, runtime)
+    chosen = own_device(choose_device(device, runtime))
     loaded = _load(model, weights, schema, chosen)
     if refine is not None or flip_test is not None:
         if not hasattr(loaded, "decoded_by"):
             raise UsageError(f"model '{loaded.name}' has no --refine and no --flip-test")
         loaded.decoded_by(refine=refine, flip_test=flip_test)
-    return in_runtime(loaded, runtime, chosen, threads=threads, announce=notice)
+    with leader_first():  # it writes the ONNX file that the others read
+        return in_runtime(loaded, runtime, chosen, threads=threads, announce=notice)
 
 
 def _load(model: str, weights: str | None, schema: Schema, chosen: str) -> PoseModel:

@@ -28,7 +28,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--val-data", type=_PATH, help="Annotations to choose the best checkpoint on.")
 @click.option("--val-images", type=_PATH, help="Folder of their images.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads to compute with.")
+@click.option("--init", type=_PATH, help="Checkpoint whose weights the network starts from.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option("--tensorboard", is_flag=True, help="Write scalars to OUT/tensorboard as well.")
 @schema_option
 @json_option
 def train(
@@ -43,7 +45,9 @@ def train(
     val_data: Path | None,
     val_images: Path | None,
     threads: int | None,
+    init: Path | None,
     resume: bool,
+    tensorboard: bool,
     schema: str | None,
     as_json: bool,
 ) -> None:
@@ -51,17 +55,19 @@ def train(
 
     The budget counts images seen, not seconds. Writes the resolved recipe, a log, the best
     and the last checkpoint (safetensors, facts in JSON beside them), and the state that
-    --resume goes on from; an interrupted and resumed run gives the same weights.
+    --resume goes on from; an interrupted and resumed run gives the same weights. Under
+    torchrun several processes share each batch: torchrun --nproc-per-node 4 -m toolkit train.
     """
     from toolkit.detectors import find_detectors
     from toolkit.models import TrainRequest, find_models, get_model, require_torch
+    from toolkit.processes import own_threads
 
     detector = None if model in find_models() else find_detectors().get(model)
     run = detector.train if detector is not None else None
     if run is None:
         run = get_model(model).train
     require_torch("toolkit train")
-    set_threads(threads)
+    set_threads(own_threads(threads))
     with progress_bar(f"training {model}") as update:
         checkpoint = run(
             TrainRequest(
@@ -77,6 +83,8 @@ def train(
                 resume=resume,
                 schema=schema,
                 progress=update,
+                init=init,
+                tensorboard=tensorboard,
             )
         )
     if as_json:
