@@ -3,8 +3,10 @@
 `MODELS` lists the entries; nothing here imports torch. The map: `config` (recipes), `crops`
 (frames to network input), `hrnet`, `codecs` and `rle` (networks, targets, losses),
 `hrnet_names` (weights that others published), `family` (what the loop needs to know of a
-network), `training`, `checkpoints`, `predictor`, `onnx_export` and `onnx_runtime` (a network
-for deployment), `controls` (mean pose and body-to-stick).
+network), `training` (the loop; `augmentation`, `precision`, `shards`, `run_state`, `validation`
+and `monitor` are its parts), `checkpoints`, `predictor`, `pipeline` (frames to predictions),
+`onnx_export` and `onnx_runtime` (a network for deployment), `controls` (mean pose and
+body-to-stick).
 
 Adding a model: a recipe in `recipes/`, an entry below, a line in `pyproject.toml`.
 """

@@ -111,8 +111,8 @@ def benchmark(
     if suite == "ablations":
         if processes().size > 1:
             raise UsageError(
-                "--suite ablations is many small runs: start it without torchrun, and let it do "
-                "several at a time with --jobs"
+                "--suite ablations is many small runs: start it without torchrun, and let it "
+                "do several at a time with --jobs"
             )
         from toolkit.benchmark.ablations.plan import SCALES, choose_tables, parse_seeds
         from toolkit.benchmark.ablations.run import AblationRequest, run_ablations
