@@ -1,13 +1,9 @@
-"""The App in a real browser: skeletons, sticks beyond boxes, saved views, and a tag home.
-
-Pictures of what was seen lie in the folder that TOOLKIT_SCREENSHOTS names.
-"""
+"""The App in a real browser: skeletons, sticks beyond boxes, saved views, and a tag home."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,14 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-from tests.toolkit.views.conftest import SETUP, free_port
+from tests.screenshots import local_page, picture
+from tests.toolkit.views.conftest import free_port
 
-WAIT = 60_000  # ms; a busy machine
 GREEN = (64, 220, 110)  # toolkit.ink.TRUTH_BODY
 
 
@@ -65,25 +60,8 @@ def served(
 @pytest.fixture
 def page(served: tuple[str, str]) -> Iterator[Page]:
     """A page that reaches this machine and nothing else."""
-    browser_path = shutil.which("chromium")
-    assert browser_path, f"Chromium is not installed: {SETUP}"
-
-    def local(route: object) -> None:
-        here = route.request.url.startswith(
-            ("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:")
-        )
-        route.continue_() if here else route.abort()
-
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=browser_path,
-            args=["--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader"],
-        )
-        page = browser.new_page(viewport={"width": 1400, "height": 900})
-        page.route("**/*", local)
-        page.set_default_timeout(WAIT)
+    with local_page() as page:
         yield page
-        browser.close()
 
 
 def open_app(page: Page, address: str) -> None:
@@ -91,17 +69,6 @@ def open_app(page: Page, address: str) -> None:
     page.get_by_text("Dismiss").click()
     page.locator("[data-cy=looker]").first.wait_for()
     page.wait_for_timeout(3000)
-
-
-def picture(page: Page, name: str) -> np.ndarray:
-    """What the page shows, as RGB; kept where a person asked for it."""
-    raw = page.screenshot()
-    pixels = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
-    folder = os.environ.get("TOOLKIT_SCREENSHOTS")
-    if folder:
-        small = cv2.resize(pixels, (1120, 720), interpolation=cv2.INTER_AREA)
-        cv2.imwrite(str(Path(folder) / f"{name}.jpg"), small, [cv2.IMWRITE_JPEG_QUALITY, 80])
-    return pixels[..., ::-1]
 
 
 def green_at(shown: np.ndarray, x: float, y: float) -> bool:
