@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -245,3 +247,29 @@ def test_67_a_token_that_no_header_can_hold_is_refused_without_repeating_it(
     output = fault(*command, exit_code=2, message="token of Label Studio holds spaces")
 
     assert "hunter2" not in output
+
+
+def test_67_a_database_of_fiftyone_that_is_absent_is_named_without_its_password(
+    root: Path,
+) -> None:
+    sample = root / "datasets" / "hockey" / "sample"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "toolkit",
+        "view",
+        "open",
+        str(sample / "annotations.json"),
+    ]
+    command += ["--images", str(sample / "images"), "--no-app"]
+    command += ["--database-uri", f"mongodb://me:hunter2@127.0.0.1:{port}/"]
+
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    assert ran.returncode == 6
+    assert f"no MongoDB answers at 127.0.0.1:{port} within" in ran.stderr
+    assert "hunter2" not in ran.stdout + ran.stderr
+    assert "Traceback" not in ran.stderr

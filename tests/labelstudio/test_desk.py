@@ -480,6 +480,22 @@ def test_predictions_are_shown_in_place_of_labels_with_their_scores(
     assert "score" not in last
 
 
+def test_a_model_can_be_run_while_pushing(run: Run, client: Client, clip: Any) -> None:
+    run(
+        "push", clip.file, "--images", clip.images, "--project", "on the spot",
+        "--preannotate", "mean-pose", "--pad", "all",
+    )  # fmt: skip
+
+    tasks = tasks_of(client, "on the spot")
+    assert [t["predictions"][0]["model_version"] for t in tasks] == ["toolkit mean-pose"] * 3
+    at = region(predicted(tasks[0]), "p0k0", "keypoints")
+    left = tasks[0]["data"]["padding"]["left"]
+    nose = at["value"]["x"] * at["original_width"] / 100 - left
+    x, _, width, _ = clip.document()["annotations"][0]["bbox"]
+    assert x < nose < x + width
+    assert "score" in at
+
+
 def test_a_queue_pushes_its_frames_and_says_what_to_look_at(
     run: Run, client: Client, clip: Any, tmp_path: Path
 ) -> None:
