@@ -32,7 +32,7 @@ def _length(subject: Subject) -> Iterator[Hits]:
     people = np.flatnonzero(subject.labelled_body > OTHERS)
     for begin in range(0, len(people) if edges else 0, _BLOCK):
         block = people[begin : begin + _BLOCK]
-        squares = _squares(subject.xy[:, :, block], edges)
+        squares = _squares(subject.xy.take(block, axis=2), edges)
         at = _uneven(squares, edges)
         ratio = _ratios(squares[:, at], edges)
         worst[block[at]], which[block[at]] = ratio.max(axis=0), ratio.argmax(axis=0)
@@ -50,9 +50,11 @@ def _length(subject: Subject) -> Iterator[Hits]:
 
 def _squares(xy: Floats, edges: tuple[tuple[int, int], ...]) -> Floats:
     """(E, N) squared lengths; NaN where an end is not labelled."""
-    starts, ends = (list(side) for side in zip(*edges, strict=True))
-    gap = xy[:, starts] - xy[:, ends]
-    return np.asarray(gap[0] ** 2 + gap[1] ** 2)
+    squares = np.empty((len(edges), xy.shape[2]))
+    for row, (start, end) in enumerate(edges):  # one at a time, the gaps stay in the cache
+        across, down = xy[:, start] - xy[:, end]
+        np.add(across * across, down * down, out=squares[row])
+    return squares
 
 
 def _uneven(squares: Floats, edges: tuple[tuple[int, int], ...]) -> NDArray[np.int64]:

@@ -10,7 +10,6 @@ finding each comma, and longer polygons are told from short ones by their bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +23,6 @@ Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 FEWEST = 6  # numbers of a polygon: three points
-_CHUNK = 1 << 18
 _QUOTE, _COMMA, _OPEN, _CLOSE, _COLON, _DOT, _EXPONENT = (ord(c) for c in '",[]:.E')
 _KEY = b'"segmentation"'
 _FIRST, _LAST = (np.frombuffer(_KEY[a : a + 8], "<u8")[0] for a in (0, len(_KEY) - 8))
@@ -35,23 +33,13 @@ def suspects(data: bytes, section: Section) -> Indices:
     """Indices of records whose outline is not plainly sound, ascending."""
     whole = np.frombuffer(data, np.uint8)
     found: list[Indices] = [np.zeros(0, np.int64)]
-    for begin, end in _chunks(section):
+    for begin, end in section.chunks():
         first, last = int(section.starts[begin]), int(section.ends[end - 1])
         lists, others = _values(whole, first, last)
         wrong = np.concatenate([others, lists[_unsound(whole[first:last], lists - first)]])
         if len(wrong):
             found.append(np.searchsorted(section.starts, wrong, side="right") - 1)
     return np.unique(np.concatenate(found))
-
-
-def _chunks(section: Section) -> Iterator[tuple[int, int]]:
-    """Ranges of records of about `_CHUNK` bytes."""
-    begin = 0
-    while begin < len(section):
-        limit = int(section.starts[begin]) + _CHUNK
-        end = max(int(np.searchsorted(section.ends, limit, side="right")), begin + 1)
-        yield begin, end
-        begin = end
 
 
 def _values(whole: Bytes, first: int, last: int) -> tuple[Indices, Indices]:

@@ -20,7 +20,9 @@ def same_image_pairs(subject: Subject, *, touching: bool) -> tuple[Indices, Indi
     people = subject.dataset.annotations
     usable = np.flatnonzero((subject.image_row >= 0) & ~people.is_crowd)
     images = subject.image_row[usable]
-    order = np.argsort(images, kind="stable")
+    # Image and place as one number: sorting it is several times quicker than a stable argsort.
+    places = len(usable)
+    order = np.sort(images * places + np.arange(places)) % max(places, 1)
     rows, images = usable[order], images[order]
     left, top, width, height = (people.bbox_xywh[rows, axis] for axis in range(4))
     right, bottom = left + width, top + height

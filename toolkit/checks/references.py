@@ -12,6 +12,7 @@ from toolkit.images import unsafe_name_reason
 
 # Names that need no closer look: nearly all, and looking closer takes time.
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./ -]{0,200}").fullmatch
+_ALL_PLAIN = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_./ -]{0,200}+\n)*+").fullmatch
 
 
 def _images(subject: Subject) -> Iterator[Hits]:
@@ -68,6 +69,9 @@ def _file_names(subject: Subject) -> Iterator[Hits]:
 
 def _unsafe_names(subject: Subject) -> Iterator[Hits]:
     names = subject.dataset.images.file_names
+    text = "".join(f"{name}\n" for name in names)
+    if ".." not in text and text.count("\n") == len(names) and _ALL_PLAIN(text):
+        return  # nearly always, and quicker than to look at one after the other
     reasons = {
         row: reason
         for row, name in enumerate(names)

@@ -41,16 +41,17 @@ _NAN_BOX = (math.nan, math.nan, math.nan, math.nan)
 REFUSED = (msgspec.DecodeError, struct.error, TypeError, UnicodeDecodeError)
 
 
-class _AnnotationRecord(Struct, gc=False):
-    id: int
-    image_id: int
-    category_id: int
-    keypoints: list[float]
-    bbox: tuple[float, float, float, float] = _NAN_BOX
-    head_box_xywh: tuple[float, float, float, float] = _NAN_BOX
+class _AnnotationRecord(Struct, gc=False, kw_only=True):
+    # In the order in which COCO writes them: a decoder looks for the next field first.
+    num_keypoints: int = -1
     area: float = math.nan
     iscrowd: int = _NO_FLAG
-    num_keypoints: int = -1
+    keypoints: list[float]
+    image_id: int
+    bbox: tuple[float, float, float, float] = _NAN_BOX
+    category_id: int
+    id: int
+    head_box_xywh: tuple[float, float, float, float] = _NAN_BOX
 
 
 @dataclass(frozen=True)
@@ -165,19 +166,20 @@ class _Columns:
         self.bbox[rows] = reals[:, 6:10]
         self.head_box[rows] = reals[:, 10:14]
         triples = reals[:, 14:].reshape(len(records), self.keypoints.shape[1], 3)
-        x, y, flags = triples[:, :, 0], triples[:, :, 1], triples[:, :, 2].copy()
-        odd = (flags != 0) & (flags != 1) & (flags != 2)
-        if np.any(odd):
-            for row, keypoint in np.argwhere(odd).tolist():
-                value = float(flags[row, keypoint])
-                self.odd_flags.append((records[row], keypoint, value))
-            flags[odd & (flags != 3)] = 0
-        absent = flags == 0
-        stray = ((x != 0) | (y != 0)) & absent
-        self.stray[rows] = np.count_nonzero(stray, axis=1)
-        points = self.keypoints[rows]
+        points, values = self.keypoints[rows], triples[:, :, 2]
         points[:] = triples[:, :, :2]
-        points[absent] = np.nan
+        with np.errstate(invalid="ignore"):
+            flags = values.astype(np.uint8)
+        odd = (flags > 2) | (flags != values)
+        if odd.any():
+            for row, keypoint in np.argwhere(odd).tolist():
+                value = float(values[row, keypoint])
+                self.odd_flags.append((records[row], keypoint, value))
+            flags[odd & (values != 3)] = 0
+        absent = flags == 0
+        stray = ((points[:, :, 0] != 0) | (points[:, :, 1] != 0)) & absent
+        self.stray[rows] = np.count_nonzero(stray, axis=1)
+        np.copyto(points, np.nan, where=absent[:, :, None])
         self.visibility[rows] = flags
 
     def finish(self) -> _Columns:

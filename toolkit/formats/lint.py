@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from toolkit.formats.parse import Section
 from toolkit.formats.rules import Findings
 
-_CHUNK = 1 << 18
 _PAD = 16
 _QUOTE, _BACKSLASH, _COLON, _SPACE, _E = 34, 92, 58, 32, 101
 _LONE = re.compile(r"[\ud800-\udfff]")
@@ -32,7 +31,7 @@ def lint_section(data: bytes, section: Section, findings: Findings) -> None:
         section: Where the records lie.
         findings: Where findings go.
     """
-    for begin, end in _chunks(section):
+    for begin, end in section.chunks():
         first, last = int(section.starts[begin]), int(section.ends[end - 1])
         starts = section.starts[begin:end] - first
         suspects = _suspects(data[first:last], starts)
@@ -40,17 +39,6 @@ def lint_section(data: bytes, section: Section, findings: Findings) -> None:
             at = begin + row
             record = data[section.starts[at] : section.ends[at]]
             lint_record(record, findings, section=section.name, index=at)
-
-
-def _chunks(section: Section) -> Iterator[tuple[int, int]]:
-    """Ranges of records of about `_CHUNK` bytes."""
-    begin = 0
-    while begin < len(section):
-        limit = int(section.starts[begin]) + _CHUNK
-        end = int(np.searchsorted(section.ends, limit, side="right"))
-        end = max(end, begin + 1)
-        yield begin, end
-        begin = end
 
 
 def _suspects(chunk: bytes, starts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -144,6 +132,8 @@ def _exponents(text: NDArray[np.uint8], quotes: NDArray[np.int64]) -> NDArray[np
     marked = (text[1:] | np.uint8(32)) == _E
     marked &= (text[:-1] - np.uint8(48)) < 10
     at = np.flatnonzero(marked[: -_PAD + 1]) + 1
+    if not len(at):
+        return at
     at = at[np.searchsorted(quotes, at) % 2 == 0]
     signed = (text[at + 1] == ord("+")) | (text[at + 1] == ord("-"))
     digits = text[(at + 1 + signed)[:, None] + np.arange(3)] - np.uint8(48)

@@ -11,7 +11,7 @@ import pytest
 
 from toolkit import checks
 from toolkit.annotations import Annotations, Images
-from toolkit.checks.base import ERROR, INFO, Subject, everywhere
+from toolkit.checks.base import ERROR, INFO, Subject, everywhere, rows_of
 from toolkit.dataset import Dataset
 from toolkit.report import Finding
 from toolkit.schema import Schema
@@ -46,6 +46,22 @@ def test_an_unknown_image_has_row_minus_one_and_no_size(
 
     assert subject.image_row.tolist() == [0, -1]
     assert subject.size_wh.tolist() == [[100, 100], [0, 0]]
+
+
+@pytest.mark.parametrize("step", [1, 10**15], ids=["ids close together", "ids far apart"])
+def test_rows_are_found_by_id_and_the_first_of_equal_ids_counts(step: int) -> None:
+    ids = np.array([7, 5, 7, 9]) * step
+    wanted = np.array([9, 7, 6, 5, -1, 10**18]) * 1
+    wanted[:5] *= step
+
+    assert rows_of(ids, wanted).tolist() == [3, 0, -1, 1, -1, -1]
+
+
+def test_rows_are_found_at_the_ends_of_64_bits() -> None:
+    ends = np.array([2**63 - 1, -(2**63)])
+
+    assert rows_of(ends[:1], ends).tolist() == [0, -1]
+    assert rows_of(ends, ends).tolist() == [0, 1]
 
 
 def test_codes_are_unique_and_kebab_case() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolkit.formats import lint
-from toolkit.formats.parse import Section
+from toolkit.formats.parse import CHUNK, Section
 from toolkit.formats.rules import Findings
 
 WORDS = st.text(
@@ -101,7 +101,7 @@ def test_equal_keys_at_different_levels_are_no_fault() -> None:
 
 def test_records_beyond_one_chunk_are_looked_at() -> None:
     sound = b'{"id": 1, "text": "' + b"x" * 1000 + b'"}'
-    count = 2 * lint._CHUNK // len(sound)
+    count = 2 * CHUNK // len(sound)
     records = [sound] * count
     records[count - 2] = sound.replace(b'"text"', b'"id"')
 
