@@ -1,6 +1,6 @@
 """Every rule that needs no image, on a file of COCO train2017's size, beside `orjson.loads`.
 
-    python benchmarks/validating.py [--scale 1.0] [--repeat 1] [--growth] [--json]
+    python benchmarks/validating.py [--scale 1.0] [--repeat 3] [--growth] [--json]
                                     [--datumaro-python PATH]
 
 Writes 118,287 images and 262,465 annotations with polygons to a temporary folder (about
@@ -90,7 +90,7 @@ def main() -> int:
     """Write the file, run the tasks, print the table; 1 where a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full size")
-    parser.add_argument("--repeat", type=int, default=1, help="runs of each; the best counts")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each; the best counts")
     parser.add_argument("--growth", action="store_true", help="also time a tenth of the file")
     parser.add_argument("--datumaro-python", metavar="PATH", help="compare with Datumaro")
     parser.add_argument("--json", action="store_true", help="print one JSON document")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -151,26 +153,32 @@ def test_a_faulty_input_leaves_no_output(
 
 # Every kind of write: a name, what it writes, and the words of its command.
 KILLED = {
-    "convert": ("out.json", ["convert", "base.json", "out.json", "--force"]),
-    "convert to CSV": ("out.csv", ["convert", "base.json", "out.csv", "--force"]),
-    "fix": (
-        "out.json",
-        ["validate", "base.json", "--fix", "--to", "out.json", "--yes", "--force"],
-    ),
-    "merge": (
-        "out.json",
-        ["merge", "base.json", "ours.json", "theirs.json", "--out", "out.json", "--force"],
-    ),
-    "report": ("out.html", ["stats", "base.json", "--out", "out.html", "--force"]),
-    "gallery": (
-        "out",
-        ["show", "base.json", "--images", "images", "--out", "out", "--force"],
-    ),
-    "split": (
-        "out",
-        ["split", "base.json", "--out", "out", "--seed", "1", "--force"],
-    ),
+    name: (output, words.split())
+    for name, output, words in (
+        ("convert", "out.json", "convert base.json out.json --force"),
+        ("convert to CSV", "out.csv", "convert base.json out.csv --force"),
+        ("convert to Parquet", "out.parquet", "convert base.json out.parquet --force"),
+        ("convert to a folder", "out", "convert base.json out --to yolo --sidecar --force"),
+        ("fix", "out.json", "validate base.json --fix --to out.json --yes --force"),
+        ("findings", "out.json", "validate base.json --format sarif --out out.json --force"),
+        ("baseline", "out.json", "validate base.json --write-baseline out.json --force"),
+        ("merge", "out.json", "merge base.json ours.json theirs.json --out out.json --force"),
+        ("report", "out.html", "stats base.json --out out.html --force"),
+        ("differences", "out.html", "diff base.json theirs.json --out out.html --force"),
+        ("agreement", "out.html", "agreement ours.json theirs.json --out out.html --force"),
+        ("rank", "out.json", "rank base.json results.json --out out.json --force"),
+        ("sigmas", "out.yaml", "sigmas ours.json theirs.json --out out.yaml --force"),
+        ("curve", "out.csv", "crop base.json --out out.csv --force"),
+        ("schema", "out.yaml", "schema infer base.json --out out.yaml --force"),
+        ("gallery", "out", "show base.json --images images --out out --force"),
+        ("split", "out", "split base.json --out out --seed 1 --force"),
+        ("release", "out", "publish build source --out out --force"),
+        ("extract", "out", "publish extract release.tar out --force"),
+        ("synth", "out", "synth hockey out --instances 2 --seed 1 --workers 1 --force"),
+        ("footage", "registry/mine", "datasets add mine --images images --licence CC0 --force"),
+    )
 }
+SLOW = {"report", "gallery", "differences", "agreement", "rank", "sigmas", "release", "synth"}
 
 
 @pytest.fixture
@@ -188,33 +196,45 @@ def workplace(coco_document: Document, tmp_path: Path) -> Path:
     (tmp_path / "images").mkdir()
     for number in range(1, 5):
         Image.new("RGB", (100, 80), "grey").save(tmp_path / "images" / f"{number}.jpg")
+    results = [
+        {k: p[k] for k in ("image_id", "category_id", "keypoints")}
+        | {"annotation_id": p["id"], "score": 0.5}
+        for p in coco_document["annotations"]
+    ]
+    (tmp_path / "results.json").write_text(json.dumps(results), "utf-8")
     for name, area in (("base", 300.5), ("ours", 300.5), ("theirs", 7)):
-        coco_document["annotations"][1] = coco_document["annotations"][1] | {"area": area}
+        moved = [v + (area == 7) for v in person["keypoints"][:2]] + person["keypoints"][2:]
+        coco_document["annotations"][1] = coco_document["annotations"][1] | {
+            "area": area,
+            "keypoints": moved,
+        }
         coco_document["info"] = {"description": "tiny" if name != "ours" else "ours"}
         (tmp_path / f"{name}.json").write_text(json.dumps(coco_document), "utf-8")
     return tmp_path
 
 
-@pytest.mark.parametrize(("output", "words"), KILLED.values(), ids=KILLED)
+@pytest.mark.parametrize("name", KILLED)
 def test_63_kill_9_at_random_moments_leaves_the_old_output_or_the_new(
-    workplace: Path, toolkit_cli: Callable[..., Any], output: str, words: list[str]
+    workplace: Path,
+    root: Path,
+    toolkit_cli: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
-    if words[0] == "show":
-        document = json.loads((workplace / "base.json").read_text("utf-8"))
-        document["images"] = document["images"][:4]
-        document["annotations"] = [p for p in document["annotations"] if p["image_id"] < 5][:4]
-        (workplace / "base.json").write_text(json.dumps(document), "utf-8")
+    output, words = KILLED[name]
     target = workplace / output
-    if words[0] == "split":  # replaces nothing but a split
+    monkeypatch.setenv("TOOLKIT_REGISTRY", str(workplace / "registry"))
+    prepare(name, workplace, root, toolkit_cli)
+    if name == "split":  # replaces nothing but a split
         assert toolkit_cli("split", workplace / "base.json", "--out", target).exit_code == 0
     elif "." in output:
         target.write_bytes(b"old")
     else:
-        target.mkdir()
+        target.mkdir(parents=True)
         (target / "old.json").write_bytes(b"old")
     server = Path(__file__).with_name("kill_server.py")
     # Pages are slow to build, and are written like every other file.
-    kills = 10 if output == "out.html" or words[0] == "show" else 50
+    kills = 10 if name in SLOW else 50
 
     ended = subprocess.run(
         [sys.executable, str(server), output, str(kills), "0", *words],
@@ -232,6 +252,26 @@ def test_63_kill_9_at_random_moments_leaves_the_old_output_or_the_new(
     assert found["killed"] == kills, found
     assert found["left"] == []
     assert found["last"]
+
+
+def prepare(name: str, folder: Path, root: Path, toolkit_cli: Callable[..., Any]) -> None:
+    """What some commands need beside the three files."""
+    if name == "gallery":
+        document = json.loads((folder / "base.json").read_text("utf-8"))
+        document["images"] = document["images"][:4]
+        document["annotations"] = [p for p in document["annotations"] if p["image_id"] < 5][:4]
+        (folder / "base.json").write_text(json.dumps(document), "utf-8")
+    if name == "extract":
+        with tarfile.open(folder / "release.tar", "w") as archive:
+            archive.add(folder / "images", "release/images")
+    if name == "release":
+        hockey, source = root / "datasets" / "hockey", folder / "source"
+        shutil.copytree(hockey / "sample", source)
+        shutil.copy(hockey / "schema.yaml", source)
+        card = (source / "card.md").read_text("utf-8").replace("---", "---\nversion: 1.0.0", 1)
+        (source / "card.md").write_text(card, "utf-8")
+        done = toolkit_cli("split", source / "annotations.json", "--out", source / "splits")
+        assert done.exit_code == 0, done.stderr
 
 
 def test_64_of_two_processes_that_write_one_file_one_wins_whole(workplace: Path) -> None:

@@ -36,7 +36,7 @@ from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError, UsageError
 from toolkit.formats.base import collector_off
 from toolkit.formats.rules import Rule
-from toolkit.report import Finding, Report, Severity
+from toolkit.report import Finding, Report, Severity, counted
 
 __all__ = [
     "CHECKS",
@@ -66,6 +66,8 @@ _NOT_NEEDED_TO_EVALUATE = {
     "head-box-shape",
     "json-string",
 }
+
+_ONE = {"images": "image", "annotations": "annotation", "categories": "category"}
 
 
 def validate(
@@ -230,12 +232,7 @@ def _findings(
 
 
 def _summary(hit: Hits) -> str:
-    said = f"{hit.summary}: {_number(len(hit.rows), hit.section)}"
+    said = f"{hit.summary}: {counted(len(hit.rows), _ONE[hit.section])}"
     if hit.weights is None:
         return said
-    return f"{said} ({_number(int(hit.weights.sum()), hit.unit)})"
-
-
-def _number(count: int, plural: str) -> str:
-    singular = {"categories": "category"}.get(plural, plural.removesuffix("s"))
-    return f"{count:,} {singular if count == 1 else plural}"
+    return f"{said} ({counted(int(hit.weights.sum()), hit.unit)})"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.checks.base import INFO, WARNING, Check, Hits, Subject, everywhere
-from toolkit.report import Finding
+from toolkit.report import Finding, counted
 
 LOPSIDED = 20  # instances of the most frequent category for one of the rarest
 
@@ -61,8 +61,8 @@ def _never(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             "keypoint-never-labelled",
             WARNING,
-            f"{', '.join(never)}: labelled in none of {len(people):,} annotations; nothing "
-            "can be learnt or scored there",
+            f"{', '.join(never)}: labelled in none of {counted(len(people), 'annotation')}; "
+            "nothing can be learnt or scored there",
             section="annotations",
             field="keypoints",
         )

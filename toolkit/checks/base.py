@@ -92,7 +92,7 @@ class Hits:
         summary: The fault in a few words, for "<summary>: 12 annotations".
         field: The field that is wrong, or None.
         weights: (H,) how many faults each row has (keypoints, say), or None for one each.
-        unit: What `weights` counts, in the plural.
+        unit: What `weights` counts, in the singular.
     """
 
     section: Literal["images", "annotations", "categories"]

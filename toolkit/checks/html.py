@@ -57,7 +57,9 @@ border:2.5px solid currentColor;vertical-align:-1px}
 .legend .disc{background:currentColor}.legend .disc,.legend .ring{border-radius:50%}
 .legend .turned{transform:rotate(45deg) scale(.85)}
 @media (max-width:600px){header{padding-top:18px}.tiles{grid-template-columns:1fr 1fr 1fr}
-.tile{padding:10px 12px}.tile b{font-size:21px}.rules th,.rules td{padding:7px 5px}}
+.tile{padding:10px 12px}.tile b{font-size:21px}.rules thead{display:none}
+.rules tr{display:grid;grid-template-columns:auto 1fr;border-top:1px solid var(--edge)}
+.rules td{border:0;padding:0 0 8px}.rules td:first-child{grid-column:1/-1;padding:9px 0 3px}}
 .panels{grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr))}
 """
 

@@ -45,7 +45,7 @@ def _hits(outside: NDArray[np.bool_], describe: Callable[[int], str], where: str
         f"labelled keypoints {where}",
         "keypoints",
         weights=counts[rows],
-        unit="keypoints",
+        unit="keypoint",
     )
 
 

@@ -14,7 +14,7 @@ from toolkit.checks.families import family_rank
 from toolkit.checks.fix import EXAMPLES, Plan
 from toolkit.checks.rulebook import all_rules
 from toolkit.dataset import Dataset
-from toolkit.report import Finding, Report
+from toolkit.report import Finding, Report, counted
 
 SEVERITIES = ("error", "warning", "info")
 STYLES = {"error": "bold red", "warning": "bold yellow", "info": "bold cyan"}
@@ -83,9 +83,10 @@ def verdict(report: Report, name: str, dataset: Dataset) -> Line:
     counts = report.counts()
     word = ("valid", "bold green") if report.ok else ("not valid", "bold red")
     totals = (
-        f" under profile '{report.profile}': {counts['error']:,} errors, "
-        f"{counts['warning']:,} warnings, {counts['info']:,} notes; "
-        f"{len(dataset.images):,} images, {len(dataset.annotations):,} annotations, "
+        f" under profile '{report.profile}': {counted(counts['error'], 'error')}, "
+        f"{counted(counts['warning'], 'warning')}, {counted(counts['info'], 'note')}; "
+        f"{counted(len(dataset.images), 'image')}, "
+        f"{counted(len(dataset.annotations), 'annotation')}, "
         f"schema '{report.schema}'"
     )
     return Line(((printable(name) + ": ", ""), word, (printable(totals), "")))

@@ -76,7 +76,7 @@ def _coordinates(subject: Subject) -> Iterator[Hits]:
         "coordinates under visibility 0",
         "keypoints",
         weights=counts[rows],
-        unit="keypoints",
+        unit="keypoint",
     )
 
 

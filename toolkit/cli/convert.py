@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.cli.common import echo_json, force_option, json_option, notice, schema_option
+from toolkit.report import counted
 
 if TYPE_CHECKING:
     from toolkit.formats.convert import Conversion
@@ -26,6 +27,7 @@ FORMATS = (
     "labelstudio",
     "mat",
 )
+JSON = FORMATS[:4]  # the others are foreign, and have a sidecar
 _format = click.Choice(FORMATS)
 
 
@@ -99,9 +101,11 @@ def convert(
     for name, count in done.lost.items():
         if done.sidecar is None:
             end = f"format '{done.target_format}' has no place"
-            notice(f"lost: {name} ({count:,} records); {end}")
+            notice(f"lost: {name} ({counted(count, 'record')}); {end}")
         else:
-            notice(f"kept in {done.sidecar.name}: {name} ({count:,} records)")
+            notice(f"kept in {done.sidecar.name}: {name} ({counted(count, 'record')})")
+    if done.lost and done.sidecar is None and done.target_format not in JSON:
+        notice("to keep what is lost in a file beside it: --sidecar")
     if done.sidecar is not None and not done.lost:
         notice(f"with its sidecar {done.sidecar.name}")
     if done.restored_from is not None:
@@ -111,10 +115,11 @@ def convert(
     for line in done.notes:
         notice(f"note: {line}")
     if done.errors:
-        notice(f"{source.name}: {done.errors:,} errors, kept; see: toolkit validate {source}")
+        errors = counted(done.errors, "error")
+        notice(f"{source.name}: {errors}, kept; see: toolkit validate {source}")
     click.echo(
-        f"{target}: {done.source_format} to {done.target_format}, {done.images:,} images, "
-        f"{done.instances:,} instances"
+        f"{target}: {done.source_format} to {done.target_format}, "
+        f"{counted(done.images, 'image')}, {counted(done.instances, 'instance')}"
         + ("" if done.lost or done.changed else ", nothing changed")
     )
 

@@ -18,6 +18,7 @@ from toolkit.cli.common import (
     schema_option,
 )
 from toolkit.errors import InvalidDataError, UsageError
+from toolkit.report import counted
 
 if TYPE_CHECKING:
     from toolkit.catalog import RegisteredFacts
@@ -145,7 +146,7 @@ def _show_registered(item: RegisteredFacts) -> None:
     )
     click.echo(f"schema    {item['schema'] or 'open: nothing says yet what will be labelled'}")
     click.echo(f"file      {item['path']}\nsha256    {item['sha256']}")
-    click.echo(f"{item['images']:,} images, {item['instances']:,} people, by clip:")
+    click.echo(f"{counted(item['images'], 'image')}, {item['instances']:,} people, by clip:")
     for clip, count in item["clips"].items():
         click.echo(f"  {clip}: {count:,}")
     text = Card.load(Path(item["path"]).parent / "card.md").text
@@ -239,7 +240,10 @@ def add(
         echo_json(catalog.describe_registered(name))
         return
     click.echo(done.path / "annotations.json")
-    notice(f"{done.images:,} images of {len(done.clips):,} clips; licence: {licence}")
+    notice(
+        f"{counted(done.images, 'image')} of {counted(len(done.clips), 'clip')}; "
+        f"licence: {licence}"
+    )
 
 
 @datasets.command(epilog="Example: toolkit datasets check crowdpose ~/crowdpose")
@@ -297,7 +301,7 @@ def _show_supplied(found: Supplied) -> None:
     for file in found.files:
         click.echo(f"{file.name}: {file.said}")
         for rule, count in _counts(file).items():
-            click.echo(f"  {rule}: {count:,} images")
+            click.echo(f"  {rule}: {counted(count, 'image')}")
             told = [finding for finding in file.images or () if finding.rule == rule]
             for finding in told[:SHOWN]:
                 click.echo(f"    {finding.line(file.name)}")

@@ -16,6 +16,7 @@ from toolkit.cli.common import (
     progress_bar,
     schema_option,
 )
+from toolkit.report import counted
 
 if TYPE_CHECKING:
     from toolkit.curate.diff import Diff
@@ -99,7 +100,7 @@ def diff(
     for path, side in zip((old, new), sides, strict=True):
         if side.errors:
             count = sum(finding.count for finding in side.errors)
-            notice(f"{path.name}: {count:,} errors; 'toolkit validate' lists them")
+            notice(f"{path.name}: {counted(count, 'error')}; 'toolkit validate' lists them")
     result = compare(
         sides[0].dataset,
         sides[1].dataset,

@@ -9,6 +9,7 @@ import click
 
 from toolkit.cli.common import console, echo_json, json_option, notice, schema_option
 from toolkit.errors import InvalidDataError, UsageError
+from toolkit.report import counted
 
 if TYPE_CHECKING:
     from toolkit.report import Report
@@ -186,4 +187,4 @@ def _warnings(report: Report) -> list[str]:
         if finding.severity.value == "warning":
             totals[finding.rule] = totals.get(finding.rule, 0) + finding.count
     name = Path(report.file).name
-    return [f"{name}: {rule}: {count:,} records" for rule, count in totals.items()]
+    return [f"{name}: {rule}: {counted(count, 'record')}" for rule, count in totals.items()]

@@ -9,6 +9,7 @@ import click
 
 from toolkit.cli.common import echo_json, force_option, json_option, notice
 from toolkit.errors import UsageError
+from toolkit.report import counted
 
 if TYPE_CHECKING:
     from toolkit.curate.merge import Merged
@@ -164,5 +165,6 @@ def _print(merged: Merged, out: Path, listing: Path) -> None:
     click.echo(f"{out}: {', '.join(changes) or 'nothing'} taken from theirs")
     if merged.conflicts:
         notice(
-            f"{len(merged.conflicts):,} conflicts, listed in {listing}; decide each in {out}"
+            f"{counted(len(merged.conflicts), 'conflict')}, listed in {listing}; decide each "
+            f"in {out}"
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.cli.common import echo_json, force_option, json_option, notice, progress_bar
+from toolkit.report import counted
 
 if TYPE_CHECKING:
     from toolkit.checks import Profile
@@ -71,7 +72,7 @@ def build(
     for line in done.notes:
         notice(f"note: {line}")
     click.echo(
-        f"{done.archive}: {len(done.manifest.files):,} files, "
+        f"{done.archive}: {counted(len(done.manifest.files), 'file')}, "
         f"{done.manifest.total_bytes / 1e6:,.1f} MB, version {done.manifest.version}"
     )
     for line in done.changes:
@@ -102,8 +103,8 @@ def verify(*, release: Path, manifest: Path | None, as_json: bool) -> int:
         return 1 if flaws else 0
     for flaw in flaws:
         click.echo(f"{flaw.fault}: {flaw.path}: {flaw.message}")
-    verdict = f"{len(flaws):,} flaws" if flaws else "whole and unaltered"
-    click.echo(f"{release}: {known.stem}, {len(known.files):,} files: {verdict}")
+    verdict = counted(len(flaws), "flaw") if flaws else "whole and unaltered"
+    click.echo(f"{release}: {known.stem}, {counted(len(known.files), 'file')}: {verdict}")
     return 1 if flaws else 0
 
 
@@ -123,4 +124,4 @@ def extract(*, archive: Path, target: Path, force: bool, as_json: bool) -> None:
     if as_json:
         echo_json({"archive": str(archive), "target": str(target), "files": names})
     else:
-        click.echo(f"{target}: {len(names):,} files")
+        click.echo(f"{target}: {counted(len(names), 'file')}")

@@ -16,6 +16,7 @@ from toolkit.cli.common import (
     progress_bar,
     schema_option,
 )
+from toolkit.report import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +88,7 @@ def rank(
     found = formats.scan(file, schema)
     if found.errors:
         count = sum(finding.count for finding in found.errors)
-        notice(f"{file.name}: {count:,} errors; 'toolkit validate' lists them")
+        notice(f"{file.name}: {counted(count, 'error')}; 'toolkit validate' lists them")
     dataset = found.dataset
     answers = formats.read_predictions(predictions, dataset.schema)
     people = len(dataset.annotations)
@@ -142,7 +143,7 @@ def _write(
         from toolkit.curate.rank_report import queue_text
 
         write_text(out, queue_text(dataset, entries), force=force)
-        notice(f"wrote {out}: {len(entries):,} annotations, likeliest errors first")
+        notice(f"wrote {out}: {counted(len(entries), 'annotation')}, likeliest errors first")
         return
     from toolkit.curate.rank_page import rank_page
 

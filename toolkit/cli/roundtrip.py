@@ -39,9 +39,12 @@ _SHOWN = 60  # letters of a value in the table
     show_default=True,
     help="Examples of each field.",
 )
+@click.option("--sidecar", is_flag=True, help="Keep beside it what the format cannot hold.")
 @schema_option
 @json_option
-def roundtrip(*, source: Path, via: str, limit: int, schema: str | None, as_json: bool) -> int:
+def roundtrip(
+    *, source: Path, via: str, limit: int, sidecar: bool, schema: str | None, as_json: bool
+) -> int:
     """Take SRC through a format and back, and list every field that changed.
 
     SRC is not touched; the way there and back is a temporary folder. Ends with 1 if
@@ -50,7 +53,8 @@ def roundtrip(*, source: Path, via: str, limit: int, schema: str | None, as_json
     from toolkit.formats.roundtrip import roundtrip as go
     from toolkit.schema import Schema
 
-    trip = go(source, via, schema=None if schema is None else Schema.load(schema))
+    known = None if schema is None else Schema.load(schema)
+    trip = go(source, via, schema=known, sidecar=sidecar)
     if as_json:
         echo_json(_document(trip, source, limit))
     else:
@@ -60,7 +64,7 @@ def roundtrip(*, source: Path, via: str, limit: int, schema: str | None, as_json
 
 def _show(trip: Trip, source: Path, limit: int) -> None:
     if not trip.names:
-        click.echo(f"{source}: through {trip.via} and back, nothing changed")
+        click.echo(f"{source}: through {trip.way} and back, nothing changed")
         return
     from rich.table import Table  # lazy: rich costs 0.1 s
     from rich.text import Text  # lazy: rich costs 0.1 s
@@ -78,7 +82,7 @@ def _show(trip: Trip, source: Path, limit: int) -> None:
             table.add_row(*(Text(cell) for cell in (*first, *shown)))
     console().print(table)
     verdict = "exactly what is declared" if trip.agrees else "NOT what is declared"
-    click.echo(f"{source}: through {trip.via} and back, {verdict}")
+    click.echo(f"{source}: through {trip.way} and back, {verdict}")
 
 
 def _text(value: object) -> str:
@@ -95,6 +99,7 @@ def _document(trip: Trip, source: Path, limit: int) -> dict[str, object]:
         "source": str(source),
         "from": trip.source_format,
         "via": trip.via,
+        "sidecar": trip.sidecar,
         "agrees": trip.agrees,
         "changes": [
             {

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from toolkit.cli.common import echo_json, force_option, json_option, notice
+from toolkit.report import counted
 
 
 @click.group(epilog="Example: toolkit schema infer annotations.json --out schema.yaml")
@@ -65,7 +66,8 @@ def infer(
         return
     click.echo(
         f"{out}: schema '{drafted.name}' from category '{drafted.category}': "
-        f"{len(drafted.keypoints)} keypoints, {len(drafted.pairs)} mirrored pairs, "
+        f"{counted(len(drafted.keypoints), 'keypoint')}, "
+        f"{counted(len(drafted.pairs), 'mirrored pair')}, "
         f"{drafted.edges} edges, {len(drafted.extension)} extension keypoints. Next: fill in "
         f"what the comments name, then toolkit validate {file} --schema {out}"
     )

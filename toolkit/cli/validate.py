@@ -18,6 +18,7 @@ from toolkit.cli.common import (
     schema_option,
 )
 from toolkit.errors import InvalidDataError, UsageError
+from toolkit.report import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -206,7 +207,7 @@ def _known(report: Report, wanted: _Wanted) -> tuple[Report, Compared | None]:
     if wanted.write_baseline is not None:
         write_baseline(report, wanted.write_baseline, force=wanted.force)
         total = sum(report.counts().values())
-        notice(f"{wanted.write_baseline}: {total:,} findings are accepted from now on")
+        notice(f"{wanted.write_baseline}: {counted(total, 'finding')} accepted from now on")
     return capped(compared.report if compared else report, wanted.listed), compared
 
 

@@ -12,6 +12,7 @@ from toolkit.curate.diff import Diff, Indices
 from toolkit.curate.fields import FieldChange
 from toolkit.curate.records import MISSING
 from toolkit.dataset import Dataset
+from toolkit.report import counted
 
 Json = dict[str, object]
 _SHOWN = 60  # characters of a value in a line of text
@@ -266,8 +267,8 @@ def _matched(result: Diff) -> str:
     images = result.images.counts()
     how = ", ".join(f"{number:,} by {rule}" for rule, number in images.items() if number)
     return (
-        f"matched {total:,} instances ({', '.join(parts)}) in "
-        f"{len(result.images.old):,} images" + (f" ({how})" if how else "")
+        f"matched {counted(total, 'instance')} ({', '.join(parts)}) in "
+        f"{counted(len(result.images.old), 'image')}" + (f" ({how})" if how else "")
     )
 
 

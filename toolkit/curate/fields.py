@@ -23,6 +23,7 @@ from toolkit.curate.records import (
     top_level,
 )
 from toolkit.formats.document import Document
+from toolkit.report import counted
 
 Indices = NDArray[np.int64]
 
@@ -218,4 +219,4 @@ def _document_fields(sides: tuple[Records, Records]) -> Iterator[FieldChange]:
 
 def _list_or_nothing(records: Records, key: str) -> object:
     rows = records.document.sections.get(key)
-    return MISSING if rows is None else f"a list of {len(rows)} records"
+    return MISSING if rows is None else f"a list of {counted(len(rows), 'record')}"

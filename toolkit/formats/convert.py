@@ -34,7 +34,7 @@ from toolkit.formats.sidecar import (
     text_of,
 )
 from toolkit.formats.sidecar_pair import find_sidecar, write_alone, write_pair
-from toolkit.report import Finding, Severity
+from toolkit.report import Finding, Severity, counted
 from toolkit.schema import Schema
 
 AnyFormat = Format[Dataset] | Format[Predictions]
@@ -148,6 +148,10 @@ def convert(
     read = _read(source, dataset_format(begin.name), source_format, schema, home)
     original = format_named(read.original)
     end = format_named(target_format or _by_suffix(target, begin, original))
+    if sidecar and end.name == RESULTS.name:
+        raise UsageError(
+            "--sidecar: results have no way back; the annotations stay the original"
+        )
     if sidecar and not writes_sidecar:
         _check_sidecar_has_use(source, begin, end, read)
     if end.name == read.format and schema is None and target_schema is None and not sidecar:
@@ -162,6 +166,7 @@ def convert(
         raise InvalidDataError(
             f"{source.name}: format '{end.name}' cannot hold all of it, and --strict was "
             f"given; it would lose {_listed(plan.lost)}; nothing was written"
+            + ("" if end.is_json else "; --sidecar keeps it in a file beside the target")
         )
     _write(plan, target, kept_in, force=force)
     return _told(read, plan, kept_in)
@@ -339,4 +344,4 @@ def _convert_results(
 
 
 def _listed(lost: Counter[str]) -> str:
-    return ", ".join(f"'{name}' of {count:,} records" for name, count in lost.items())
+    return ", ".join(f"'{name}' of {counted(count, 'record')}" for name, count in lost.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 
 import msgspec
 import numpy as np
@@ -25,6 +26,7 @@ class _ImageRecord(Struct, gc=False):
     crowdIndex: float = math.nan  # noqa: N815 - CrowdPose's own spelling
 
 
+_ROW = struct.Struct("=4qd")
 _DECODE = msgspec.json.Decoder(_ImageRecord).decode
 
 
@@ -34,38 +36,37 @@ def decode_images(raws: list[Raw], findings: Findings) -> tuple[Images, NDArray[
     Returns:
         The images, and the index of each image's record in the file's list.
     """
-    decode = _DECODE
-    integers = np.empty((len(raws), 4), np.int64)
-    crowd_index = np.empty(len(raws))
-    records = np.empty(len(raws), np.int64)
+    decode, pack, size = _DECODE, _ROW.pack_into, _ROW.size
+    buffer = bytearray(max(1, len(raws)) * size)
+    records: list[int] = []
     names: list[str] = []
     clips: list[str | None] = []
-    row = 0
+    offset = 0
     for index, raw in enumerate(raws):
         try:
-            image = decode(raw)
-            integers[row] = (image.id, image.width, image.height, image.frame)
-        except (*REFUSED, OverflowError):
+            r = decode(raw)
+            pack(buffer, offset, r.id, r.width, r.height, r.frame, r.crowdIndex)
+        except REFUSED:
             repaired = _slow_image(raw, index, findings)
             if repaired is None:
                 continue
-            image = repaired
-            integers[row] = (image.id, image.width, image.height, image.frame)
-        crowd_index[row] = image.crowdIndex
-        names.append(image.file_name)
-        clips.append(None if image.clip is None else str(image.clip))
-        records[row] = index
-        row += 1
-    columns = np.ascontiguousarray(integers[:row].T)
+            r = repaired
+            pack(buffer, offset, r.id, r.width, r.height, r.frame, r.crowdIndex)
+        names.append(r.file_name)
+        clips.append(None if r.clip is None else str(r.clip))
+        records.append(index)
+        offset += size
+    rows = slice(len(records))
+    columns = np.frombuffer(buffer, np.int64).reshape(-1, 5)[rows].T.copy()
     images = Images(
         ids=columns[0],
         file_names=tuple(names),
-        size_wh=np.ascontiguousarray(columns[1:3].T),
+        size_wh=columns[1:3].T.copy(),
         clips=tuple(clips),
         frames=columns[3],
-        crowd_index=crowd_index[:row],
+        crowd_index=columns[4].view(np.float64),
     )
-    return images, records[:row]
+    return images, np.array(records, dtype=np.int64)
 
 
 def _slow_image(raw: Raw, index: int, findings: Findings) -> _ImageRecord | None:

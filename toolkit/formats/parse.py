@@ -248,7 +248,7 @@ def _offsets(
     data: bytes, records: list[Raw], begin: int, end: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Offsets of consecutive records, from their lengths and what lies between them."""
-    sizes = np.fromiter(map(len, map(memoryview, records)), np.int64, len(records))
+    sizes = np.array([len(memoryview(record)) for record in records], dtype=np.int64)
     if not len(sizes):
         return sizes, sizes.copy()
     match = _SKIP.match(data, begin)

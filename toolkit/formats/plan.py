@@ -20,7 +20,7 @@ from toolkit.formats.encode import category_record
 from toolkit.formats.parse import top_level_keys
 from toolkit.formats.prepared import Prepared, prepare
 from toolkit.formats.results import RESULTS, write_predictions
-from toolkit.report import Finding
+from toolkit.report import Finding, counted
 from toolkit.schema import Schema
 
 _IN_RESULTS = frozenset({"id", "image_id", "category_id", "keypoints", "bbox"})
@@ -89,8 +89,8 @@ class Plan:
             missing = int(np.isnan(self.dataset.images.crowd_index).sum())
             if missing:
                 self.changed.append(
-                    f"crowdIndex is missing for {missing:,} images and is not invented; "
-                    "the crowd bands APE, APM and APH stay empty"
+                    f"crowdIndex is missing for {counted(missing, 'image')} and is not "
+                    "invented; the crowd bands APE, APM and APH stay empty"
                 )
         if end.name == COCO.name:
             self._fit_coco()
@@ -122,7 +122,7 @@ class Plan:
         missing = int(np.isnan(self.dataset.annotations.area).sum())
         if missing:
             self.changed.append(
-                f"area is missing for {missing:,} annotations and is not invented; "
+                f"area is missing for {counted(missing, 'annotation')} and is not invented; "
                 "COCO's own evaluator needs it"
             )
 
@@ -137,8 +137,8 @@ class Plan:
             self.dataset, annotations=replace(people, visibility=flags.astype(np.uint8))
         )
         self.changed.append(
-            f"visibility 3 (outside the crop) of {int(beyond.sum()):,} keypoints became 1; "
-            "their coordinates are as they were"
+            f"visibility 3 (outside the crop) of {counted(int(beyond.sum()), 'keypoint')} "
+            "became 1; their coordinates are as they were"
         )
 
     def _lose_for_results(self) -> None:

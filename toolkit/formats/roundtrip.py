@@ -15,9 +15,10 @@ from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.formats import Format, dataset_format, detect, format_named
-from toolkit.formats.coco import scan_coco
+from toolkit.formats.coco import COCO, scan_coco
 from toolkit.formats.coco_write import CocoSource, coco_bytes
 from toolkit.formats.compare import Difference, differences
+from toolkit.formats.convert import convert
 from toolkit.formats.foreign import CocoDocument, Record
 from toolkit.formats.plan import Plan, lost_in_results, perfect_predictions
 from toolkit.formats.prepared import prepare
@@ -36,13 +37,20 @@ class Trip:
         source_format: Name of the source's format.
         via: Name of the format that it went through.
         differences: Every difference, in the document's order.
-        declared: What the format declares to change, by name.
+        declared: What the format declares to change, by name; with a sidecar, nothing.
+        sidecar: Whether a sidecar went with it.
     """
 
     source_format: str
     via: str
     differences: tuple[Difference, ...]
     declared: Counter[str]
+    sidecar: bool = False
+
+    @property
+    def way(self) -> str:
+        """What it went through, for people."""
+        return f"{self.via} with a sidecar" if self.sidecar else self.via
 
     @property
     def measured(self) -> Counter[str]:
@@ -65,17 +73,21 @@ class Trip:
         return [found for found in self.differences if found.name == name][:limit]
 
 
-def roundtrip(source: Path, via: str, *, schema: Schema | None = None) -> Trip:
+def roundtrip(
+    source: Path, via: str, *, schema: Schema | None = None, sidecar: bool = False
+) -> Trip:
     """Go through a format and back in a temporary folder.
 
     Args:
         source: A file or folder of annotations.
         via: Name of the format to go through.
         schema: What the keypoints are; found from the file by default.
+        sidecar: Whether to keep in a sidecar what the format cannot hold.
 
     Raises:
         InvalidDataError: The source has errors.
-        UsageError: The source is a list of results, which no other format can hold.
+        UsageError: The source is a list of results, which no other format can hold; or a
+            sidecar was asked for beside COCO's own JSON.
     """
     between = format_named(via)
     begin = detect(source)
@@ -88,6 +100,9 @@ def roundtrip(source: Path, via: str, *, schema: Schema | None = None) -> Trip:
     raise_errors(source, dataset.schema, [f for f in findings if f.rule not in _TOLERATED])
     with tempfile.TemporaryDirectory(prefix="toolkit-roundtrip-") as folder:
         there = Path(folder) / f"there{(*between.suffixes, '')[0]}"
+        if sidecar:
+            changed = _with_sidecar(source, dataset, name, there, via, schema)
+            return Trip(name, via, tuple(changed), Counter(), sidecar=True)
         if between.name == RESULTS.name:
             found, declared = _through_results(dataset, there)
         else:
@@ -120,6 +135,18 @@ def _through(
     way = prepare(between, dataset)
     way.write(there)
     return list(differences(way.document, way.read_back(there), way.dropped)), +way.lost
+
+
+def _with_sidecar(
+    source: Path, dataset: Dataset, name: str, there: Path, via: str, schema: Schema | None
+) -> list[Difference]:
+    """The way that two conversions take, on files."""
+    before: CocoDocument = orjson.loads(coco_bytes(dataset))
+    back = there.with_name("back.json")
+    convert(source, there, target_format=via, schema=schema, sidecar=True)
+    end = name if format_named(name).is_json else COCO.name
+    convert(there, back, target_format=end, schema=schema, sidecar=True)
+    return list(differences(before, orjson.loads(back.read_bytes())))
 
 
 def _through_results(dataset: Dataset, there: Path) -> tuple[list[Difference], Counter[str]]:

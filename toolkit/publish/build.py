@@ -19,6 +19,7 @@ from toolkit.publish.croissant import croissant, croissant_bytes, missing_rai
 from toolkit.publish.manifest import MANIFEST, Manifest, file_paths, manifest_of
 from toolkit.publish.source import Source, read_source
 from toolkit.publish.splits import check_splits
+from toolkit.report import counted
 from toolkit.stats import measure
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -136,8 +137,8 @@ def _notes(source: Source) -> list[str]:
     notes = []
     if source.unused:
         notes.append(
-            f"{len(source.unused):,} files below images/ are named by no record and were left "
-            f"out, the first '{source.unused[0]}'"
+            f"left out as no record names it: {counted(len(source.unused), 'file')} below "
+            f"images/, the first '{source.unused[0]}'"
         )
     missing = missing_rai(source)
     if missing:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import yaml
 
 from toolkit.publish.source import Source
+from toolkit.report import counted
 from toolkit.stats import Statistics
 
 # What the hub accepts as `license`; anything else is `other` with a name.
@@ -92,7 +93,9 @@ def _per_image(source: Source) -> list[str]:
     by_terms: dict[str, int] = {}
     for terms in source.licences.values():
         by_terms[terms] = by_terms.get(terms, 0) + 1
-    lines = [f"* {count:,} images: {terms}" for terms, count in sorted(by_terms.items())]
+    lines = [
+        f"* {counted(count, 'image')}: {terms}" for terms, count in sorted(by_terms.items())
+    ]
     return [
         "Images with terms of their own (each file's are in `manifest.json`):\n",
         *lines,
@@ -101,9 +104,10 @@ def _per_image(source: Source) -> list[str]:
 
 
 def _contents(source: Source) -> list[str]:
+    people = counted(len(source.dataset.annotations), "instance")
     return [
-        f"* `annotations.json`: {len(source.dataset.annotations):,} instances in COCO format",
-        f"* `images/`: {len(source.images):,} files",
+        f"* `annotations.json`: {people} in COCO format",
+        f"* `images/`: {counted(len(source.images), 'file')}",
         "* `splits/`: the same records by split, and the manifest that freezes them",
         "* `schema.yaml`: the keypoints; `statistics.json`; `croissant.json`: metadata for "
         "loaders\n",

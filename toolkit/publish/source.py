@@ -15,6 +15,7 @@ from toolkit.dataset import Card, Dataset
 from toolkit.errors import InvalidDataError, ReadError, UnsafeInputError
 from toolkit.images import resolve_images
 from toolkit.publish.manifest import file_paths
+from toolkit.report import counted
 from toolkit.schema import Schema
 
 if TYPE_CHECKING:
@@ -118,8 +119,8 @@ def _valid(path: Path, schema: Schema, profile: Profile) -> Dataset:
     if not report.ok:
         shown = "; ".join(f.line(path.name) for f in report.errors[:_SHOWN])
         raise InvalidDataError(
-            f"{path}: {report.counts()['error']:,} errors under profile '{profile}', nothing "
-            f"was built: {shown}; see: toolkit validate {path} --schema "
+            f"{path}: {counted(report.counts()['error'], 'error')} under profile "
+            f"'{profile}', nothing was built: {shown}; see: toolkit validate {path} --schema "
             f"{path.parent / 'schema.yaml'} --profile {profile}",
             report,
         )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from toolkit.charts import percent
 from toolkit.crop_curve import HELD, MARKED, CropCurve, outside_share, padding_to_hold
+from toolkit.report import counted
 from toolkit.stats.keypoints import KeypointCounts
 from toolkit.stats.measure import Statistics
 
@@ -153,7 +154,7 @@ def _file_facts(stats: Statistics) -> Iterator[tuple[str, str]]:
         said = (
             "not counted, its keypoints are not the schema's"
             if number is None
-            else f"{number:,} instances"
+            else counted(number, "instance")
         )
         yield f"category {category.id}", f"{name}: {said}"
     frames = stats.clips.frames

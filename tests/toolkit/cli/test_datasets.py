@@ -187,7 +187,7 @@ def test_other_bytes_under_a_known_name_and_missing_images_are_told(
     assert ended.exit_code == 1
     assert "crowdpose_val.json: has another SHA-256 (2 images where 2,000" in ended.stdout
     assert "crowdpose_test.json: has 2 images where 8,000 are expected" in ended.stdout
-    assert "image-missing: 1 images" in ended.stdout
+    assert "image-missing: 1 image\n" in ended.stdout
     assert "'b.jpg' is not in" in ended.stdout
     assert "ask for what is absent at: https://github.com/Jeff-sjtu" in ended.stdout
 

@@ -136,7 +136,7 @@ def test_files_with_errors_are_compared_and_the_errors_told(
     result = toolkit_cli("diff", *two)
 
     assert result.exit_code == 0
-    assert "new.json: 1 errors; 'toolkit validate' lists them" in result.stderr
+    assert "new.json: 1 error; 'toolkit validate' lists them" in result.stderr
 
 
 def test_results_are_no_annotations(

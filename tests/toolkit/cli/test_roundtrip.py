@@ -47,6 +47,27 @@ def test_every_changed_field_is_listed_with_its_declaration(
     ]
 
 
+def test_with_a_sidecar_nothing_is_lost(truth: Path, toolkit_cli: Cli) -> None:
+    done = toolkit_cli("roundtrip", truth, "--via", "yolo", "--sidecar")
+
+    assert done.exit_code == 0
+    assert done.stdout == f"{truth}: through yolo with a sidecar and back, nothing changed\n"
+
+
+def test_a_sidecar_beside_cocos_own_json_is_refused(truth: Path, toolkit_cli: Cli) -> None:
+    done = toolkit_cli("roundtrip", truth, "--via", "crowdpose", "--sidecar")
+
+    assert done.exit_code == 2
+    assert "'crowdpose' is COCO's JSON" in done.stderr
+
+
+def test_results_take_no_sidecar(truth: Path, toolkit_cli: Cli) -> None:
+    done = toolkit_cli("roundtrip", truth, "--via", "results", "--sidecar")
+
+    assert done.exit_code == 2
+    assert "results have no way back" in done.stderr
+
+
 def test_the_table_shows_examples(truth: Path, toolkit_cli: Cli) -> None:
     done = toolkit_cli("roundtrip", truth, "--via", "csv")
 

@@ -35,7 +35,7 @@ def test_text_is_grouped_by_family_with_totals(faulty: Path, toolkit_cli: Cli) -
     assert headings.index("structure") < headings.index("boxes")
     at = lines.index("error area-value (1)")
     assert lines[at + 1].startswith("  annotations.json: annotations[0] id=1 field 'area': 0;")
-    assert lines[-1].startswith("annotations.json: not valid under profile 'coco': 1 errors")
+    assert lines[-1].startswith("annotations.json: not valid under profile 'coco': 1 error,")
 
 
 def test_a_terminal_gets_colours_and_no_line_beyond_its_width(faulty: Path) -> None:

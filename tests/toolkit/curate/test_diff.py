@@ -34,7 +34,7 @@ def test_equal_files_have_no_differences(coco_document: Document, dataset_of: Lo
 
     assert result.equal
     assert summary_lines(result) == [
-        "matched 2 instances (2 by id) in 1 images (1 by id and file name)",
+        "matched 2 instances (2 by id) in 1 image (1 by id and file name)",
         "no differences: the files are equal byte for byte",
     ]
 

@@ -50,7 +50,7 @@ def test_a_file_with_errors_is_copied_and_the_errors_are_counted(
     done = toolkit_cli("convert", source, target)
 
     assert done.exit_code == 0
-    assert "file.json: 1 errors, kept; see: toolkit validate" in done.stderr
+    assert "file.json: 1 error, kept; see: toolkit validate" in done.stderr
     assert target.read_bytes() == source.read_bytes()
 
 
@@ -78,7 +78,7 @@ def test_crowdpose_has_no_place_for_area(
     assert refused.exit_code == 1
     assert (
         "file.json: format 'crowdpose' cannot hold all of it, and --strict was given; it "
-        "would lose 'annotations.area' of 2 records, 'annotations.segmentation' of 1 records; "
+        "would lose 'annotations.area' of 2 records, 'annotations.segmentation' of 1 record; "
         "nothing was written"
     ) in refused.stderr
     assert not target.exists()
@@ -229,7 +229,7 @@ def test_visibility_3_is_told_and_becomes_1_with_its_coordinates(
     done = toolkit_cli("convert", source, target, "--to", "coco", "--json")
 
     assert refused.exit_code == 1
-    assert "would lose 'annotations.keypoints' of 1 records" in refused.stderr
+    assert "would lose 'annotations.keypoints' of 1 record" in refused.stderr
     report = json.loads(done.stdout)
     assert (report["from"], report["lost"]) == ("cropcoco", {"annotations.keypoints": 1})
     assert report["changed"] == [

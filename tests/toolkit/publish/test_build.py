@@ -94,7 +94,7 @@ def test_the_card_has_front_matter_for_hubs_and_says_what_is_in_the_release(
     assert front["size_categories"] == ["n<1K"]
     assert front["rai"]["data_collection"] == "Written by hand."
     assert "| 9 | `left_wrist` | body | `right_wrist` | anywhere | 0.062 |" in text
-    assert "* 1 images: CC0 (https://example.org/cc0)" in text
+    assert "* 1 image: CC0 (https://example.org/cc0)" in text
 
 
 def test_croissant_metadata_are_valid_and_read_the_records_back(
@@ -192,7 +192,7 @@ def test_annotations_with_errors_are_not_published(source_folder: Path, tmp_path
     path.write_text(json.dumps(document))
 
     with pytest.raises(
-        InvalidDataError, match=r"errors under profile 'coco', nothing was built"
+        InvalidDataError, match=r"1 error under profile 'coco', nothing was built"
     ):
         build(source_folder, tmp_path / "out")
 
@@ -220,7 +220,7 @@ def test_files_that_no_record_names_stay_behind_and_are_told(
 
     done = build(source_folder, tmp_path / "out")
 
-    assert "1 files below images/ are named by no record and were left out" in done.notes[0]
+    assert "left out as no record names it: 1 file below images/, the first" in done.notes[0]
     assert "images/spare.jpg" not in {entry.path for entry in done.manifest.files}
 
 
