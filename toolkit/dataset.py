@@ -158,12 +158,16 @@ class Card:
             front = yaml.safe_load(parts[1])
         except yaml.YAMLError as error:
             raise ReadError(f"{path}: front matter is not YAML: {error}") from error
-        for required in ("name", "licence", "version", "citation"):
-            if not isinstance(front, dict) or not front.get(required):
-                raise InvalidDataError(
-                    f"{path}: field '{required}' is missing; a card states name, licence, "
-                    "version and citation"
-                )
+        given = front if isinstance(front, dict) else {}
+        required = ("name", "licence", "version", "citation")
+        missing = [f"'{name}'" for name in required if not given.get(name)]
+        if missing:
+            fields = "field" if len(missing) == 1 else "fields"
+            are = "is" if len(missing) == 1 else "are"
+            raise InvalidDataError(
+                f"{path}: {fields} {' and '.join(missing)} {are} missing; a card states "
+                "name, licence, version and citation between its two '---' lines"
+            )
         return cls(
             name=str(front["name"]),
             licence=str(front["licence"]),

@@ -268,7 +268,11 @@ def prepare(name: str, folder: Path, root: Path, toolkit_cli: Callable[..., Any]
         hockey, source = root / "datasets" / "hockey", folder / "source"
         shutil.copytree(hockey / "sample", source)
         shutil.copy(hockey / "schema.yaml", source)
-        card = (source / "card.md").read_text("utf-8").replace("---", "---\nversion: 1.0.0", 1)
+        card = (
+            (source / "card.md")
+            .read_text("utf-8")
+            .replace("---", "---\nversion: 1.0.0\ncitation: none", 1)
+        )
         (source / "card.md").write_text(card, "utf-8")
         done = toolkit_cli("split", source / "annotations.json", "--out", source / "splits")
         assert done.exit_code == 0, done.stderr

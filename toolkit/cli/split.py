@@ -280,7 +280,8 @@ def _print_verdict(verdict: Verdict, folder: Path, limit: int) -> None:
         click.echo(f"... and {len(verdict.leaks) - limit:,} more; --limit lists them")
     for note in verdict.notes:
         notice(f"Note: {note}")
-    counts = ", ".join(f"{n:,} {kind}" for kind, n in _counts(verdict).items() if n)
+    found = {"altered": len(verdict.altered), **_counts(verdict)}
+    counts = ", ".join(f"{n:,} {kind}" for kind, n in found.items() if n)
     pairs = ", ".join(f"{one} and {two}" for one, two in verdict.compared)
-    verdict_words = "no leak" if verdict.ok else f"not clean ({counts or 'files altered'})"
+    verdict_words = "no leak" if verdict.ok else f"not clean ({counts})"
     click.echo(f"{folder}: {verdict_words}; compared {pairs or 'nothing'}")

@@ -125,8 +125,8 @@ def _part(folder: Path, manifest: Manifest, part: Part) -> tuple[list[str], Data
     problems = []
     if sha256_bytes(content) != part.sha256:
         problems.append(
-            f"{part.file}: altered: sha256 is {sha256_bytes(content)}, the manifest says "
-            f"{part.sha256}"
+            f"{part.file}: SHA-256 {sha256_bytes(content)[:16]}..., the manifest says "
+            f"{part.sha256[:16]}..."
         )
     try:
         dataset = formats.read(path, manifest.schema)
@@ -158,7 +158,7 @@ def _side(
     paths = resolve_images(images, dataset.images.file_names, ids)
     prints = fingerprints(paths, progress=progress)
     altered = [
-        f"image id={image} {file!r}: altered since the split was frozen"
+        f"image id={image} {file!r}: another picture than when the split was frozen"
         for image, file, old, new in zip(
             ids, dataset.images.file_names, hashes, prints, strict=True
         )

@@ -93,7 +93,7 @@ def test_a_leak_ends_with_one_and_names_both_records(
     result = toolkit_cli("split", "verify", out)
 
     assert result.exit_code == 1
-    assert "altered: test.json: altered" in result.stdout
+    assert "altered: test.json: SHA-256" in result.stdout
     assert f"annotations {stolen['id']} and 777 have one pose" in result.stdout
     assert f"train: image id={stolen['image_id']} " in result.stdout
     assert f"test: image id={home} " in result.stdout
