@@ -86,3 +86,14 @@ class MissingExtraError(ToolkitError):
 
 class ServiceError(MissingExtraError):
     """A service (a hub, a server) that was asked for cannot be reached."""
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts, for people.
+
+    >>> counted(1, "image"), counted(2000, "category")
+    ('1 image', '2,000 categories')
+    """
+    if number != 1:
+        noun = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{number:,} {noun}"

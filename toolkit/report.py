@@ -10,17 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 
-def counted(number: int, noun: str) -> str:
-    """A number and what it counts, for people.
-
-    >>> counted(1, "image"), counted(2000, "category")
-    ('1 image', '2,000 categories')
-    """
-    if number != 1:
-        noun = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
-    return f"{number:,} {noun}"
-
-
 class Severity(StrEnum):
     """How bad a finding is; only errors make a data set invalid."""
 

@@ -29,8 +29,11 @@ STOPPED = """
 import os, signal, sys
 moment, name = sys.argv.pop(1), sys.argv.pop(1)
 
+sent = []
+
 def stop(event, arguments):
-    if event == moment and ".tmp" in str(arguments[0]):
+    if event == moment and ".tmp" in str(arguments[0]) and not sent:
+        sent.append(event)
         os.kill(os.getpid(), getattr(signal, name))
 
 sys.addaudithook(stop)
@@ -76,6 +79,28 @@ def test_61_a_full_disk_leaves_the_old_output(source: Path, target: Path) -> Non
     assert names(target.parent) == ["source.json", "target.json"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["split base.json --out out", "convert base.json out --to yolo --sidecar"],
+    ids=["split", "convert to a folder"],
+)
+def test_61_a_full_disk_leaves_no_part_of_a_folder(workplace: Path, words: str) -> None:
+    before = names(workplace)
+
+    ended = subprocess.run(
+        [sys.executable, "-c", LIMITED, *words.split()],
+        cwd=workplace,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 5, ended.stderr
+    assert "cannot write: File too large" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert names(workplace) == before
+
+
 def test_62_a_missing_folder_is_told_before_the_work(
     source: Path, tmp_path: Path, fault: Callable[..., str]
 ) -> None:
@@ -106,6 +131,22 @@ def test_63_ctrl_c_leaves_the_old_output_and_ends_with_130(
     assert "Traceback" not in ended.stderr
     assert target.read_bytes() == b"old"
     assert names(target.parent) == ["source.json", "target.json"]
+
+
+def test_63_ctrl_c_leaves_the_old_folder_and_ends_with_130(
+    workplace: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    source, target = workplace / "base.json", workplace / "out"
+    assert toolkit_cli("split", source, "--out", target).exit_code == 0
+    before = {path.name: path.read_bytes() for path in target.iterdir()}
+
+    words = ("split", source, "--out", target, "--seed", "1", "--force")
+    ended = run(STOPPED, "open", "SIGINT", *words)
+
+    assert ended.returncode == 130, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+    assert not [name for name in names(workplace) if ".tmp" in name]
 
 
 @pytest.mark.parametrize("moment", ["open", "os.rename"])

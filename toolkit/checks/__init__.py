@@ -33,10 +33,10 @@ from toolkit.checks.files import missing_images
 from toolkit.checks.source import subject_of
 from toolkit.checks.table import CHECKS
 from toolkit.dataset import Dataset
-from toolkit.errors import InvalidDataError, UsageError
+from toolkit.errors import InvalidDataError, UsageError, counted
 from toolkit.formats.base import collector_off
 from toolkit.formats.rules import Rule
-from toolkit.report import Finding, Report, Severity, counted
+from toolkit.report import Finding, Report, Severity
 
 __all__ = [
     "CHECKS",

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.checks.base import INFO, WARNING, Check, Hits, Subject, everywhere
-from toolkit.report import Finding, counted
+from toolkit.errors import counted
+from toolkit.report import Finding
 
 LOPSIDED = 20  # instances of the most frequent category for one of the rarest
 

@@ -14,7 +14,8 @@ from toolkit.checks.families import family_rank
 from toolkit.checks.fix import EXAMPLES, Plan
 from toolkit.checks.rulebook import all_rules
 from toolkit.dataset import Dataset
-from toolkit.report import Finding, Report, counted
+from toolkit.errors import counted
+from toolkit.report import Finding, Report
 
 SEVERITIES = ("error", "warning", "info")
 STYLES = {"error": "bold red", "warning": "bold yellow", "info": "bold cyan"}

@@ -17,8 +17,7 @@ from toolkit.cli.common import (
     progress_bar,
     schema_option,
 )
-from toolkit.errors import InvalidDataError, UsageError
-from toolkit.report import counted
+from toolkit.errors import InvalidDataError, UsageError, counted
 
 if TYPE_CHECKING:
     from toolkit.catalog import RegisteredFacts

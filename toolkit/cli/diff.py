@@ -16,7 +16,7 @@ from toolkit.cli.common import (
     progress_bar,
     schema_option,
 )
-from toolkit.report import counted
+from toolkit.errors import counted
 
 if TYPE_CHECKING:
     from toolkit.curate.diff import Diff

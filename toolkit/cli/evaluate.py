@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from toolkit.cli.common import console, echo_json, json_option, notice, schema_option
-from toolkit.errors import InvalidDataError, UsageError
-from toolkit.report import counted
+from toolkit.errors import InvalidDataError, UsageError, counted
 
 if TYPE_CHECKING:
     from toolkit.report import Report

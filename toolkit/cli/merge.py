@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.cli.common import echo_json, force_option, json_option, notice
-from toolkit.errors import UsageError
-from toolkit.report import counted
+from toolkit.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from toolkit.curate.merge import Merged

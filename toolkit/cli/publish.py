@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.cli.common import echo_json, force_option, json_option, notice, progress_bar
-from toolkit.report import counted
+from toolkit.errors import counted
 
 if TYPE_CHECKING:
     from toolkit.checks import Profile

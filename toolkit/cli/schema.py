@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from toolkit.cli.common import echo_json, force_option, json_option, notice
-from toolkit.report import counted
+from toolkit.errors import counted
 
 
 @click.group(epilog="Example: toolkit schema infer annotations.json --out schema.yaml")

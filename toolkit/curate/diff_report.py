@@ -12,7 +12,7 @@ from toolkit.curate.diff import Diff, Indices
 from toolkit.curate.fields import FieldChange
 from toolkit.curate.records import MISSING
 from toolkit.dataset import Dataset
-from toolkit.report import counted
+from toolkit.errors import counted
 
 Json = dict[str, object]
 _SHOWN = 60  # characters of a value in a line of text

@@ -22,8 +22,8 @@ from toolkit.curate.records import (
     same,
     top_level,
 )
+from toolkit.errors import counted
 from toolkit.formats.document import Document
-from toolkit.report import counted
 
 Indices = NDArray[np.int64]
 

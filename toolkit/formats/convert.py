@@ -18,7 +18,7 @@ import orjson
 
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
-from toolkit.errors import InvalidDataError, UsageError
+from toolkit.errors import InvalidDataError, UsageError, counted
 from toolkit.files import atomic_directory, atomic_file, check_output
 from toolkit.formats import FORMATS, Format, dataset_format, detect, format_named
 from toolkit.formats.adapter import path_hash
@@ -34,7 +34,7 @@ from toolkit.formats.sidecar import (
     text_of,
 )
 from toolkit.formats.sidecar_pair import find_sidecar, write_alone, write_pair
-from toolkit.report import Finding, Severity, counted
+from toolkit.report import Finding, Severity
 from toolkit.schema import Schema
 
 AnyFormat = Format[Dataset] | Format[Predictions]

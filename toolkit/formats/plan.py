@@ -11,7 +11,7 @@ import numpy as np
 
 from toolkit.annotations import Annotations, Predictions, Visibility
 from toolkit.dataset import Dataset
-from toolkit.errors import UsageError
+from toolkit.errors import UsageError, counted
 from toolkit.formats.base import Format
 from toolkit.formats.coco import COCO, CROPCOCO, CROWDPOSE, NOT_IN_CROWDPOSE
 from toolkit.formats.coco_write import CocoSource, edits_of
@@ -20,7 +20,7 @@ from toolkit.formats.encode import category_record
 from toolkit.formats.parse import top_level_keys
 from toolkit.formats.prepared import Prepared, prepare
 from toolkit.formats.results import RESULTS, write_predictions
-from toolkit.report import Finding, counted
+from toolkit.report import Finding
 from toolkit.schema import Schema
 
 _IN_RESULTS = frozenset({"id", "image_id", "category_id", "keypoints", "bbox"})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.checks import Profile
-from toolkit.errors import InvalidDataError, ReadError
+from toolkit.errors import InvalidDataError, ReadError, counted
 from toolkit.files import atomic_directory, check_output
 from toolkit.publish.archive import write_archive
 from toolkit.publish.card import card_text
@@ -19,7 +19,6 @@ from toolkit.publish.croissant import croissant, croissant_bytes, missing_rai
 from toolkit.publish.manifest import MANIFEST, Manifest, file_paths, manifest_of
 from toolkit.publish.source import Source, read_source
 from toolkit.publish.splits import check_splits
-from toolkit.report import counted
 from toolkit.stats import measure
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

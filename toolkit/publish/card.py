@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import yaml
 
+from toolkit.errors import counted
 from toolkit.publish.source import Source
-from toolkit.report import counted
 from toolkit.stats import Statistics
 
 # What the hub accepts as `license`; anything else is `other` with a name.

@@ -12,10 +12,9 @@ import orjson
 from toolkit import checks, formats
 from toolkit.checks import Profile
 from toolkit.dataset import Card, Dataset
-from toolkit.errors import InvalidDataError, ReadError, UnsafeInputError
+from toolkit.errors import InvalidDataError, ReadError, UnsafeInputError, counted
 from toolkit.images import resolve_images
 from toolkit.publish.manifest import file_paths
-from toolkit.report import counted
 from toolkit.schema import Schema
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from toolkit.charts import percent
 from toolkit.crop_curve import HELD, MARKED, CropCurve, outside_share, padding_to_hold
-from toolkit.report import counted
+from toolkit.errors import counted
 from toolkit.stats.keypoints import KeypointCounts
 from toolkit.stats.measure import Statistics
 
