@@ -21,7 +21,9 @@ from baselines.config import TrainConfig
 from baselines.hrnet import HRNetHeatmap
 from baselines.precision import full
 from baselines.simple_baseline import SimpleBaseline
+from toolkit.models import PoseModel
 from toolkit.schema import Schema
+from toolkit.zero_shot import Counterpart
 
 HEATMAP_STRIDE = 4
 
@@ -48,6 +50,8 @@ class Family:
         decode: (network output, config) → keypoints.
         merge: (output, output of the mirrored crops, (K,) mirror partners, config) → output,
             for the flip test; None where the keypoints are averaged instead.
+        by_prompts: (model, schema) → the model with that schema's text tokens, and who answers
+            for whom; None for a family without language.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Family:
     build_loss: Callable[[Schema, TrainConfig], nn.Module]
     decode: Callable[..., Decoded]
     merge: Callable[[Any, Any, Tensor, TrainConfig], Any] | None = None
+    by_prompts: Callable[..., tuple[PoseModel, tuple[Counterpart, ...]]] | None = None
 
 
 class HeatmapLoss(nn.Module):

@@ -26,10 +26,11 @@ from baselines.pipeline import Answer, predict_people
 from baselines.precision import Precision
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
-from toolkit.errors import ReadError
+from toolkit.errors import ReadError, UsageError
 from toolkit.files import sha256_file
-from toolkit.models import Progress
+from toolkit.models import PoseModel, Progress
 from toolkit.schema import Schema
+from toolkit.zero_shot import Counterpart
 
 Floats = NDArray[np.float64]
 
@@ -126,7 +127,7 @@ class CheckpointModel(NetworkModel):
             raise ReadError(
                 f"{path}: family '{config.family}' is not one of {', '.join(sorted(families))}"
             )
-        self.raw = families[config.family]
+        self.path, self.raw = path, families[config.family]
         family = with_calibration(self.raw, schema, facts.get("calibration"), path)
         network = family.build(schema, config, tensors)
         load_weights(path, network, tensors)
@@ -145,6 +146,16 @@ class CheckpointModel(NetworkModel):
         model = copy.copy(self)
         model.family = self.raw
         return model
+
+    def by_prompts(self, schema: Schema) -> tuple[PoseModel, tuple[Counterpart, ...]]:
+        """The model with another schema's text tokens; see `toolkit.zero_shot`.
+
+        Raises:
+            UsageError: It has no text tokens.
+        """
+        if self.raw.by_prompts is None:
+            raise UsageError(f"model '{self.name}' has no text tokens; use --zero-shot names")
+        return self.raw.by_prompts(self, schema)
 
 
 def to_device(values: NDArray[np.generic], device: str, kind: torch.dtype) -> Tensor:

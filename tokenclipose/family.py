@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,12 @@ from baselines.family import Decoded, Family
 from tokenclipose.losses import TokenCLIPoseLoss
 from tokenclipose.model import Poses, TokenCLIPose
 from tokenclipose.text import keypoint_embeddings
+from toolkit.models import PoseModel
 from toolkit.schema import Schema
+from toolkit.zero_shot import Counterpart
+
+if TYPE_CHECKING:
+    from baselines.predictor import CheckpointModel
 
 
 class _Loss(nn.Module):
@@ -82,11 +88,20 @@ def _decode_coarse(poses: Poses, config: TrainConfig) -> Decoded:
     return _decode(poses._replace(mu=poses.mu_coarse, sigma=poses.sigma_coarse), config)
 
 
+def _by_prompts(
+    model: CheckpointModel, schema: Schema
+) -> tuple[PoseModel, tuple[Counterpart, ...]]:
+    from tokenclipose.zero_shot import by_prompts  # it imports the predictor
+
+    return by_prompts(model, schema)
+
+
 TOKENCLIPOSE = Family(
     name="tokenclipose",
     build=_build,
     build_loss=_Loss,
     decode=_decode,
+    by_prompts=_by_prompts,
 )
 
 TOKENCLIPOSE_COARSE = replace(TOKENCLIPOSE, decode=_decode_coarse)

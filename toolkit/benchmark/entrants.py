@@ -20,9 +20,11 @@ from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.files import sha256_file
 from toolkit.processes import predict
+from toolkit.zero_shot import CHOICES, How, explain, zero_shot
 
 if TYPE_CHECKING:
     from toolkit.models import ModelEntry, PoseModel
+    from toolkit.schema import Schema
 
 Watch = Callable[[str], Callable[[int, int], None]]
 
@@ -90,6 +92,40 @@ def _named(suite: Suite, name: str, device: str) -> Contender:
         return Contender(name, entry, entry.load(suite.trained_on, device))
     model = load_checkpoint(Path(file), device)
     return Contender(label, get_model(model.name), model)
+
+
+def in_another_schema(
+    contenders: Sequence[Contender], schema: Schema, how: str
+) -> tuple[list[Contender], list[str], list[str]]:
+    """Contenders that answer in the schema of the data.
+
+    Args:
+        contenders: Models of any schema.
+        schema: Of the data.
+        how: `names`, `prompts`, or `both` for a row of each.
+
+    Returns:
+        The contenders, the keypoints that one or more of them lack (nobody is scored on
+        those, so that rows compare), and lines for people.
+    """
+    ways: tuple[How, ...] = CHOICES if how == "both" else ("names",)
+    ways = ("prompts",) if how == "prompts" else ways
+    found: list[Contender] = []
+    missing: set[str] = set()
+    said: list[str] = []
+    for one in contenders:
+        for way in ways:
+            try:
+                model = zero_shot(one.model, schema, way)
+            except UsageError as error:
+                said.append(f"no row '{one.label}' by {way}: {error}")
+                continue
+            found.append(Contender(f"{one.label}, by {way}", one.entry, model))
+            missing.update(model.missing)
+            said += [f"{one.label} by {way}: {line}" for line in explain(model)]
+    if missing:
+        said.append(f"no row is scored on {', '.join(sorted(missing))}")
+    return found, [name for name in schema.names if name in missing], said
 
 
 def model_entrant(

@@ -10,7 +10,13 @@ from pathlib import Path
 
 from toolkit.benchmark.demo import DEMO, SUITES, Suite
 from toolkit.benchmark.demo_data import demo_set
-from toolkit.benchmark.entrants import Contender, file_entrant, load_models, model_entrant
+from toolkit.benchmark.entrants import (
+    Contender,
+    file_entrant,
+    in_another_schema,
+    load_models,
+    model_entrant,
+)
 from toolkit.benchmark.environment import environment
 from toolkit.benchmark.exhibits import choose_instances, make_gallery
 from toolkit.benchmark.measure import (
@@ -29,6 +35,7 @@ from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.files import atomic_directory
 from toolkit.processes import leader_first, own_device, processes
+from toolkit.zero_shot import scored_part
 
 Progress = Callable[[int, int], None]
 Bar = Callable[[str], AbstractContextManager[Progress]]
@@ -48,6 +55,7 @@ class Request:
         bootstrap: Resamples; 0 for no intervals and no tests.
         device: Torch device.
         exhibits: Whether to draw instances for the report.
+        zero_shot: `names`, `prompts` or `both`: models answer in the schema of the data.
     """
 
     suite: str = "demo"
@@ -59,6 +67,7 @@ class Request:
     bootstrap: int = 1000
     device: str = "cpu"
     exhibits: bool = False
+    zero_shot: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,11 @@ def _run_suite(
     given = _given_truth(request, suite)
     loaded, absent = _models(request, suite)
     truth, images_dir = given or _rendered_truth(suite, bar)
+    said: list[str] = []
+    if request.zero_shot is not None:
+        loaded, missing, said = in_another_schema(loaded, truth.schema, request.zero_shot)
+        truth = scored_part(truth, missing)
+        said = [f"{suite.name}: {line}" for line in said]
     named = [file_entrant(label, path, truth) for label, path in files.items()]
     entrants = []
     for contender in loaded:
@@ -157,7 +171,7 @@ def _run_suite(
     if request.exhibits and images_dir is not None:
         gallery = _gallery(suite, truth, images_dir, entrants)
     notices = (f"{suite.name}: no checkpoint ships for {', '.join(absent)}",) if absent else ()
-    return _Part(table, gallery, notices)
+    return _Part(table, gallery, (*notices, *said))
 
 
 def write_report(results: Results, out: Path, *, force: bool = False) -> None:

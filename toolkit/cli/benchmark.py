@@ -45,6 +45,12 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--schema", metavar="NAME|FILE", help="Schema of --data (default: the suite's).")
 @click.option(
+    "--zero-shot",
+    type=click.Choice(["names", "prompts", "both"]),
+    help="Let models answer in the schema of the data: keypoints matched by name, by what "
+    "their prompts say (models with language), or a row of each.",
+)
+@click.option(
     "--scale",
     type=click.Choice(SCALES),
     default="small",
@@ -79,6 +85,7 @@ def benchmark(
     out: Path | None,
     bootstrap: int,
     schema: str | None,
+    zero_shot: str | None,
     scale: str,
     seeds: str,
     tables: str | None,
@@ -146,6 +153,7 @@ def benchmark(
             bootstrap=bootstrap,
             device=device,
             exhibits=out is not None,
+            zero_shot=zero_shot,
         )
         results = run(request, progress_bar)
     if not processes().leads:
@@ -167,7 +175,7 @@ def _refuse_foreign_options(suite: str) -> None:
     from toolkit.errors import UsageError
 
     trains = suite == "ablations"
-    foreign = ("models", "predictions") if trains else _ABLATIONS
+    foreign = ("models", "predictions", "zero_shot") if trains else _ABLATIONS
     context = click.get_current_context()
     for name in foreign:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from toolkit.dataset import Dataset
     from toolkit.models import PoseModel
     from toolkit.schema import Schema
+    from toolkit.zero_shot import ZeroShotModel
 
 _PATH = click.Path(path_type=Path)
 
@@ -69,6 +70,12 @@ _PATH = click.Path(path_type=Path)
     show_default=True,
     help="What computes the network; auto takes ONNX Runtime on a CPU where it is installed.",
 )
+@click.option(
+    "--zero-shot",
+    type=click.Choice(["names", "prompts"]),
+    help="Answer in the data's schema with a model of another one (--weights): keypoints "
+    "matched by name, or by what their prompts say.",
+)
 @schema_option
 @json_option
 @force_option
@@ -85,6 +92,7 @@ def predict(
     device: str | None,
     threads: int | None,
     runtime: str,
+    zero_shot: Literal["names", "prompts"] | None,
     schema: str | None,
     as_json: bool,
     force: bool,
@@ -114,9 +122,19 @@ def predict(
                 "checkpoint that it was written from"
             )
         loaded = _load_onnx(model, weights, runtime, processes.own_threads(threads))
+        if zero_shot is not None:
+            loaded = _answering_in(loaded, dataset.schema, zero_shot)
     else:
         loaded = _load_torch(
-            model, weights, runtime, dataset.schema, device, threads, refine, flip_test
+            model,
+            weights,
+            runtime,
+            dataset.schema,
+            device,
+            threads,
+            refine,
+            flip_test,
+            zero_shot,
         )
     with progress_bar(f"predicting with {loaded.name}") as update:
         predictions = processes.predict(
@@ -136,6 +154,7 @@ def predict(
         "runtime": getattr(loaded, "runtime", "torch"),
         "predictions": len(predictions),
         "calibrated": calibrated,
+        **({} if zero_shot is None else {"zero_shot": loaded.facts["zero_shot"]}),
         "out": str(out),
     }
     if as_json:
@@ -177,6 +196,7 @@ def _load_torch(
     threads: int | None,
     refine: str | None,
     flip_test: bool | None,
+    zero_shot: Literal["names", "prompts"] | None,
 ) -> PoseModel:
     """The model of a checkpoint, decoded and in the runtime as asked for."""
     from toolkit.cli.train import set_threads
@@ -194,8 +214,26 @@ def _load_torch(
         if not hasattr(loaded, "decoded_by"):
             raise UsageError(f"model '{loaded.name}' has no --refine and no --flip-test")
         loaded.decoded_by(refine=refine, flip_test=flip_test)
+    transferred = None if zero_shot is None else _answering_in(loaded, schema, zero_shot)
+    computing = loaded if transferred is None else transferred.model
     with leader_first():  # it writes the ONNX file that the others read
-        return in_runtime(loaded, runtime, chosen, threads=threads, announce=notice)
+        computing = in_runtime(computing, runtime, chosen, threads=threads, announce=notice)
+    if transferred is None:
+        return computing
+    transferred.model = computing
+    return transferred
+
+
+def _answering_in(
+    model: PoseModel, schema: Schema, how: Literal["names", "prompts"]
+) -> ZeroShotModel:
+    """The model in the data's schema; says which keypoints have no counterpart."""
+    from toolkit.zero_shot import explain, zero_shot
+
+    transferred = zero_shot(model, schema, how)
+    for line in explain(transferred):
+        notice(line)
+    return transferred
 
 
 def _load(model: str, weights: str | None, schema: Schema, chosen: str) -> PoseModel:

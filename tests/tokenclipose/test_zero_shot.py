@@ -1,0 +1,149 @@
+"""A trained model on another schema, by names and by prompts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tokenclipose.text import keypoint_embeddings
+from tokenclipose.zero_shot import match, swapped
+from toolkit.dataset import Dataset
+from toolkit.errors import UsageError
+from toolkit.formats import read
+from toolkit.models import PoseModel, get_model
+from toolkit.schema import Schema
+from toolkit.zero_shot import explain, scored_part, zero_shot
+
+
+@pytest.fixture(scope="module")
+def model() -> PoseModel:
+    return get_model("tokenclipose-small").load("hockey", "cpu")
+
+
+@pytest.fixture(scope="module")
+def sample(root: Path) -> tuple[Dataset, Path]:
+    folder = root / "datasets" / "hockey" / "sample"
+    return read(folder / "annotations.json").subset(slice(0, 4)), folder / "images"
+
+
+def test_by_names_a_keypoint_is_answered_by_its_namesake(
+    model: PoseModel, sample: tuple[Dataset, Path]
+) -> None:
+    lacrosse = zero_shot(model, Schema.load("lacrosse"), "names")
+    found, own = lacrosse.predict(*sample), model.predict(*sample)
+    assert found.schema.name == "lacrosse"
+    assert lacrosse.missing == ()
+    for name in ("left_wrist", "stick_heel"):
+        ours, theirs = found.schema.index(name), own.schema.index(name)
+        assert np.array_equal(found.keypoints[:, ours], own.keypoints[:, theirs])
+
+
+def test_what_has_no_counterpart_is_named_and_not_predicted(
+    model: PoseModel, sample: tuple[Dataset, Path]
+) -> None:
+    crowdpose = zero_shot(model, Schema.load("crowdpose"), "names")
+    assert crowdpose.missing == ("head", "neck")
+    assert (
+        "no counterpart, so not predicted (0, 0, score 0): head, neck" in explain(crowdpose)[0]
+    )
+    found = crowdpose.predict(*sample)
+    gone = [found.schema.index(name) for name in crowdpose.missing]
+    assert (found.keypoints[:, gone] == 0).all()
+    assert (found.keypoint_scores[:, gone] == 0).all()
+    kept = [k for k in range(14) if k not in gone]
+    assert found.scores == pytest.approx(found.keypoint_scores[:, kept].mean(axis=1))
+
+
+def test_by_prompts_lacrosse_finds_its_counterparts_without_reading_names(
+    model: PoseModel, sample: tuple[Dataset, Path]
+) -> None:
+    lacrosse = zero_shot(model, Schema.load("lacrosse"), "prompts")
+    pairs = {one.keypoint: one.source for one in lacrosse.counterparts}
+    assert all(source == name for name, source in pairs.items())
+    found = lacrosse.predict(*sample)
+    named = zero_shot(model, Schema.load("lacrosse"), "names").predict(*sample)
+    apart = np.linalg.norm(found.keypoints - named.keypoints, axis=2)
+    assert 0 < apart.max() < 20, "the tokens differ, and say nearly the same"
+
+
+def test_by_prompts_nobody_stands_in_for_the_head(model: PoseModel) -> None:
+    crowdpose = zero_shot(model, Schema.load("crowdpose"), "prompts")
+    assert crowdpose.missing == ("head", "neck")
+    assert "head (nearest prompts 0.5" in explain(crowdpose)[0]
+
+
+def test_its_own_prompts_give_the_model_back(
+    model: PoseModel, sample: tuple[Dataset, Path]
+) -> None:
+    found = zero_shot(model, model.schema, "prompts").predict(*sample)
+    own = model.predict(*sample)
+    assert np.allclose(found.keypoints, own.keypoints, atol=0.01)
+    assert np.allclose(found.keypoint_scores, own.keypoint_scores, atol=1e-4)
+
+
+def test_a_model_without_language_is_refused_by_prompts() -> None:
+    heatmaps = get_model("hrnet-small").load("hockey", "cpu")
+    with pytest.raises(UsageError, match="'hrnet-small' has no text tokens; use --zero-shot"):
+        zero_shot(heatmaps, Schema.load("lacrosse"), "prompts")
+
+
+def test_most_alike_pairs_come_first_and_nobody_answers_twice() -> None:
+    """New 0 and 1 both like old 0 best; 1 more so. New 2 is like nobody."""
+    likeness = np.array([[0.8, 0.7], [0.9, 0.1], [0.2, 0.3]], np.float32)
+    assert match(likeness, 0.5).tolist() == [1, 0, -1]
+    assert match(likeness, 0.75).tolist() == [-1, 0, -1]
+
+
+def test_a_new_token_keeps_what_training_moved_its_counterpart_by() -> None:
+    """Embeddings that only add one thing to all sentences give the trained tokens back."""
+    old = keypoint_embeddings(Schema.load("hockey"), "minilm")[:3]
+    started = (old - old.mean(0)) / (old - old.mean(0)).std()
+    trained = started + torch.arange(3.0)[:, None]
+    order = np.array([2, 0, 1])
+    found = swapped(trained, old, old[order] + 0.3, order, order)
+    assert torch.allclose(found, trained[order], atol=1e-4)
+
+
+def test_the_scored_part_leaves_the_missing_out_of_the_truth(
+    sample: tuple[Dataset, Path],
+) -> None:
+    truth, _ = sample
+    part = scored_part(truth, ["stick_toe"])
+    toe = truth.schema.index("stick_toe")
+    assert (part.annotations.visibility[:, toe] == 0).all()
+    assert np.array_equal(
+        part.annotations.visibility[:, :toe], truth.annotations.visibility[:, :toe]
+    )
+
+
+def test_predict_answers_in_the_datas_schema(
+    root: Path, tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    folder = root / "datasets" / "crowdpose" / "sample"
+    out = tmp_path / "found.json"
+    arguments = ["tokenclipose-small", "--weights", "hockey", "--zero-shot", "prompts"]
+    arguments += ["--data", folder / "annotations.json", "--images", folder / "images"]
+    done = toolkit_cli("predict", *arguments, "--out", out, "--runtime", "torch", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["zero_shot"]["prompts"]["neck"] is None
+    assert len(json.loads(out.read_text("utf-8"))[0]["keypoints"]) == 3 * 14
+
+
+def test_benchmark_prints_both_rows(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toolkit_cli: Callable[..., Any]
+) -> None:
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path))
+    folder = root / "datasets" / "lacrosse" / "sample"
+    arguments = ["--suite", "lacrosse", "--models", "tokenclipose-small,hrnet-small"]
+    arguments += ["--data", folder / "annotations.json", "--images", folder / "images"]
+    done = toolkit_cli("benchmark", *arguments, "--zero-shot", "both", "--bootstrap", "0")
+    assert done.exit_code == 0, done.stderr
+    for row in ("tokenclipose-small, by names", "tokenclipose-small, by prompts"):
+        assert row in done.stdout
+    assert "no row 'hrnet-small' by prompts: model 'hrnet-small' has no text" in done.stderr
