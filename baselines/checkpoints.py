@@ -50,7 +50,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not is_safetensors and (_PICKLE.match(start) or path.suffix in _PICKLE_SUFFIXES):
         raise UnsafeInputError(
             f"{path}: refused: not safetensors but a pickle or torch archive, which can run "
-            "code when it is opened; save the weights as safetensors"
+            "code when it is opened; save the weights as safetensors, or let 'toolkit adopt "
+            "MODEL FILE --allow-pickle' read the tensors in it and nothing else"
         )
     try:
         return load_file(path)
@@ -155,7 +156,7 @@ def load_weights(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> 
         named += [f"has unknown tensor '{extra[0]}'"] if extra else []
         raise ReadError(
             f"{path}: {' and '.join(named)} ({len(missing)} missing, {len(extra)} unknown); "
-            "the weights are not of the network that the facts describe"
+            "the weights are not of the network that the facts describe; fetch both files again"
         )
     for key, value in wanted.items():
         if tensors[key].shape != value.shape:

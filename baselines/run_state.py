@@ -105,9 +105,9 @@ def load_state(out: Path, run: Run, dataset: Dataset) -> None:
         run.step, run.best = int(tensors["step"]), float(tensors["best"])
         run.history = [dict(record) for record in told.get("history", [])]
     except (KeyError, RuntimeError, ValueError) as error:
-        first = str(error).strip().split("\n", 1)[0]
+        reason = " ".join(str(error).split())[:200]
         raise ReadError(
-            f"{path}: does not fit the recipe: {first}; train anew with another --out"
+            f"{path}: does not fit the recipe: {reason}; train anew with another --out"
         ) from error
 
 

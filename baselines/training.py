@@ -242,8 +242,10 @@ def _start_folder(out: Path, config: TrainConfig, *, seed: int, resume: bool) ->
     """Write the resolved recipe, or check that a resumed run has the same one."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / "recipe.json"
-    if not path.exists():
-        write_text(path, json.dumps({"seed": seed, **config.to_dict()}, indent=2) + "\n")
+    begun = any((out / name).exists() for name in (STATE, "best.safetensors"))
+    if not (path.exists() and begun):  # a run that failed at its start left no weights
+        text = json.dumps({"seed": seed, **config.to_dict()}, indent=2) + "\n"
+        write_text(path, text, force=True)
         return
     if not resume:
         raise UsageError(

@@ -161,6 +161,10 @@ def predict(
         echo_json(summary)
     else:
         notice(f"{len(predictions)} people, schema '{predictions.schema.name}': {out}")
+        known = set(predictions.schema.names)
+        lacking = [name for name in dataset.schema.names if name not in known]
+        if lacking:
+            notice(f"of the data's keypoints the model has no {', '.join(lacking)}")
         notice(_meaning(calibrated))
 
 
