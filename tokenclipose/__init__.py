@@ -6,6 +6,7 @@ training loop needs. Nothing here imports torch.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from baselines.entries import network_entry
 
 if TYPE_CHECKING:
     from baselines.family import Family
+    from toolkit.models import TextTokens
 
 CHECKPOINTS = Path(__file__).resolve().parent / "checkpoints"
 
@@ -27,6 +29,12 @@ def _coarse_family() -> Family:
     from tokenclipose.family import TOKENCLIPOSE_COARSE  # lazy: torch costs seconds
 
     return TOKENCLIPOSE_COARSE
+
+
+def _text_tokens(checkpoint: Path) -> TextTokens:
+    from tokenclipose.token_map import text_tokens  # lazy: torch costs seconds
+
+    return text_tokens(checkpoint)
 
 
 TOKENCLIPOSE_SMALL = network_entry(
@@ -65,6 +73,10 @@ TOKENPOSE_SMALL = network_entry(
     note="TokenCLIPose without language: its keypoint tokens start at random.",
     family=_family,
     checkpoints=CHECKPOINTS,
+)
+
+TOKENCLIPOSE_SMALL, TOKENCLIPOSE_W48 = (
+    replace(entry, text_tokens=_text_tokens) for entry in (TOKENCLIPOSE_SMALL, TOKENCLIPOSE_W48)
 )
 
 MODELS = (TOKENCLIPOSE_SMALL, TOKENCLIPOSE_SMALL_COARSE, TOKENCLIPOSE_W48, TOKENPOSE_SMALL)

@@ -1,4 +1,4 @@
-"""Small charts as SVG text: bars, curves, histograms and 2-D densities; no dependencies.
+"""Small charts as SVG text: bars, curves, histograms, points, densities; no dependencies.
 
 Colours come from the page's style (`toolkit.page`) through CSS variables, with a light
 default, so that a chart fits a dark page and also stands alone: `standalone` makes a file
@@ -199,6 +199,76 @@ def curves(
         parts.append(_text(left + width + 46, y + 4, _short(name), full=name))
     bottom = max(top + height + 44, top + 19 * len(series) + 10)
     return _svg(title, WIDTH, bottom, parts)
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Points of one kind in a scatter chart.
+
+    Attributes:
+        name: For the legend.
+        x: (P,).
+        y: (P,).
+        color: Any SVG colour.
+        labels: P names written beside the points; none where empty.
+        ring: Drawn as rings in place of dots.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    color: str
+    labels: Sequence[str] = ()
+    ring: bool = False
+
+
+def scatter(title: str, clouds: Sequence[Cloud]) -> str:
+    """Points in a plane whose axes mean nothing, such as a t-SNE map.
+
+    Args:
+        title: Read out by screen readers.
+        clouds: At least one point in all; drawn in order.
+    """
+    width, most, edge = WIDTH - 170, 440, 24
+    xs = [x for cloud in clouds for x in cloud.x]
+    ys = [y for cloud in clouds for y in cloud.y]
+    scale = min(
+        (width - 2 * edge) / max(max(xs) - min(xs), 1e-9),
+        (most - 2 * edge) / max(max(ys) - min(ys), 1e-9),
+    )
+    height = max(2 * edge + (max(ys) - min(ys)) * scale, 20.0 * len(clouds) + 10)
+    parts = [_rect(0, 0, width, height, EDGE, opacity=0.25)]
+    written: list[tuple[float, float]] = []
+    for number, cloud in enumerate(clouds):
+        look = (
+            f'style="fill:none;stroke:{cloud.color};stroke-width:2.4"'
+            if cloud.ring
+            else f'style="fill:{cloud.color};fill-opacity:0.6"'
+        )
+        radius = 6.5 if cloud.ring else 3.5
+        for place, (x, y) in enumerate(zip(cloud.x, cloud.y, strict=True)):
+            across, down = edge + (x - min(xs)) * scale, edge + (y - min(ys)) * scale
+            name = cloud.labels[place] if cloud.labels else cloud.name
+            parts.append(
+                f'<circle cx="{across:.1f}" cy="{down:.1f}" r="{radius}" {look}>'
+                f"<title>{_escape(name)}</title></circle>"
+            )
+            if cloud.labels:
+                side, anchor = (-9, "end") if across > width * 0.8 else (9, "start")
+                level = _free(written, across, down + 4)
+                parts.append(_text(across + side, level, name, anchor, soft=True))
+        top = 14 + 20 * number
+        parts.append(f'<circle cx="{width + 18}" cy="{top}" r="{radius}" {look}/>')
+        parts.append(_text(width + 30, top + 4, _short(cloud.name), full=cloud.name))
+    return _svg(title, WIDTH, height, parts)
+
+
+def _free(written: list[tuple[float, float]], across: float, down: float) -> float:
+    """A height for a label at which no other stands; it is noted."""
+    while any(abs(x - across) < 95 and abs(y - down) < 12 for x, y in written):
+        down += 4
+    written.append((across, down))
+    return down
 
 
 def density(

@@ -132,6 +132,23 @@ class AdoptRequest:
 
 
 @dataclass(frozen=True)
+class TextTokens:
+    """What a network's text tokens started from and what training made of them.
+
+    Attributes:
+        prompts: S sentences.
+        keypoint: (S,) which keypoint each describes.
+        encoded: (S, E) their embeddings, on the tokens' scale.
+        learned: (K, E) the tokens.
+    """
+
+    prompts: tuple[str, ...]
+    keypoint: NDArray[np.int64]
+    encoded: NDArray[np.float64]
+    learned: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class ModelEntry:
     """One model that can be trained and run.
 
@@ -147,6 +164,8 @@ class ModelEntry:
         recipe: (keys to change) → its recipe with these changes, as far as it differs from
             the defaults; None for a model without a recipe. Raises `InvalidDataError` for
             an unknown key.
+        text_tokens: checkpoint → its text tokens beside the prompts; None for a model without
+            language. Raises `UsageError` where the checkpoint has none.
     """
 
     name: str
@@ -158,6 +177,7 @@ class ModelEntry:
     note: str = ""
     recipe: Callable[[Mapping[str, object]], dict[str, object]] | None = None
     adopt: Callable[[AdoptRequest], Path] | None = None
+    text_tokens: Callable[[Path], TextTokens] | None = None
 
 
 def find_models() -> dict[str, ModelEntry]:

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from toolkit.charts import (
+    Cloud,
     Series,
     curves,
     density,
     histogram,
     percent,
+    scatter,
     stacked_bars,
     standalone,
 )
@@ -99,3 +101,33 @@ def test_hostile_labels_stay_text_and_the_file_stays_xml() -> None:
 )
 def test_a_share_in_words(value: float | None, text: str) -> None:
     assert percent(value) == text
+
+
+def test_points_keep_their_proportions_and_their_names() -> None:
+    """Twice as far apart in x as in y; the third lies on the first."""
+    dots = Cloud("dots", [0.0, 2.0], [0.0, 1.0], "#123456")
+    rings = Cloud(EVIL, [0.0], [0.0], "#654321", ["a name"], ring=True)
+
+    svg = scatter("map", [dots, rings])
+
+    first, second, legend, ring, _ = shapes(svg, "circle")
+    spread = {
+        axis: float(second.get(axis) or 0) - float(first.get(axis) or 0)
+        for axis in ("cx", "cy")
+    }
+    assert spread["cx"] == pytest.approx(2 * spread["cy"], abs=0.2)
+    assert ring.get("cx") == first.get("cx")
+    assert "fill:none" in (ring.get("style") or "")
+    assert "fill:#123456" in (legend.get("style") or "")
+    assert "a name" in svg
+    assert "<script>" not in svg
+
+
+def test_names_of_points_in_one_place_stand_beneath_each_other() -> None:
+    cloud = Cloud("c", [0.0, 0.0, 1.0], [0.0, 0.0, 1.0], "#000000", ["one", "two", "far"])
+
+    texts = {
+        t.text or "": float(t.get("y") or 0) for t in shapes(scatter("map", [cloud]), "text")
+    }
+
+    assert texts["two"] - texts["one"] >= 12

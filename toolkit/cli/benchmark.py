@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -138,7 +139,9 @@ def benchmark(
             detector_weights=detector_weights,
             figures=out is not None,
         )
-        results = run_ablations(ablations, progress_bar)
+        # a log has no bar: it gets a line a network
+        say = None if sys.stderr.isatty() else notice
+        results = run_ablations(ablations, progress_bar, say)
     else:
         from toolkit.benchmark.entrants import parse_named_files
         from toolkit.benchmark.runner import Request, run

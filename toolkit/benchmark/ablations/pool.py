@@ -49,13 +49,19 @@ class Task:
     steps: int
 
 
-def run_tasks(tasks: Sequence[Task], jobs: int, progress: Progress) -> None:
+def run_tasks(
+    tasks: Sequence[Task],
+    jobs: int,
+    progress: Progress,
+    finished: Callable[[str], None] | None = None,
+) -> None:
     """Run all tasks, `jobs` at a time, in order.
 
     Args:
         tasks: They do not wait for each other.
         jobs: Child processes at a time.
         progress: Called with (steps done, steps in all).
+        finished: Called with a line about each task that is done, for logs.
 
     Raises:
         ToolkitError: A task failed; the others are ended, and what they did is kept.
@@ -63,7 +69,8 @@ def run_tasks(tasks: Sequence[Task], jobs: int, progress: Progress) -> None:
     waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
     for task in tasks:
         waiting.put(task)
-    shared = _Shared([0] * len(tasks), sum(task.steps for task in tasks), progress)
+    steps = sum(task.steps for task in tasks)
+    shared = _Shared([0] * len(tasks), steps, progress, finished or (lambda line: None))
     numbers = {id(task): number for number, task in enumerate(tasks)}
 
     def work() -> None:
@@ -94,8 +101,11 @@ def run_tasks(tasks: Sequence[Task], jobs: int, progress: Progress) -> None:
 class _Shared:
     """What the threads have in common."""
 
-    def __init__(self, done: list[int], total: int, progress: Progress) -> None:
-        self.done, self.total, self.progress = done, total, progress
+    def __init__(
+        self, done: list[int], total: int, progress: Progress, say: Callable[[str], None]
+    ) -> None:
+        self.done, self.total, self.progress, self.say = done, total, progress, say
+        self.finished = 0
         self.failure: list[BaseException] = []
         self.children: set[subprocess.Popen[str]] = set()
         self.lock = threading.Lock()
@@ -104,6 +114,11 @@ class _Shared:
         with self.lock:
             self.done[number] = steps
             self.progress(sum(self.done), self.total)
+
+    def finish(self, task: Task) -> None:
+        with self.lock:
+            self.finished += 1
+            self.say(f"{task.kind} {self.finished} of {len(self.done)} done: {task.name}")
 
     def fail(self, error: BaseException) -> None:
         with self.lock:
@@ -137,6 +152,8 @@ def _run(task: Task, number: int, shared: _Shared) -> None:
         said = log.read_bytes()[start:].decode("utf-8", errors="replace").strip()
         raise _failed(task, code, said, log)
     shared.tell(number, task.steps)
+    if not code:
+        shared.finish(task)
 
 
 def _watch(child: subprocess.Popen[str], task: Task, number: int, shared: _Shared) -> int:

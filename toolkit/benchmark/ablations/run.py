@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,11 +12,12 @@ from toolkit.benchmark.ablations.data import Data, given_data, rendered_data
 from toolkit.benchmark.ablations.detected import BoxSource, box_source
 from toolkit.benchmark.ablations.figures import make_figures
 from toolkit.benchmark.ablations.panels import make_panels
-from toolkit.benchmark.ablations.plan import OURS, PlannedRow, PlannedTable, Scale
+from toolkit.benchmark.ablations.plan import FULL, OURS, PlannedRow, PlannedTable, Scale
 from toolkit.benchmark.ablations.pool import Task, run_tasks
 from toolkit.benchmark.ablations.predictions import num_parameters, predict_row, prediction_file
 from toolkit.benchmark.ablations.seed_scores import score_row
 from toolkit.benchmark.ablations.seed_tables import Layout, ScoredRow, make_layout, make_tables
+from toolkit.benchmark.ablations.token_map import token_map
 from toolkit.benchmark.ablations.training_runs import (
     TrainingRun,
     all_runs,
@@ -74,12 +75,15 @@ class AblationRequest:
     figures: bool = False
 
 
-def run_ablations(request: AblationRequest, bar: Bar) -> Results:
+def run_ablations(
+    request: AblationRequest, bar: Bar, say: Callable[[str], None] | None = None
+) -> Results:
     """Train what is not trained yet, predict, and make the tables.
 
     Args:
         request: What to run.
         bar: Makes a progress bar from a label.
+        say: Called with a line about each network that is done, for logs.
 
     Raises:
         UsageError: The request makes no sense.
@@ -90,7 +94,7 @@ def run_ablations(request: AblationRequest, bar: Bar) -> Results:
     if (request.data is None) != (request.images is None):
         raise UsageError("options --data and --images: the suite trains; it needs both or none")
     require_torch("toolkit benchmark --suite ablations")
-    suite = _Suite(request, bar)
+    suite = _Suite(request, bar, say)
     suite.train()
     suite.predict()
     tables = suite.tables()
@@ -109,8 +113,10 @@ def run_ablations(request: AblationRequest, bar: Bar) -> Results:
 class _Suite:
     """One request while it runs."""
 
-    def __init__(self, request: AblationRequest, bar: Bar) -> None:
-        self.request, self.bar = request, bar
+    def __init__(
+        self, request: AblationRequest, bar: Bar, say: Callable[[str], None] | None
+    ) -> None:
+        self.request, self.bar, self.say = request, bar, say
         self.runs = request.runs or make_cache("runs")
         self.runs.mkdir(parents=True, exist_ok=True)
         self.data: Data = (
@@ -200,9 +206,21 @@ class _Suite:
         truth, scale = self.data.truth, self.request.scale
         data = f"{self.data.test_name}; scale '{scale.name}'"
         with self.bar("drawing"):
-            figures = make_figures(truth, found, data)
+            figures = [*self._token_map(), *make_figures(truth, found, data)]
             panels = {label: found[label] for label in SHOWN if label in found} or found
             return figures, make_panels(truth, self.data.test.images, panels)
+
+    def _token_map(self) -> list[Figure]:
+        """Of our network's first seed; none where no table holds it."""
+        scale = self.request.scale
+        run = make_run(
+            FULL, scale.images_seen, self.request.seeds[0], self.data.train, self.runs
+        )
+        make_tokens = self.known[run.model].text_tokens
+        if make_tokens is None or run.name not in self.all_runs:
+            return []
+        trained = f"{run.model}, scale '{scale.name}', seed {run.seed}"
+        return [token_map(self.data.truth.schema, make_tokens(run.checkpoint), trained)]
 
     def facts(self) -> dict[str, object]:
         """For the JSON document: scale, seeds, and every run with its time."""
@@ -244,7 +262,7 @@ class _Suite:
     def _run(self, tasks: Sequence[Task], label: str) -> None:
         if tasks:
             with self.bar(label.format(len(tasks))) as progress:
-                run_tasks(tasks, self.jobs, progress)
+                run_tasks(tasks, self.jobs, progress, self.say)
 
     def _train_task(self, run: TrainingRun) -> Task:
         recipe = run.folder / "recipe.toml"

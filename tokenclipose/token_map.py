@@ -1,0 +1,48 @@
+"""The prompts' embeddings beside the tokens that training made of them: figure 1b's points."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from baselines.checkpoints import facts_config, read_facts, read_tensors, schema_from_facts
+from tokenclipose.text import keypoint_embeddings, make_encoder
+from toolkit.errors import UsageError
+from toolkit.models import TextTokens
+
+
+def text_tokens(checkpoint: Path) -> TextTokens:
+    """Every prompt of a checkpoint's schema, encoded, and its learned tokens.
+
+    A prompt gets the shift and the scale that the keypoints' embeddings got when the tokens
+    were initialised (`tokenclipose.model.standardised`), so that both lie in one space.
+
+    Args:
+        checkpoint: Of a TokenCLIPose network.
+
+    Raises:
+        UsageError: Its tokens did not start from language.
+        ReadError: It cannot be read.
+        MissingExtraError: Its text encoder is not installed.
+    """
+    facts, tensors = read_facts(checkpoint), read_tensors(checkpoint)
+    config = facts_config(checkpoint, facts)
+    kind = config.text_encoder
+    if kind is None or kind == "learned" or "text" not in tensors:
+        raise UsageError(f"{checkpoint}: its text tokens did not start from language")
+    schema = schema_from_facts(checkpoint, facts)
+    sentences = [sentence for prompts in schema.prompts for sentence in prompts]
+    owner = [row for row, prompts in enumerate(schema.prompts) for _ in prompts]
+    start = keypoint_embeddings(schema, kind, dim=config.dim, prompts=config.prompts)  # (K, E)
+    shift = start.mean(dim=0, keepdim=True)
+    scale = (start - shift).std().clamp_min(1e-6)
+    with torch.inference_mode():
+        encoded = (make_encoder(kind).encode(sentences) - shift) / scale  # (S, E)
+    return TextTokens(
+        prompts=tuple(sentences),
+        keypoint=np.array(owner, dtype=np.int64),
+        encoded=encoded.double().numpy(),
+        learned=tensors["text"].double().numpy(),
+    )
