@@ -1,7 +1,7 @@
 """SimpleBaseline: a ResNet, three deconvolutions, one map for each keypoint.
 
 Source: Xiao, Wu, Wei, "Simple Baselines for Human Pose Estimation and Tracking", ECCV 2018.
-At 256x192 with ResNet-50: 34.0 M parameters, 8.9 GMACs by the counter of our tests. Modules
+At 256x192 with ResNet-50: 34.0 M parameters, 5.4 GMACs. Modules
 carry the names of the original repository (`deconv_layers`, `final_layer`), so that its and
 mmpose's weights load by `baselines.hrnet_names`.
 """

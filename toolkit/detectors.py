@@ -27,6 +27,7 @@ from toolkit.models import Progress, TrainRequest, require_torch
 
 GROUP = "toolkit.detectors"
 MIN_SCORE = 0.05  # what AP is measured on; below it there is hardly a true person
+USED_SCORE = 0.3  # what poses are predicted for: a lower one costs time and finds few more
 Floats = NDArray[np.float64]
 
 

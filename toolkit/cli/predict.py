@@ -103,7 +103,8 @@ def predict(
     --weights the checkpoint of the data's schema is taken, or of a built-in schema that has all
     its keypoints (hockey's for lacrosse and for coco); then the data's keypoints are written.
     With --weights the model's own are. Boxes of a file or a detector are people of their own,
-    without annotation ids; a box's score multiplies its pose's.
+    without annotation ids; a box's score multiplies its pose's. A detector's boxes with scores
+    below 0.3 are left out; `toolkit detect` writes them all.
     """
     from dataclasses import replace
 
@@ -367,11 +368,11 @@ def _detected(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Boxes that a detector finds now."""
     from toolkit.cli.train import set_threads
-    from toolkit.detectors import load_detector
+    from toolkit.detectors import USED_SCORE, load_detector
 
     set_threads(threads)
     detector = load_detector(name, choose_device(device), weights or None)
     with progress_bar(f"detecting with {name}") as update:
-        found = detector.detect(dataset, images, progress=update)
-    notice(f"{len(found)} people found by {name}")
+        found = detector.detect(dataset, images, min_score=USED_SCORE, progress=update)
+    notice(f"{len(found)} people found by {name}, scores of {USED_SCORE} and more")
     return found.image_id, found.bbox_xywh, found.scores
