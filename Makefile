@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: setup test benchmark check clean
+.PHONY: setup test benchmark screenshots check clean
 
 setup: .venv/ready
 
@@ -21,6 +21,14 @@ test: setup
 
 benchmark: setup
 	$(BIN)/toolkit benchmark
+
+# The pictures in docs/images that tests take of pages, the App and Label Studio: look at each.
+screenshots: setup
+	scripts/browser
+	scripts/mediapipe-env
+	scripts/labelstudio-env
+	TOOLKIT_SCREENSHOTS="$(CURDIR)/docs/images" $(BIN)/python -m pytest -q \
+	    tests/labelstudio/test_browser.py tests/toolkit/views/test_app.py tests/toolkit/cli/test_flows_shown.py
 
 check: test
 

@@ -45,10 +45,11 @@ def local_page(width: int = 1400, height: int = 900) -> Iterator[Page]:
             browser.close()
 
 
-def picture(page: Page, name: str) -> np.ndarray:
-    """What the page shows, as RGB (h, w, 3); kept where a person asked for it."""
+def picture(page: Page, name: str | None = None) -> np.ndarray:
+    """What the page shows, as RGB (h, w, 3); kept under a name where a person asked for it."""
     pixels = cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_COLOR)
-    keep(pixels, name)
+    if name is not None:
+        keep(pixels, name)
     return pixels[..., ::-1]
 
 

@@ -102,7 +102,7 @@ def test_what_is_done_in_the_page_comes_home_and_nothing_else(
     sent = predicted(task)
     place = {r["id"]: r["value"] for r in sent if r["type"] == "keypointlabels"}
     canvas = open_task(page, label_studio.url, task)
-    shown = picture(page, "labelstudio-open")
+    shown = picture(page, "labelstudio")
 
     # Every box is drawn on its player, and every person is a branch of the tree.
     boxes = [r for r in sent if r["type"] == "rectanglelabels"]

