@@ -48,7 +48,6 @@ def test_bodies_land_on_the_people_of_real_photographs(
     )
     rows = np.arange(len(people))
     oks = pair_oks(truth, found.keypoints, rows, rows)[people.labelled.any(axis=1)]
-    print(f"mean OKS of {len(oks)} people: {oks.mean():.3f}")
     assert len(oks) == 12
     assert oks.mean() > 0.72, oks  # 0.77 measured
     assert (oks > 0.5).sum() >= 11
