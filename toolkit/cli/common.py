@@ -23,6 +23,20 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 INTERRUPTED = 130
+# The names of `toolkit.formats.FORMATS`, which would cost `--help` its speed; a test holds
+# them equal.
+FORMATS = (
+    "coco",
+    "crowdpose",
+    "cropcoco",
+    "results",
+    "parquet",
+    "csv",
+    "yolo",
+    "cvat",
+    "labelstudio",
+    "mat",
+)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 

@@ -7,27 +7,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.cli.common import echo_json, force_option, json_option, notice, schema_option
+from toolkit.cli.common import (
+    FORMATS,
+    echo_json,
+    force_option,
+    json_option,
+    notice,
+    schema_option,
+)
 from toolkit.errors import counted
 
 if TYPE_CHECKING:
     from toolkit.formats.convert import Conversion
 
-# The names of `toolkit.formats.FORMATS`, which would cost `--help` its speed; a test holds
-# them equal.
-FORMATS = (
-    "coco",
-    "crowdpose",
-    "cropcoco",
-    "results",
-    "parquet",
-    "csv",
-    "yolo",
-    "cvat",
-    "labelstudio",
-    "mat",
-)
-JSON = FORMATS[:4]  # the others are foreign, and have a sidecar
+JSON = ("coco", "crowdpose", "cropcoco", "results")  # the others may have a sidecar
 _format = click.Choice(FORMATS)
 
 

@@ -7,25 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.cli.common import console, echo_json, json_option, schema_option
+from toolkit.cli.common import FORMATS, console, echo_json, json_option, schema_option
 
 if TYPE_CHECKING:
     from toolkit.formats.compare import Difference
     from toolkit.formats.roundtrip import Trip
 
-# As in `toolkit.cli.convert`; a test holds both equal to the table.
-FORMATS = (
-    "coco",
-    "crowdpose",
-    "cropcoco",
-    "results",
-    "parquet",
-    "csv",
-    "yolo",
-    "cvat",
-    "labelstudio",
-    "mat",
-)
 _SHOWN = 60  # letters of a value in the table
 
 

@@ -333,3 +333,16 @@ def test_an_unknown_folder_is_told_with_what_was_tried(
     assert "is a folder; expected a JSON file or a folder of a known format (tried: yolo)" in (
         done.stderr
     )
+
+
+def test_a_loss_names_the_sidecar_where_one_can_keep_it(
+    document: Document, save: Save, tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    source, hint = save(document), "to keep what is lost in a file beside it: --sidecar"
+
+    foreign = toolkit_cli("convert", source, tmp_path / "out.csv")
+    ours = toolkit_cli("convert", source, tmp_path / "out.json", "--to", "crowdpose")
+
+    assert hint in foreign.stderr
+    assert "lost: " in ours.stderr
+    assert hint not in ours.stderr
