@@ -154,7 +154,7 @@ def _provenance(path: Path, document: Json) -> str:
         parts.append(f"trained at {_several(_short(run.get('commit')) for run in runs)}")
         parts.append(_several(run.get("finished") for run in runs))
         seconds = sum(run.get("cpu_seconds", 0) for run in runs)
-        parts.append(f"{len(trained['runs'])} networks, {seconds / 3600:.1f} CPU hours")
+        parts.append(f"{len(trained['runs'])} networks, {seconds / 3600:.1f} CPU hours or more")
     parts.append(f"tables at {_short(where.get('commit'))}")
     parts.append(f"{where.get('processor')}, torch {where.get('torch')}")
     return f"*{'; '.join(str(part) for part in parts)}.*"

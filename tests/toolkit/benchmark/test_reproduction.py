@@ -78,7 +78,7 @@ def test_a_block_holds_values_intervals_seeds_and_where_they_are_from(folder: Pa
     assert "states +3.35 points for prompts" in text
     assert "+2.0 [-1.0, +5.0], seeds +1.0 +3.0" in text
     assert "`bbbbbbbbb`" in text
-    assert "2.0 CPU hours" in text
+    assert "2.0 CPU hours or more" in text
     assert "params" not in text
     assert text.startswith("before\n")
     assert text.endswith("after\n")

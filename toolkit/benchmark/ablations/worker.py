@@ -30,7 +30,10 @@ def main(path: Path) -> None:
 
 
 def train(task: dict[str, Any]) -> None:
-    """Train a network, or go on with it; `done.json` is written last."""
+    """Train a network, or go on with it; `done.json` is written last.
+
+    Its seconds are those of the process that finished the training, not of interrupted ones.
+    """
     import toolkit
     from toolkit.benchmark.environment import commit
     from toolkit.files import sha256_file, write_text
