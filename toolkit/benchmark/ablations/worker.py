@@ -51,7 +51,7 @@ def train(task: dict[str, Any]) -> None:
             recipe=task["recipe"] and Path(task["recipe"]),
             device=task["device"],
             seed=task["seed"],
-            resume=True,
+            resume=task["recipe"] is not None,  # a control is fitted at once
             schema=task["schema"],
             joints=task["joints"] and Path(task["joints"]),
             progress=tell,
