@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import chain, repeat
+from operator import itemgetter
 
 from toolkit.formats.foreign import (
     ASSUMED,
@@ -19,7 +21,7 @@ from toolkit.formats.foreign import (
     UNUSABLE,
     foreign_finding,
 )
-from toolkit.formats.foreign_values import Point, is_number
+from toolkit.formats.foreign_values import Point, all_numbers, is_number
 from toolkit.formats.labelstudio_regions import (
     ABSENT,
     INSTANCE,
@@ -56,6 +58,9 @@ class _Box:
         return math.inf if self.box is None else self.box[2] * self.box[3]
 
 
+Region = dict[str, object]
+_KEY, _PARENT, _VALUE = itemgetter("id"), itemgetter("parentID"), itemgetter("value")
+_PLACE, _CHOICES = itemgetter("x", "y", "keypointlabels"), itemgetter("choices")
 # A keypoint: its key, label, point and parent. Very many are made, hence no class.
 _Dot = tuple[str, str, Point, str | None]
 
@@ -71,27 +76,23 @@ def people_of(
         place: For findings: task and annotation.
         findings: Is added to.
     """
-    choices: dict[str, int] = {}
     boxes: dict[str, _Box] = {}
-    ties: list[dict[str, object]] = []
-    spots: list[tuple[int, dict[str, object]]] = []
-    others: list[dict[str, object]] = []
+    ties: list[Region] = []
+    spots: list[tuple[int, Region]] = []
+    marks: list[Region] = []
+    others: list[Region] = []
     for number, region in enumerate(result if isinstance(result, list) else ()):
         if not isinstance(region, dict):
             continue
         kind = region.get("type")
         if kind == "keypointlabels" or kind == "keypoint":  # most regions are
             spots.append((number, region))
+        elif kind == "choices":
+            marks.append(region)
         elif kind == "rectanglelabels" or kind == "rectangle":
             box = _box(region, number, canvas, place, findings)
             if box is not None:
                 boxes.setdefault(box.key, box)
-        elif kind == "choices":
-            value = region.get("value")
-            chosen = value.get("choices") if isinstance(value, dict) else None
-            for choice in chosen if isinstance(chosen, list) else ():
-                if isinstance(choice, str) and choice in _VISIBILITY:
-                    choices[str(region.get("id"))] = _VISIBILITY[choice]
         elif kind == "relation":
             ties.append(region)
         elif str(kind) not in _KNOWN and region.get("from_name") != INSTANCE:
@@ -99,8 +100,11 @@ def people_of(
     for kind, count in Counter(str(region.get("type"))[:40] for region in others).items():
         text = f"{count} regions of type '{kind}'; only rectangles and keypoints have a place"
         findings.append(foreign_finding(LEFT_OUT, place, text, count))
-    found = [_dot(region, number, choices, place, findings) for number, region in spots]
-    dots = [dot for dot in found if dot is not None]
+    choices = _visibilities(marks)
+    dots = _whole_dots([region for _, region in spots], choices)
+    if dots is None:
+        found = [_dot(region, number, choices, place, findings) for number, region in spots]
+        dots = [dot for dot in found if dot is not None]
     _assign(boxes, dots, _relations(ties), canvas, place, findings)
     return [Drawn(b.key, b.label, b.box, b.points) for b in boxes.values()], others
 
@@ -189,19 +193,63 @@ def _box(
     findings: list[Finding],
 ) -> _Box | None:
     key = str(region.get("id", f"region{number}"))
-    where = f"{place} region '{key[:40]}'"
     value = region.get("value")
     box = percent(value, "x", "y", "width", "height") if isinstance(value, dict) else None
-    if box is None:
+    if not isinstance(value, dict) or box is None:
         text = "a rectangle without four numbers x, y, width, height; left out"
+        where = f"{place} region '{key[:40]}'"
         findings.append(foreign_finding(UNUSABLE, where, text))
         return None
-    turned = percent(value, "rotation") if isinstance(value, dict) else None
+    turned = percent(value, "rotation") if value.get("rotation") != 0 else None
     if turned is not None and turned[0] % 360 != 0:
         text = f"a rectangle turned by {turned[0]:g} degrees; the upright box round it is taken"
+        where = f"{place} region '{key[:40]}'"
         findings.append(foreign_finding(ASSUMED, where, text))
         box = hull(box, turned[0], canvas)
     return _Box(key, _label(region, "rectanglelabels"), box)
+
+
+def _visibilities(marks: list[Region]) -> dict[str, int]:
+    """What was chosen, by the region's id; of several choices the last."""
+    try:  # all at once, where each says one thing that we know
+        keys = list(map(_KEY, marks))
+        chosen = list(map(_CHOICES, map(_VALUE, marks)))
+        said = [_VISIBILITY[choice] for (choice,) in chosen]
+    except (KeyError, TypeError, ValueError):
+        said, chosen, keys = [], [], []
+    if said and set(map(type, chosen)) == {list} and set(map(type, keys)) == {str}:
+        return dict(zip(keys, said, strict=True))
+    found: dict[str, int] = {}
+    for region in marks:
+        value = region.get("value")
+        choices = value.get("choices") if isinstance(value, dict) else None
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, str) and choice in _VISIBILITY:
+                found[str(region.get("id"))] = _VISIBILITY[choice]
+    return found
+
+
+def _whole_dots(regions: list[Region], choices: dict[str, int]) -> list[_Dot] | None:
+    """All keypoints at once, where nothing is missing or odd in any; else None.
+
+    The same as `_dot` of each, three times as fast: nearly all tasks are such.
+    """
+    if not regions:
+        return []
+    try:
+        keys: list[str] = list(map(_KEY, regions))
+        parents: list[str] = list(map(_PARENT, regions))
+        xs, ys, labels = zip(*map(_PLACE, map(_VALUE, regions)), strict=True)
+        names: list[str] = [said[0] for said in labels]
+    except (KeyError, TypeError, IndexError):
+        return None
+    whole = set(map(type, chain(keys, parents, names))) == {str}
+    if not (whole and set(map(type, labels)) == {list} and all_numbers([*xs, *ys])):
+        return None
+    points = zip(
+        map(float, xs), map(float, ys), map(choices.get, keys, repeat(2)), strict=False
+    )
+    return list(zip(keys, names, points, parents, strict=True))
 
 
 def _dot(

@@ -244,8 +244,8 @@ def _home(
         other = _named(one.label, reading) if one.label not in (None, sent.label) else None
         if other is not None:
             changed["category_id"] = other.get("id")
-        unknown = one.points.keys() - sent.points.keys()
-        if unknown and (unknown := unknown.difference(category.names)):
+        unknown = one.points.keys() - category.names if one.points != sent.points else ()
+        if unknown:
             text = f"labels that are no keypoints of the category: {', '.join(sorted(unknown))}"
             reading.add(UNUSABLE, place, text[:300], len(unknown))
         if turn:
@@ -355,6 +355,9 @@ def _frames(regions: list[object]) -> list[dict[str, object]]:
     """What regions say of their picture; what nearly all of them say alike is told once."""
     fields = (*_SIZE, "image_rotation")
     try:
+        each = [set(map(itemgetter(name), regions)) for name in fields]  # type: ignore[arg-type]
+        if all(len(values) == 1 for values in each):
+            return [dict(zip(fields, map(set.pop, each), strict=True))]
         said = set(map(itemgetter(*fields), regions))  # type: ignore[arg-type]
     except (KeyError, TypeError):  # one says less, or something odd
         return [region for region in regions if isinstance(region, dict)]

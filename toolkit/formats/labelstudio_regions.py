@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from toolkit.formats.foreign import Record
 from toolkit.formats.foreign_values import (
-    HUGE,
     Number,
     Point,
+    all_numbers,
     box_of,
-    flat_of,
-    is_number,
     keypoint_names,
     points_of,
 )
@@ -132,7 +130,7 @@ def _region(kind: str, control: str, canvas: Canvas) -> Region:
 
 def drawn_of(record: Record, key: str, category: Drawing, canvas: Canvas) -> Drawn:
     """An annotation as it is drawn: what `regions_of` writes and `updated` compares with."""
-    names, flat = category.names, flat_of(record) or []
+    names, flat = category.names, record.get("keypoints")
     box, label = box_of(record), category.label
     width, height, left, top = canvas.width, canvas.height, canvas.left, canvas.top
     corner: tuple[float, ...] | None = None
@@ -141,15 +139,22 @@ def drawn_of(record: Record, key: str, category: Drawing, canvas: Canvas) -> Dra
         corner = (*canvas.to_percent(box[0], box[1]), *span)
         corner = corner if all(map(math.isfinite, corner)) else None
     drawn: dict[str, Point] = {}
-    if len(flat) == 3 * len(names):
-        isfinite = math.isfinite
-        for name, x, y, visibility in zip(
-            names, flat[::3], flat[1::3], flat[2::3], strict=True
-        ):
-            if visibility:  # as `to_percent`, without a call for each of very many
-                across, down = (x + left) * 100.0 / width, (y + top) * 100.0 / height
-                if isfinite(across) and isfinite(down):
-                    drawn[name] = (across, down, 1 if visibility == 1 else 2)
+    whole = isinstance(flat, list) and len(flat) == 3 * len(names)
+    if flat is not None and whole and any(flat[2::3]) and all_numbers(flat):
+        # As `to_percent`, without a call for each of very many.
+        drawn = {
+            name: (
+                (x + left) * 100.0 / width,
+                (y + top) * 100.0 / height,
+                1 if visibility == 1 else 2,
+            )
+            for name, x, y, visibility in zip(
+                names, flat[::3], flat[1::3], flat[2::3], strict=True
+            )
+            if visibility
+        }
+        if width < 1 or height < 1:  # else no quotient overflows
+            drawn = {k: p for k, p in drawn.items() if all(map(math.isfinite, p))}
     return Drawn(key, label, corner, drawn)
 
 
@@ -206,17 +211,8 @@ def _same(one: tuple[float, ...] | None, other: tuple[float, ...]) -> bool:
 
 def percent(value: dict[str, object], *fields: str) -> tuple[float, ...] | None:
     """Numbers of a region's value; None where one is missing or is no number."""
-    found = []
-    for field in fields:
-        number = value.get(field)
-        if type(number) is not float:
-            if not isinstance(number, int | float) or not is_number(number):
-                return None
-            number = float(number)
-        elif not -HUGE < number < HUGE:
-            return None
-        found.append(number)
-    return tuple(found)
+    found: list[Any] = list(map(value.get, fields))
+    return tuple(map(float, found)) if all_numbers(found) else None
 
 
 def hull(box: tuple[float, ...], degrees: float, canvas: Canvas) -> tuple[float, ...]:
