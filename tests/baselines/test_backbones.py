@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from baselines.backbones import BACKBONES, Backbone, load_pretrained
 from baselines.config import _CHOICES, make_config
+from baselines.vitpose import SIZES as VITPOSES
 from toolkit.errors import InvalidDataError, ReadError, ServiceError, UsageError
 
 
@@ -26,7 +27,7 @@ def test_every_backbone_gives_maps_at_strides_4_to_32(name: str) -> None:
 
 
 def test_recipes_know_exactly_these_backbones() -> None:
-    assert _CHOICES["backbone"] == BACKBONES
+    assert _CHOICES["backbone"] == (*BACKBONES, *VITPOSES)
 
 
 def test_an_unknown_backbone_is_refused_with_the_known_ones() -> None:
