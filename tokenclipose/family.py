@@ -12,6 +12,7 @@ from baselines.backbones import load_pretrained
 from baselines.codecs import decode_coordinates, encode_coordinates
 from baselines.config import TrainConfig
 from baselines.family import Decoded, Family
+from baselines.precision import full
 from tokenclipose.losses import TokenCLIPoseLoss
 from tokenclipose.model import Poses, TokenCLIPose
 from tokenclipose.text import keypoint_embeddings
@@ -75,9 +76,9 @@ def _build(schema: Schema, config: TrainConfig, stored: dict[str, Tensor] | None
 def _decode(poses: Poses, config: TrainConfig) -> Decoded:
     """Places and scales in crop px; the score falls with the predicted scale."""
     height = config.input_wh[1]
-    sigma = poses.sigma.float()
+    sigma = full(poses.sigma)
     return Decoded(
-        points=decode_coordinates(poses.mu.float(), config.input_wh),
+        points=decode_coordinates(full(poses.mu), config.input_wh),
         scores=(1 - sigma.mean(dim=2)).clamp(0, 1),
         sigma=sigma * height,
     )

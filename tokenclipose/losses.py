@@ -84,7 +84,7 @@ class TokenCLIPoseLoss(nn.Module):
         total = total + _mean((weights * gap).sum(dim=2), trained)
         by_spot = (votes.spot - truth).norm(dim=2).detach()
         by_proposals = (votes.beyond - truth).norm(dim=2).detach()
-        better = (by_proposals < by_spot).float()
+        better = (by_proposals < by_spot).to(votes.gate.dtype)
         gate = functional.binary_cross_entropy_with_logits(votes.gate, better, reduction="none")
         return total + 0.1 * _mean(gate, labelled)
 

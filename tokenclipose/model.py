@@ -30,6 +30,7 @@ from torch.nn import functional
 
 from baselines.backbones import Backbone
 from baselines.codecs import cell_centers
+from baselines.precision import full
 from tokenclipose.votes import STRIDE, Coarse, VoteHead, Votes, positive
 from toolkit.errors import UsageError
 
@@ -156,8 +157,8 @@ class TokenCLIPose(nn.Module):
             tokens = torch.cat([tokens, image], dim=1)  # (B, T + P, D)
         for layer in self.decoder:
             tokens = layer(tokens, image)
-        answers = self.norm(tokens[:, :asked]).float()  # (B, K, D), or (B, 1, D)
-        delta = self.delta(answers).float().reshape(coarse.mu.shape)  # (B, K, 2)
+        answers = full(self.norm(tokens[:, :asked]))  # (B, K, D), or (B, 1, D)
+        delta = full(self.delta(answers)).reshape(coarse.mu.shape)  # (B, K, 2)
         scale = self.scale(answers).reshape(coarse.mu.shape)  # (B, K, 2)
         return Poses(
             mu=coarse.mu.detach() + delta,
@@ -243,7 +244,7 @@ class PooledHead(nn.Module):
 
     def forward(self, fine: Tensor, cells: Tensor, centers: Tensor) -> Coarse:
         """Coarse places from (B, P, D) cells; neither where they lie nor `fine` is used."""
-        raw = self.out(self.mlp(cells.mean(dim=1))).float()  # (B, 4K)
+        raw = full(self.out(self.mlp(cells.mean(dim=1))))  # (B, 4K)
         mu, scale = raw.reshape(len(cells), -1, 2, 2).unbind(dim=2)  # (B, K, 2) each
         return Coarse(mu, positive(scale - 1.5))
 
@@ -313,8 +314,9 @@ class Intention(Attention):
     def mix(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """(..., T, d) from queries (..., T, d), keys and values (..., S, d)."""
         with torch.autocast(q.device.type, enabled=False):  # an inverse needs float32
-            q, k, v = q.float(), k.float(), v.float()
-            gram = k.transpose(2, 3) @ k + RIDGE * torch.eye(k.shape[3], device=k.device)
+            q, k, v = full(q), full(k), full(v)
+            ridge = RIDGE * torch.eye(k.shape[3], device=k.device, dtype=k.dtype)
+            gram = k.transpose(2, 3) @ k + ridge
             fitted = torch.linalg.solve(gram, k.transpose(2, 3) @ v)  # (..., d, d)
             return q @ fitted
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.codecs import cell_centers
+from baselines.precision import full
 
 SPOT_STRIDE = 4  # crop px a cell of the fused map: where a keypoint is seen
 STRIDE = 8  # crop px a cell that proposes, and an image token
@@ -81,16 +82,16 @@ class VoteHead(nn.Module):
             centers: (P, 2) of its cells.
         """
         batch, places, _ = cells.shape
-        spot_map = self.spot(fine).float()  # (B, K, H/4, W/4)
+        spot_map = full(self.spot(fine))  # (B, K, H/4, W/4)
         spot_logits = spot_map.flatten(2)  # (B, K, S)
-        trail_logits = self.trail(cells).transpose(1, 2).float()  # (B, K, P)
+        trail_logits = full(self.trail(cells).transpose(1, 2))  # (B, K, P)
         # Guided weights learn where to look from the guide alone: through the means below
         # RLE would pull on them with 1 / sigma, and drown it.
         looked = spot_map.detach() if self.guided else spot_map
         walked = trail_logits.detach() if self.guided else trail_logits
         sharp = self._peak(looked.flatten(2))  # (B, K, S)
         spot = sharp @ self.spot_centers  # (B, K, 2)
-        offsets = self.propose(cells).float().reshape(batch, places, -1, 2)  # (B, P, K, 2)
+        offsets = full(self.propose(cells)).reshape(batch, places, -1, 2)  # (B, P, K, 2)
         proposals = centers + offsets.transpose(1, 2)  # (B, K, P, 2)
         weights = (SHARPEN * walked).softmax(dim=2)  # (B, K, P)
         beyond = (weights[..., None] * proposals).sum(dim=2)  # (B, K, 2)
@@ -98,7 +99,7 @@ class VoteHead(nn.Module):
         seen_at = functional.avg_pool2d(sharp.reshape(looked.shape), 2).flatten(2) * 4
         looks = torch.cat([seen_at, weights], dim=1).to(cells.dtype)  # (B, 2K, P)
         evidence = torch.cat((looks @ cells).chunk(2, dim=1), dim=2)  # (B, K, 2D)
-        gate = self.gate(evidence)[..., 0].float() + self.gate_bias  # (B, K)
+        gate = full(self.gate(evidence)[..., 0]) + self.gate_bias  # (B, K)
         mu = torch.where(gate[..., None] > 0, beyond, spot)  # (B, K, 2)
         votes = Votes(spot_logits, spot, trail_logits, proposals, beyond, gate)
         return Coarse(mu, positive(self.scale(evidence)), votes, evidence)
@@ -112,4 +113,4 @@ class VoteHead(nn.Module):
 
 def positive(raw: Tensor) -> Tensor:
     """Scales in network units from what a layer gives."""
-    return raw.float().sigmoid() + 1e-3
+    return full(raw).sigmoid() + 1e-3

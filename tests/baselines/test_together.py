@@ -25,7 +25,7 @@ from toolkit.errors import UsageError
 from toolkit.processes import Processes, own_device, own_threads, processes, share_of_frames
 
 RECIPE = """
-family = "heatmap"
+{family}
 input_wh = [32, 32]
 images_seen = {images}
 batch_size = 4
@@ -36,6 +36,17 @@ shift = 0.3
 half_body = 0.3
 deterministic = true
 """
+FAMILIES = {
+    "hrnet-small": 'family = "heatmap"',
+    "tokenclipose-small": """
+family = "tokenclipose"
+text = "learned"
+dim = 16
+layers = 1
+guide_weight = 20.0
+error_weight = 10.0
+""",
+}
 TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "toolkit")
 
 
@@ -65,21 +76,26 @@ def data(people: tuple[Dataset, Path], tmp_path: Path) -> list[object]:
     return ["--data", path, "--images", people[1]]
 
 
-def training(data: list[object], out: Path, **recipe: object) -> list[object]:
+def training(
+    data: list[object], out: Path, model: str = "hrnet-small", **recipe: object
+) -> list[object]:
     settings = {"images": 40, "every": 20, "precision": "float32", "batchnorm": "train"}
     path = out.with_suffix(".toml")
-    path.write_text(RECIPE.format(**(settings | recipe)))
-    return ["train", "hrnet-small", *data, "--out", out, "--recipe", path, "--device", "cpu"]
+    path.write_text(RECIPE.format(family=FAMILIES[model], **(settings | recipe)))
+    return ["train", model, *data, "--out", out, "--recipe", path, "--device", "cpu"]
 
 
 @pytest.mark.timeout(600)
-def test_two_processes_follow_the_loss_of_one(data: list[object], tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", FAMILIES)
+def test_two_processes_follow_the_loss_of_one(
+    data: list[object], model: str, tmp_path: Path
+) -> None:
     """BatchNorm frozen, float64, 50 steps: the same loss to far below 1e-4."""
     losses = []
     for count in (1, 2):
         out = tmp_path / f"run{count}"
         options = training(
-            data, out, images=200, every=4, precision="float64", batchnorm="frozen"
+            data, out, model, images=200, every=4, precision="float64", batchnorm="frozen"
         )
         code, printed, err = run(*options, processes=count)
         assert code == 0, err
