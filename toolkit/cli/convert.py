@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from toolkit.formats.convert import Conversion
 
 JSON = ("coco", "crowdpose", "cropcoco", "results")  # the others may have a sidecar
+SHOWN = 20  # findings that the text names
+# Rules of what reading a foreign file found, and how each line begins.
+_CARE = {
+    "foreign-assumed": "assumed",
+    "foreign-left-out": "left out",
+    "foreign-unusable": "unusable",
+}
 _format = click.Choice(FORMATS)
 
 
@@ -103,6 +110,8 @@ def convert(
         notice(f"with its sidecar {done.sidecar.name}")
     if done.restored_from is not None:
         notice(f"the rest is from {done.restored_from.name}")
+    for line in _read_with_care(done, source):
+        notice(line)
     for line in done.changed:
         notice(f"changed: {line}")
     for line in done.notes:
@@ -115,6 +124,16 @@ def convert(
         f"{counted(done.images, 'image')}, {counted(done.instances, 'instance')}"
         + ("" if done.lost or done.changed else ", nothing changed")
     )
+
+
+def _read_with_care(done: Conversion, source: Path) -> list[str]:
+    """What reading a foreign file assumed, left out or could not use, one line each."""
+    found = [f for f in done.findings if f.rule in _CARE]
+    lines = [f"{_CARE[f.rule]}: {f.message}" for f in found[:SHOWN]]
+    if len(found) > SHOWN:
+        more = len(found) - SHOWN
+        lines.append(f"... and {more:,} more; see: toolkit validate {source}, or --json")
+    return lines
 
 
 def _document(done: Conversion, source: Path, target: Path) -> dict[str, object]:
@@ -131,5 +150,10 @@ def _document(done: Conversion, source: Path, target: Path) -> dict[str, object]
         "restored_from": None if done.restored_from is None else str(done.restored_from),
         "changed": list(done.changed),
         "notes": list(done.notes),
+        "findings": [
+            {"rule": f.rule, "message": f.message, "count": f.count}
+            for f in done.findings
+            if f.rule in _CARE
+        ],
         "errors": done.errors,
     }

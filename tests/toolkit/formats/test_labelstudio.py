@@ -463,7 +463,28 @@ def test_real_exports_read_validate_and_convert(
         labelled,
     ]
     assert sum("no parent" in finding.message for finding in findings) == orphans
-    assert toolkit_cli("convert", path, out, "--to", "coco").exit_code == 0
+    done = toolkit_cli("convert", path, out, "--to", "coco")
+    assert done.exit_code == 0
+    assert done.stderr.count("has no parent and no relation; given to the nearest") == orphans
     assert json.loads(out.read_bytes())["annotations"][0]["bbox"][0] > 0
     report = json.loads(toolkit_cli("validate", path, "--json").stdout)
     assert "area-missing" in {finding["rule"] for finding in report["findings"]}
+
+
+def test_converting_tells_how_each_orphan_was_placed_and_what_was_left_out(
+    toolkit_cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "tasks.json"
+    path.write_text(
+        json.dumps([task([box("b", 10, 10, 20, 20), dot("k", "tip", 12, 12)])]), "utf-8"
+    )
+
+    done = toolkit_cli("convert", path, tmp_path / "out.json", "--to", "coco")
+    told = toolkit_cli("convert", path, tmp_path / "o2.json", "--to", "coco", "--json").stdout
+
+    assert done.exit_code == 0
+    assert "assumed: " in done.stderr
+    assert "'tip' has no parent and no relation; given to the smallest box" in done.stderr
+    found = json.loads(told)["findings"]
+    assert any("given to the smallest box" in one["message"] for one in found)
+    assert {one["rule"] for one in found} == {"foreign-assumed"}
