@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, TimeoutError
 
 from tests.labelstudio.test_desk import Run, client, predicted, run, tasks_of
 from tests.screenshots import local_page, picture
 from toolkit.labelstudio.client import Client
 
 __all__ = ["client", "run"]  # fixtures
+OPENINGS = 4
 KEYPOINT = ".lsf-tree__node_type_keypointregion"
 BOX = ".lsf-tree__node_type_rectangleregion"
 # The page's own record of a region, by its id in the annotation that is open.
@@ -60,15 +61,28 @@ class Canvas:
 
 
 def open_task(page: Page, url: str, task: dict[str, Any]) -> Canvas:
-    """Open a task as a person does, by its address, and wait for its regions."""
+    """Open a task as a person does, by its address, and wait for its regions.
+
+    The editor sometimes comes up empty on a busy machine; then the page is loaded again.
+    """
     address = f"{url}/projects/{task['project']}/data?task={task['id']}"
-    page.goto(address, wait_until="domcontentloaded")
-    page.locator(KEYPOINT).first.wait_for()
-    page.wait_for_function(
-        "count => window.Htx?.annotationStore.selected?.regions.length === count",
-        arg=sum(r["type"] in ("keypointlabels", "rectanglelabels") for r in predicted(task)),
-    )
-    page.wait_for_function("window.Konva?.stages[0]?.find('Circle').length > 10")
+    count = sum(r["type"] in ("keypointlabels", "rectanglelabels") for r in predicted(task))
+    for turn in range(OPENINGS):
+        try:
+            page.goto(address, wait_until="domcontentloaded")
+            page.locator(KEYPOINT).first.wait_for(timeout=40_000)
+            page.wait_for_function(
+                "count => window.Htx?.annotationStore.selected?.regions.length === count",
+                arg=count,
+                timeout=40_000,
+            )
+            page.wait_for_function(
+                "window.Konva?.stages[0]?.find('Circle').length > 10", timeout=40_000
+            )
+            break
+        except TimeoutError:
+            if turn == OPENINGS - 1:
+                raise
     return Canvas(page)
 
 
