@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
@@ -60,28 +61,49 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
         raise UsageError(f"{base.name}: --base must be the COCO file that was pushed")
     document = source.document
     rows: dict[object, int] = {}
-    for row in range(len(document.sections["annotations"])):
-        record = json.loads(document.record("annotations", row))
-        rows.setdefault(identity(record.get("id")), row)
+    added: dict[object, list[int]] = {}
+    size = len(document.sections["annotations"])
+    records = [json.loads(document.record("annotations", row)) for row in range(size)]
+    for row, record in enumerate(records):
+        key = identity(record.get("id"))
+        rows.setdefault(key, row)
+        if key not in sent and (origin := _origin(record)) is not None:
+            added.setdefault(origin, []).append(row)
+    ids = [i for one in (*records, *sent.values()) if type(i := one.get("id")) is int]
+    fresh = count(1 + max(ids, default=0))
     replaced: dict[int, bytes] = {}
     edited = 0
     appended, seen, conflicts = [], set(), list[str]()
     for record in records_of(pulled, "annotations"):
         key = identity(record.get("id"))
-        if key not in rows:
+        at = rows.get(key)
+        if key not in sent:
+            # A person's own addition. Its number was free among what was pushed; in the file
+            # another frame's annotation may have it. An earlier pull may have brought it.
+            earlier = added.get(_origin(record))
+            at = earlier.pop(0) if earlier else None
+            record["id"] = next(fresh) if at is None else records[at]["id"]
+        if at is None:
             appended.append(json.dumps(record, ensure_ascii=False).encode())
             continue
         seen.add(key)
-        before = document.record("annotations", rows[key])
+        before = document.record("annotations", at)
         changes = _changes(before, record, sent.get(key, {}), conflicts)
         if changes:
-            replaced[rows[key]] = patch_record(before, changes)
+            replaced[at] = patch_record(before, changes)
             edited += set(changes) != {"labelstudio"}
     gone = {rows[key] for key in sent if key in rows and key not in seen}
-    order = [r for r in range(len(document.sections["annotations"])) if r not in gone]
+    order = [row for row in range(size) if row not in gone]
     edit = Edit(replaced, order if gone else None, tuple(appended))
     content = b"".join(document.render({"annotations": edit}))
     return Merged(content, edited, len(appended), len(gone), conflicts)
+
+
+def _origin(record: Record) -> object:
+    """Which annotation on the server a record came from, and its image; None for none."""
+    said = record.get("labelstudio")
+    number = said.get("annotation") if isinstance(said, dict) else None
+    return None if number is None else (identity(number), identity(record.get("image_id")))
 
 
 def _changes(

@@ -77,11 +77,17 @@ def pull_tasks(
 
 
 def _sent(tasks: list[Record]) -> dict[object, Record]:
+    """The records that the tasks carry, and those of no image that the first one carries."""
     found: dict[object, Record] = {}
+    loose: list[tuple[int, Record]] | None = None
     for task in tasks:
         carried = carried_by(task) or {}
+        if loose is None and "rest" in carried:
+            loose = pairs_of(carried.get("loose"))
         for _, record in pairs_of(carried.get("annotations")):
             found[identity(record.get("id"))] = record
+    for _, record in loose or ():
+        found.setdefault(identity(record.get("id")), record)
     return found
 
 

@@ -1,0 +1,105 @@
+"""A person's edits put into a file that holds more than was pushed; no server is needed."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit import formats
+from toolkit.formats.labelstudio import tasks_of
+from toolkit.formats.labelstudio_read import document_of
+from toolkit.labelstudio.home import Merged, merged
+from toolkit.labelstudio.pull import _sent
+
+Json = dict[str, Any]
+
+
+def person(number: int, image: int) -> Json:
+    return {
+        "id": number,
+        "image_id": image,
+        "category_id": 1,
+        "bbox": [10, 10, 20, 20],
+        "keypoints": [12, 12, 2, 14, 14, 1],
+        "num_keypoints": 2,
+        "iscrowd": 0,
+        "area": 400,
+    }
+
+
+@pytest.fixture
+def document() -> Json:
+    """Two frames with persons 1 and 2: the number after 1 is taken by another frame's."""
+    return {
+        "images": [
+            {"id": 1, "file_name": "a.png", "width": 100, "height": 80},
+            {"id": 2, "file_name": "b.png", "width": 100, "height": 80},
+        ],
+        "annotations": [person(1, 1), person(2, 2)],
+        "categories": [{"id": 1, "name": "person", "keypoints": ["nose", "toe"]}],
+    }
+
+
+@pytest.fixture
+def task(document: Json, tmp_path: Path) -> Json:
+    """The first frame's task alone, confirmed as it was sent."""
+    schema = formats.scan(written(tmp_path / "sent.json", document)).dataset.schema
+    found: Json = json.loads(json.dumps(tasks_of(document, schema, rows=[0])[0]))
+    found["id"] = 7
+    found["annotations"][0] |= {"id": 70, "completed_by": 1}
+    return found
+
+
+def written(path: Path, document: Json) -> Path:
+    path.write_text(json.dumps(document), "utf-8")
+    return path
+
+
+def home(task: Json, base: Path) -> tuple[Merged, Json]:
+    result = merged(
+        formats.scan(base).dataset, document_of([task], None, None)[0], _sent([task])
+    )
+    return result, json.loads(result.content)
+
+
+def add_person(task: Json, x: float = 50.0) -> None:
+    size = {"original_width": 100, "original_height": 80}
+    value = {"x": x, "y": 50, "width": 10, "height": 10, "rectanglelabels": ["person"]}
+    one = {"id": f"new{x}", "type": "rectanglelabels", "from_name": "box", "value": value}
+    task["annotations"][0]["result"].append(one | size)
+
+
+def test_somebody_new_never_takes_the_number_of_another_frames_person(
+    document: Json, task: Json, tmp_path: Path
+) -> None:
+    add_person(task)
+
+    result, found = home(task, written(tmp_path / "base.json", document))
+
+    assert found["annotations"][1] == document["annotations"][1]
+    assert [a["id"] for a in found["annotations"]] == [1, 2, 3]
+    assert (found["annotations"][2]["image_id"], result.added) == (1, 1)
+    assert found["annotations"][2]["bbox"] == [50, 40, 10, 8]
+
+
+def test_pulling_again_into_what_came_home_adds_nobody_twice(
+    document: Json, task: Json, tmp_path: Path
+) -> None:
+    add_person(task, 50.0)
+    add_person(task, 60.0)
+    _, once = home(task, written(tmp_path / "base.json", document))
+    again = copy.deepcopy(task)
+    again["annotations"][0]["result"][-1]["value"]["x"] = 70
+
+    result, twice = home(task, written(tmp_path / "once.json", once))
+    moved, later = home(again, written(tmp_path / "twice.json", twice))
+
+    assert twice == once
+    assert (result.added, result.changed, result.removed) == (0, 0, 0)
+    assert (moved.added, moved.changed, moved.removed) == (0, 1, 0)
+    assert [a["id"] for a in later["annotations"]] == [1, 2, 3, 4]
+    assert [a["bbox"][0] for a in later["annotations"]] == [10, 10, 50, 70]
