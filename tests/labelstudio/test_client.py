@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from toolkit.errors import ServiceError
+from toolkit.errors import ServiceError, UsageError
 from toolkit.labelstudio.client import Client
 from toolkit.labelstudio.project import find_project, tasks_in
 from toolkit.labelstudio.server import Server
@@ -157,3 +157,31 @@ def test_tasks_whose_answer_got_lost_are_not_made_twice(
         project = find_project(client, "lossy")
         assert project is not None
         assert len(list(tasks_in(client, project.id, whole=False))) == 3
+
+
+@pytest.mark.parametrize("url", ["http://a\x01b", "http://xn--a", "http://é..é"])
+def test_a_url_that_no_server_can_have_is_refused_before_anything_is_sent(url: str) -> None:
+    with (
+        Client(Server(url, "0123456789")) as client,
+        pytest.raises(UsageError, match=r"no server has such a URL.*wanted http://HOST"),
+    ):
+        client.get("/api/projects/")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HTTP_PROXY", "gopher://me:hunter2@127.0.0.1:9"),
+        ("SSL_CERT_FILE", "/hunter2/nowhere.pem"),
+    ],
+)
+def test_a_proxy_or_certificates_that_cannot_be_used_are_told_without_repeating_them(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(UsageError, match=f"cannot be used.*{name}") as caught:
+        Client(Server("http://127.0.0.1:9", "t"))
+
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__suppress_context__

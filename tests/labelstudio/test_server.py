@@ -85,3 +85,13 @@ def test_a_settings_file_that_was_named_must_exist(settings: Path, tmp_path: Pat
 def test_only_a_personal_access_token_has_three_parts() -> None:
     assert Server("u", "aaa.bbb.ccc").is_personal
     assert not Server("u", "0123456789abcdef").is_personal
+
+
+@pytest.mark.parametrize("url", ["hunter2", "http://me:hun/ter2@host", "http://me:hunter2"])
+def test_a_url_that_may_be_a_secret_is_never_repeated(url: str, settings: Path) -> None:
+    with pytest.raises(UsageError, match="URL of Label Studio") as caught:
+        find_server(url, "t")
+
+    assert "ter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-from toolkit.errors import MissingExtraError, ServiceError, UnsafeInputError
+from toolkit.errors import MissingExtraError, ServiceError, UnsafeInputError, UsageError
 from toolkit.labelstudio.server import Server
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Client:
 
         Raises:
             MissingExtraError: `httpx` is not installed.
+            UsageError: The environment's proxy or certificates cannot be used.
         """
         try:
             import httpx  # lazy: 0.1 s
@@ -65,7 +66,15 @@ class Client:
                 "pip install 'extension-keypoints[labelstudio]'"
             ) from error
         self.server = server
-        self._http = httpx.Client(follow_redirects=False)
+        try:
+            self._http = httpx.Client(follow_redirects=False)
+        except (ImportError, OSError, ValueError):
+            # Without the cause: a proxy's address may hold a password.
+            raise UsageError(
+                "the environment names a proxy or certificates that cannot be used; look at "
+                "HTTP_PROXY, HTTPS_PROXY and ALL_PROXY (http or https; no socks), NO_PROXY, "
+                "SSL_CERT_FILE and SSL_CERT_DIR"
+            ) from None
         self._access: str | None = None
 
     def __enter__(self) -> Self:
@@ -194,13 +203,20 @@ class Client:
         elif body is not None:
             parts["content"] = json.dumps(body, allow_nan=False).encode("ascii")
             headers = {**headers, "Content-Type": "application/json"}
-        request = self._http.build_request(
-            method,
-            self.server.url + path,
-            headers={**headers, "Accept": "application/json"},
-            timeout=left,
-            **parts,
-        )
+        try:
+            request = self._http.build_request(
+                method,
+                self.server.url + path,
+                headers={**headers, "Accept": "application/json"},
+                timeout=left,
+                **parts,
+            )
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise UsageError(
+                self._clean(
+                    f"{where}: no server has such a URL: {error}; wanted http://HOST:PORT"
+                )
+            ) from None
         try:
             response, content = _within(left, lambda: self._read(request))
         except (TimeoutError, httpx.TimeoutException):

@@ -81,18 +81,21 @@ def checked_url(url: str) -> str:
     try:
         parts = urlsplit(url.strip())
         port = parts.port
-    except ValueError as error:
-        raise UsageError(
-            "the URL of Label Studio is no URL; wanted http://HOST:PORT"
-        ) from error
-    if "@" in parts.netloc or parts.query or parts.fragment:
+    except ValueError:
+        # The cause would repeat a piece of it, which may be a secret.
+        raise UsageError("the URL of Label Studio is no URL; wanted http://HOST:PORT") from None
+    if "@" in url or parts.query or parts.fragment:
         # It may be a secret, so it is not repeated.
         raise UsageError(
             f"the URL of Label Studio (host '{parts.hostname}') holds a user name, a query or "
             "a fragment; wanted only http://HOST:PORT; the token goes into its own option"
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"'{url}' is no URL of a server; wanted http://HOST:PORT")
+        # It may be the token, given in the wrong place.
+        raise UsageError(
+            "what was given as the URL of Label Studio is no URL of a server; wanted "
+            "http://HOST:PORT"
+        )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     place = host if port is None else f"{host}:{port}"
     path = parts.path.rstrip("/").removesuffix("/api")
