@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toolkit.errors import InvalidDataError, UsageError
+from toolkit.errors import InvalidDataError, UsageError, WriteError
 from toolkit.images import load_image
 from toolkit.labelstudio.canvas import paddings_of
-from toolkit.labelstudio.pictures import Links, Picture, Uploads
+from toolkit.labelstudio.pictures import PADDED, Links, LocalFiles, Picture, Uploads
 
 IMAGE = {"id": 1, "width": 200, "height": 100}
 
@@ -111,3 +111,21 @@ def test_an_address_is_the_prefix_and_the_quoted_name(file: Path) -> None:
 def test_a_file_address_is_refused() -> None:
     with pytest.raises(UsageError, match="'file:///etc': wanted http, https"):
         Links("file:///etc", Uploads.__new__(Uploads))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "message"), [("http://[", "is no URL"), ("https://h/x?sig=1", "holds a query")]
+)
+def test_an_address_that_no_name_can_follow_is_refused(prefix: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Links(prefix, Uploads.__new__(Uploads))
+
+
+def test_a_served_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / PADDED).write_text("in the way", "utf-8")
+    host = LocalFiles.__new__(LocalFiles)
+    host.root, host.project = tmp_path, 3
+    picture = Picture(tmp_path / "a.png", "a.png", (1, 1, 1, 1), "0" * 16)
+
+    with pytest.raises(WriteError, match=r"--local-files .*cannot be made: Not a directory"):
+        host.addresses([picture])

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
-from toolkit.errors import InvalidDataError, ServiceError, UsageError
+from toolkit.errors import InvalidDataError, ServiceError, UsageError, WriteError
 from toolkit.formats.foreign_values import picture_size
 from toolkit.formats.labelstudio import Padding
 from toolkit.labelstudio.client import Client
@@ -136,11 +136,20 @@ class Links:
         """Remember the address that comes before each file name.
 
         Raises:
-            UsageError: It is no http, https, s3, gs or azure-blob address.
+            UsageError: It is no http, https, s3, gs or azure-blob address, or has a query.
         """
-        if urlsplit(prefix).scheme not in ("http", "https", "s3", "gs", "azure-blob"):
+        try:
+            parts = urlsplit(prefix)
+        except ValueError:
+            raise UsageError(f"--image-url '{prefix}': is no URL") from None
+        if parts.scheme not in ("http", "https", "s3", "gs", "azure-blob"):
             raise UsageError(
                 f"--image-url '{prefix}': wanted http, https, s3, gs or azure-blob"
+            )
+        if parts.query or parts.fragment:
+            raise UsageError(
+                "--image-url holds a query or a fragment, and file names are added to its "
+                "end; wanted https://HOST/FOLDER"
             )
         self.prefix, self.uploads = prefix.rstrip("/") + "/", uploads
 
@@ -199,9 +208,16 @@ class LocalFiles:
     def _write(self, path: Path, picture: Picture) -> None:
         from toolkit.files import write_bytes
 
-        if not path.exists():
+        if path.exists():
+            return
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(path, picture.content())
+        except OSError as error:
+            raise WriteError(
+                f"--local-files {self.root}: the folder '{path.parent}' for pictures with a "
+                f"margin cannot be made: {error.strerror}; make it, or leave --local-files out"
+            ) from error
+        write_bytes(path, picture.content())
 
     def _allow(self, folder: str) -> None:
         """Make a storage for a folder, once."""
