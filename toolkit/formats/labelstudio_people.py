@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from operator import itemgetter
@@ -19,9 +20,10 @@ from toolkit.formats.foreign import (
     ASSUMED,
     LEFT_OUT,
     UNUSABLE,
+    Record,
     foreign_finding,
 )
-from toolkit.formats.foreign_values import Point, all_numbers, is_number
+from toolkit.formats.foreign_values import Point, all_numbers, flat_of, is_number
 from toolkit.formats.labelstudio_regions import (
     ABSENT,
     INSTANCE,
@@ -66,7 +68,11 @@ _Dot = tuple[str, str, Point, str | None]
 
 
 def people_of(
-    result: object, canvas: Canvas, place: str, findings: list[Finding]
+    result: object,
+    canvas: Canvas,
+    place: str,
+    findings: list[Finding],
+    sent: Sequence[tuple[int, Record]] = (),
 ) -> tuple[list[Drawn], list[dict[str, object]]]:
     """People in the order of their first region, and the regions that are none of theirs.
 
@@ -75,6 +81,8 @@ def people_of(
         canvas: What per cent are of.
         place: For findings: task and annotation.
         findings: Is added to.
+        sent: The records that the task carries, with their indices: what nobody says of a
+            keypoint's visibility is as it was sent.
     """
     boxes: dict[str, _Box] = {}
     ties: list[Region] = []
@@ -101,6 +109,8 @@ def people_of(
         text = f"{count} regions of type '{kind}'; only rectangles and keypoints have a place"
         findings.append(foreign_finding(LEFT_OUT, place, text, count))
     choices = _visibilities(marks)
+    if sent and len(choices) < len(spots):  # the choice's key pressed again takes it away
+        choices = _flags_sent(sent) | choices
     dots = _whole_dots([region for _, region in spots], choices)
     if dots is None:
         found = [_dot(region, number, choices, place, findings) for number, region in spots]
@@ -227,6 +237,16 @@ def _visibilities(marks: list[Region]) -> dict[str, int]:
             if isinstance(choice, str) and choice in _VISIBILITY:
                 found[str(region.get("id"))] = _VISIBILITY[choice]
     return found
+
+
+def _flags_sent(sent: Sequence[tuple[int, Record]]) -> dict[str, int]:
+    """The visibility of every occluded keypoint that was sent, by the region's id."""
+    return {
+        f"p{index}k{k}": 1
+        for index, record in sent
+        for k, flag in enumerate((flat_of(record) or [])[2::3])
+        if flag == 1
+    }
 
 
 def _whole_dots(regions: list[Region], choices: dict[str, int]) -> list[_Dot] | None:

@@ -200,10 +200,14 @@ def _read_task(
         if not carried and task.get("predictions"):
             reading.add(LEFT_OUT, place, "only predictions, which nobody has confirmed")
         return
+    # `carried_by` saw that these are pairs.
+    known: list[Any] = list_of(carried.get("annotations")) if carried else []
     for turn, annotation in enumerate(done):
         where = f"{place} annotation {annotation.get('id', turn)}"
         size = canvas or Canvas(1.0, 1.0)
-        found, others = people_of(annotation.get("result"), size, where, reading.findings)
+        found, others = people_of(
+            annotation.get("result"), size, where, reading.findings, known
+        )
         if others and not carried:
             image["labelstudio"].setdefault("regions", []).extend(others)
         if canvas is None and found:

@@ -313,6 +313,20 @@ def test_what_a_person_moved_wins_and_the_rest_stays(sent: tuple[Json, list[Json
     assert read(*tasks)[0] == wanted
 
 
+def test_a_choice_that_was_taken_away_leaves_the_visibility_as_it_was_sent(
+    sent: tuple[Json, list[Json]],
+) -> None:
+    document, tasks = sent
+    mine = regions(tasks)
+    mine[:] = [r for r in mine if (r["id"], r["type"]) != ("p1k0", "choices")]
+    assert document["annotations"][1]["keypoints"][2] == 1
+
+    assert read(*tasks)[0] == document
+
+    mine.append(choice("p1k0", "visible"))
+    assert read(*tasks)[0]["annotations"][1]["keypoints"][2] == 2
+
+
 def test_noise_of_a_browser_is_no_change(sent: tuple[Json, list[Json]]) -> None:
     document, tasks = sent
     for one in regions(tasks):
