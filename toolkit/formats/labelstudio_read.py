@@ -181,7 +181,7 @@ def _read_task(
     if len(done) < len(annotations):
         count = len(annotations) - len(done)
         reading.add(LEFT_OUT, place, f"{count} annotations were cancelled", count)
-    canvas = _canvas(task, done, place, reading)
+    canvas = _canvas(task, done, place, reading) or _sent_canvas(task, carried)
     image = _image(task, carried, canvas, name)
     if not carried:
         image["id"] = reading.next_image
@@ -353,6 +353,15 @@ def _canvas(
         reading.add(ASSUMED, place, text)
     left, top = _padding(task)[:2]
     return Canvas(width, height, left, top)
+
+
+def _sent_canvas(task: Record, carried: Record | None) -> Canvas | None:
+    """The canvas that we sent, for regions of a program that do not tell theirs."""
+    size = percent(carried["image"], "width", "height") if carried else None
+    if size is None or min(size) <= 0:
+        return None
+    left, top, right, bottom = _padding(task)
+    return Canvas(size[0] + left + right, size[1] + top + bottom, left, top)
 
 
 def _frames(regions: list[object]) -> list[dict[str, object]]:

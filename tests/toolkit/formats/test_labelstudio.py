@@ -327,6 +327,17 @@ def test_a_choice_that_was_taken_away_leaves_the_visibility_as_it_was_sent(
     assert read(*tasks)[0]["annotations"][1]["keypoints"][2] == 2
 
 
+def test_regions_that_do_not_tell_the_pictures_size_lie_on_what_was_sent(
+    coco_document: Json,
+) -> None:
+    coco_document["annotations"][0]["keypoints"][:2] = [-20, 95]
+    tasks = tasks_of(coco_document, SCHEMA, margin=0.25)
+    for one in regions(tasks):
+        del one["original_width"], one["original_height"]
+
+    assert read(*tasks)[0] == coco_document
+
+
 def test_noise_of_a_browser_is_no_change(sent: tuple[Json, list[Json]]) -> None:
     document, tasks = sent
     for one in regions(tasks):
