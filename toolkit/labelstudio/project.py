@@ -17,6 +17,7 @@ from toolkit.labelstudio.config import instructions
 Progress = Callable[[int, int], None]
 KEY, SENT = "toolkit_key", "toolkit_sent"  # in a task's data: which frame, and what was sent
 PAGE = 50  # tasks a request
+_TRACES = ("total_annotations", "cancelled_annotations", "drafts", "draft_exists")
 TITLE = 3, 50  # characters that Label Studio allows
 
 
@@ -202,8 +203,7 @@ def known_tasks(client: Client, project: int) -> tuple[dict[str, Known], list[in
         key = data.get(KEY)
         if not isinstance(key, str):
             continue
-        counts = ("total_annotations", "cancelled_annotations", "drafts", "draft_exists")
-        this = Known(task["id"], str(data.get(SENT)), any(task.get(each) for each in counts))
+        this = Known(task["id"], str(data.get(SENT)), _is_touched(task))
         other = found.get(key)
         if other is None:
             found[key] = this
@@ -213,3 +213,13 @@ def known_tasks(client: Client, project: int) -> tuple[dict[str, Known], list[in
         if not second.is_touched:
             spare.append(second.id)
     return found, spare
+
+
+def touched_since(client: Client, task: int) -> bool:
+    """Whether somebody has touched a task since the tasks were listed."""
+    found = client.get(f"/api/tasks/{task}/", resolve_uri="false")
+    return isinstance(found, dict) and _is_touched(found)
+
+
+def _is_touched(task: Record) -> bool:
+    return any(task.get(trace) for trace in _TRACES)

@@ -26,7 +26,7 @@ from toolkit.labelstudio.client import Client, PassingError
 from toolkit.labelstudio.config import NOTE
 from toolkit.labelstudio.pictures import Host, Picture
 from toolkit.labelstudio.prelabel import PREFIX, Prelabels, drawn_regions
-from toolkit.labelstudio.project import KEY, SENT, Known, Progress, known_tasks
+from toolkit.labelstudio.project import KEY, SENT, Known, Progress, known_tasks, touched_since
 from toolkit.schema import Schema
 
 TOGETHER = 10  # tasks of one request
@@ -113,7 +113,7 @@ def push_tasks(
             pushed.ids[task.row] = there.id
             if there.sent == task.sent:
                 pushed.unchanged += 1
-            elif there.is_touched:
+            elif there.is_touched or touched_since(client, there.id):
                 pushed.kept += 1
             else:
                 _update(client, project, task, there, host)
