@@ -185,3 +185,21 @@ def test_a_proxy_or_certificates_that_cannot_be_used_are_told_without_repeating_
 
     assert "hunter2" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("title", ["frames", " frames\t"])
+def test_a_title_is_found_as_the_server_keeps_it_without_spaces_round_it(
+    title: str, serve: Callable[[Answer], str]
+) -> None:
+    project = {"id": 4, "title": "frames", "label_config": "<View/>", "task_number": 0}
+
+    def answer(handler: BaseHTTPRequestHandler, method: str, body: bytes) -> None:
+        path = urlsplit(handler.path).path
+        listed = {"results": [project], "next": None}
+        say(handler, 200, listed if path == "/api/projects/" else project)
+
+    with Client(Server(serve(answer), "t")) as client:
+        found = find_project(client, title)
+
+    assert found is not None
+    assert (found.id, found.title) == (4, "frames")

@@ -80,7 +80,8 @@ def find_project(client: Client, wanted: str) -> Project | None:
     Raises:
         UsageError: No project has that id, or several have that title.
     """
-    if wanted.isdigit():
+    wanted = wanted.strip()  # as the server does with titles
+    if wanted.isascii() and wanted.isdigit():
         try:
             return Project.of(client.get(f"/api/projects/{wanted}/"))
         except RefusedError as error:
@@ -111,6 +112,7 @@ def make_project(client: Client, title: str, config: str, annotators: int) -> Pr
     Raises:
         UsageError: The title is too short or too long.
     """
+    title = title.strip()
     if not TITLE[0] <= len(title) <= TITLE[1]:
         raise UsageError(
             f"--project '{title}': Label Studio wants {TITLE[0]} to {TITLE[1]} characters"
@@ -182,7 +184,9 @@ def tasks_in(
                 f"project {project}: Label Studio listed tasks in an unknown way"
             )
         yield from (row for row in rows if isinstance(row, dict))
-        done, total, page = done + len(rows), int(answer.get("total") or 0), page + 1
+        said = answer.get("total")
+        done, page = done + len(rows), page + 1
+        total = said if isinstance(said, int) else 0
         if progress is not None:
             progress(done, total)
         if not rows:
