@@ -103,3 +103,26 @@ def test_pulling_again_into_what_came_home_adds_nobody_twice(
     assert (moved.added, moved.changed, moved.removed) == (0, 1, 0)
     assert [a["id"] for a in later["annotations"]] == [1, 2, 3, 4]
     assert [a["bbox"][0] for a in later["annotations"]] == [10, 10, 50, 70]
+
+
+def test_a_picture_that_somebody_else_added_never_takes_the_number_of_another(
+    document: Json, task: Json, tmp_path: Path
+) -> None:
+    other: Json = {"id": 8, "data": {"image": "/data/upload/3/c.png"}}
+    other["annotations"] = [{"id": 80, "result": []}]
+    add_person(other)
+    tasks = [task, other]
+
+    def pull(base: Path) -> tuple[Merged, Json]:
+        came = document_of(tasks, None, None)[0]
+        result = merged(formats.scan(base).dataset, came, _sent(tasks))
+        return result, json.loads(result.content)
+
+    first, once = pull(written(tmp_path / "base.json", document))
+    second, twice = pull(written(tmp_path / "once.json", once))
+
+    assert once["images"][:2] == document["images"]
+    assert (once["images"][2]["id"], once["images"][2]["file_name"]) == (3, "c.png")
+    assert [(a["id"], a["image_id"]) for a in once["annotations"]] == [(1, 1), (2, 2), (3, 3)]
+    assert (first.added, second.added) == (1, 0)
+    assert twice == once

@@ -17,6 +17,7 @@ from toolkit.errors import UsageError
 from toolkit.formats.coco_write import CocoSource
 from toolkit.formats.compare import identity
 from toolkit.formats.document import (
+    Document,
     Edit,
     field_texts,
     number_tokens,
@@ -31,7 +32,8 @@ class Merged:
     """A file with a person's edits.
 
     Attributes:
-        content: The file's bytes.
+        content: The file's bytes; also with the labelled pictures of tasks that were made by
+            others.
         changed: Annotations of which something changed, but for who labelled it and when.
         added: Annotations that are new.
         removed: Annotations that a person took away.
@@ -71,6 +73,7 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
             added.setdefault(origin, []).append(row)
     ids = [i for one in (*records, *sent.values()) if type(i := one.get("id")) is int]
     fresh = count(1 + max(ids, default=0))
+    moved, pictures = _pictures(document, pulled)
     replaced: dict[int, bytes] = {}
     edited = 0
     appended, seen, conflicts = [], set(), list[str]()
@@ -80,6 +83,8 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
         if key not in sent:
             # A person's own addition. Its number was free among what was pushed; in the file
             # another frame's annotation may have it. An earlier pull may have brought it.
+            image = identity(record.get("image_id"))
+            record["image_id"] = moved.get(image, record.get("image_id"))
             earlier = added.get(_origin(record))
             at = earlier.pop(0) if earlier else None
             record["id"] = next(fresh) if at is None else records[at]["id"]
@@ -95,7 +100,10 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
     gone = {rows[key] for key in sent if key in rows and key not in seen}
     order = [row for row in range(size) if row not in gone]
     edit = Edit(replaced, order if gone else None, tuple(appended))
-    content = b"".join(document.render({"annotations": edit}))
+    edits = {"annotations": edit}
+    if pictures:
+        edits["images"] = Edit(appended=tuple(pictures))
+    content = b"".join(document.render(edits))
     return Merged(content, edited, len(appended), len(gone), conflicts)
 
 
@@ -104,6 +112,42 @@ def _origin(record: Record) -> object:
     said = record.get("labelstudio")
     number = said.get("annotation") if isinstance(said, dict) else None
     return None if number is None else (identity(number), identity(record.get("image_id")))
+
+
+def _pictures(
+    document: Document, pulled: CocoDocument
+) -> tuple[dict[object, object], list[bytes]]:
+    """The labelled pictures of tasks that somebody else made: their ids in the file.
+
+    Returns:
+        By `identity` of the id that came home, the id in the file; and the records to add, of
+        those that no earlier pull has brought.
+    """
+    size = len(document.sections["images"]) if "images" in document.sections else 0
+    records = [json.loads(document.record("images", row)) for row in range(size)]
+    names = {identity(one.get("id")): one.get("file_name") for one in records}
+    there = {(_task(one), one.get("file_name")): one.get("id") for one in records}
+    labelled = {identity(one.get("image_id")) for one in records_of(pulled, "annotations")}
+    ids = [one.get("id") for one in (*records, *records_of(pulled, "images"))]
+    fresh = count(1 + max((i for i in ids if type(i) is int), default=0))
+    moved: dict[object, object] = {}
+    new = []
+    for image in records_of(pulled, "images"):
+        key, name = identity(image.get("id")), image.get("file_name")
+        if _task(image) is None or key not in labelled or names.get(key) == name:
+            continue
+        number = there.get((_task(image), name))
+        if number is None:
+            number = next(fresh)
+            new.append(json.dumps(image | {"id": number}, ensure_ascii=False).encode())
+        moved[key] = number
+    return moved, new
+
+
+def _task(image: Record) -> object:
+    """The task that an image came from, where somebody else made it; else None."""
+    said = image.get("labelstudio")
+    return identity(said.get("task")) if isinstance(said, dict) and "data" in said else None
 
 
 def _changes(
