@@ -203,3 +203,17 @@ def test_a_title_is_found_as_the_server_keeps_it_without_spaces_round_it(
 
     assert found is not None
     assert (found.id, found.title) == (4, "frames")
+
+
+@pytest.mark.parametrize("total", [{}, {"total": "many"}, {"total": None}])
+def test_a_list_of_tasks_that_does_not_say_how_many_there_are_is_never_taken_for_whole(
+    total: dict[str, object], serve: Callable[[Answer], str]
+) -> None:
+    def answer(handler: BaseHTTPRequestHandler, method: str, body: bytes) -> None:
+        say(handler, 200, {"tasks": [{"id": 1}], **total})
+
+    with (
+        Client(Server(serve(answer), "t")) as client,
+        pytest.raises(ServiceError, match=r"project 4: .* listed tasks in an unknown way"),
+    ):
+        list(tasks_in(client, 4, whole=False))

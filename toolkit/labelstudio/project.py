@@ -179,14 +179,13 @@ def tasks_in(
     while done < total:
         answer = client.get("/api/tasks/", page=page, **query)
         rows = answer.get("tasks") if isinstance(answer, dict) else None
-        if not isinstance(rows, list):
+        said = answer.get("total") if isinstance(answer, dict) else None
+        if not isinstance(rows, list) or not isinstance(said, int):
             raise ServiceError(
                 f"project {project}: Label Studio listed tasks in an unknown way"
             )
         yield from (row for row in rows if isinstance(row, dict))
-        said = answer.get("total")
-        done, page = done + len(rows), page + 1
-        total = said if isinstance(said, int) else 0
+        done, total, page = done + len(rows), said, page + 1
         if progress is not None:
             progress(done, total)
         if not rows:
