@@ -126,7 +126,8 @@ def _replace(
 def _person(key: str, record: Record, predictions: Predictions, m: int) -> Person:
     scores = predictions.keypoint_scores[m].tolist()
     named = dict(zip(predictions.schema.names, scores, strict=True))
-    return Person(key, record, named, float(predictions.scores[m]))
+    score = float(predictions.scores[m])
+    return Person(key, record, named, score if np.isfinite(score) else None)
 
 
 def _category(document: CocoDocument, schema: Schema, record: Record) -> Record:

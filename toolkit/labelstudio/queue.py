@@ -48,7 +48,8 @@ def frames_of_queue(
 
     Raises:
         ReadError: The file cannot be read.
-        InvalidDataError: It is no queue, or of another file.
+        InvalidDataError: It is no queue, or of another file; or an annotation of it has no
+            image.
     """
     entries = entries_of(path)
     rows = _rows(document)
@@ -58,10 +59,16 @@ def frames_of_queue(
         row = instance_row(entry, people, dataset)
         if row is None:
             continue
-        frame = rows[identity(int(dataset.annotations.image_id[row]))]
+        number = int(dataset.annotations.instance_id[row])
+        image = int(dataset.annotations.image_id[row])
+        frame = rows.get(identity(image))
+        if frame is None:
+            raise InvalidDataError(
+                f"{path.name}: names annotation {number} of {dataset.name}, and no image has "
+                f"its image_id {image}; add the image, or correct the reference"
+            )
         why = entry.get("reason") or entry.get("why") or ""
         why = "; ".join(map(str, why)) if isinstance(why, list) else str(why)
-        number = int(dataset.annotations.instance_id[row])
         notes.setdefault(frame, []).append(
             f"Person {number}: {why}" if why else f"Person {number}"
         )

@@ -1,0 +1,51 @@
+"""Queues that cannot be pushed as they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from toolkit import formats
+from toolkit.annotations import Predictions
+from toolkit.errors import InvalidDataError
+from toolkit.labelstudio.desk import document_of_dataset
+from toolkit.labelstudio.prelabel import prelabels_of
+from toolkit.labelstudio.queue import frames_of_queue
+from toolkit.schema import Schema
+
+
+def test_an_entry_whose_annotation_has_no_image_is_named(
+    coco_document: dict[str, Any], tmp_path: Path
+) -> None:
+    coco_document["annotations"][1]["image_id"] = 9
+    file, queue = tmp_path / "annotations.json", tmp_path / "queue.json"
+    file.write_text(json.dumps(coco_document), "utf-8")
+    queue.write_text(json.dumps([{"instance_id": 2}]), "utf-8")
+    dataset = formats.read(file)
+
+    with pytest.raises(
+        InvalidDataError, match=r"annotation 2 of .*no image has its image_id 9"
+    ):
+        frames_of_queue(queue, dataset, document_of_dataset(dataset))
+
+
+def test_a_prediction_without_a_score_is_shown_without_one(
+    coco_document: dict[str, Any],
+) -> None:
+    schema = Schema.load("coco")
+    nowhere = Predictions.from_arrays(
+        schema,
+        image_id=np.array([7]),
+        keypoints=np.full((1, 17, 2), np.nan),
+        scores=np.array([np.nan]),
+        annotation_id=np.array([1]),
+    )
+
+    person = prelabels_of(coco_document, schema, nowhere).people[0][0]
+
+    assert person.score is None
+    assert person.record["keypoints"] == coco_document["annotations"][0]["keypoints"]
