@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,9 @@ def test_a_url_that_may_be_a_secret_is_never_repeated(url: str, settings: Path) 
     assert "ter2" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, 0.0, -1.0])
+def test_a_time_limit_is_a_time_that_passes(seconds: float, settings: Path) -> None:
+    with pytest.raises(UsageError, match=r"--timeout .*: wanted 0\.1 to 86400 seconds"):
+        find_server(seconds=seconds)

@@ -13,6 +13,7 @@ from toolkit.errors import ReadError, UsageError
 
 URL, TOKEN = "LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"
 SECONDS = 60.0
+SHORTEST, LONGEST = 0.1, 86_400.0  # seconds a request
 HOW = (
     "pass --url and --token, set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, or write "
     "'url = ...' and 'token = ...' into {path}"
@@ -56,8 +57,8 @@ def find_server(
     """The server to talk to; each part from what was given, the environment, or the file.
 
     Raises:
-        UsageError: The URL or the token is missing or cannot be one; the message never holds
-            the token.
+        UsageError: The URL or the token is missing or cannot be one, or the time is out of
+            range; the message never holds the token.
         ReadError: The settings file cannot be read.
     """
     path = settings or settings_path()
@@ -67,6 +68,8 @@ def find_server(
     for what, value in (("URL", url), ("token", token)):
         if not value:
             raise UsageError(f"no {what} of a Label Studio server; {HOW.format(path=path)}")
+    if not SHORTEST <= seconds <= LONGEST:  # nor is it NaN
+        raise UsageError(f"--timeout {seconds:g}: wanted {SHORTEST:g} to {LONGEST:g} seconds")
     assert url is not None
     assert token is not None
     return Server(checked_url(url), _checked_token(token.strip()), seconds)
