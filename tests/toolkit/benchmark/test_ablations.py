@@ -28,9 +28,11 @@ from toolkit.benchmark.ablations.plan import (
     MODALITIES,
     PROMPTS,
     RIVALS,
+    SCALES,
     TABLES,
     PlannedRow,
     PlannedTable,
+    Scale,
     Variant,
     choose_tables,
     parse_seeds,
@@ -78,6 +80,16 @@ class TestPlan:
         runs = all_runs(tuple(TABLES.values()), 64, (0, 1), DATA, Path("runs")).values()
 
         assert {run.recipe["images_seen"] for run in runs if run.recipe} == {64}
+
+    @pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES.keys())
+    def test_a_recipe_without_a_change_is_a_network_s_all_the_same(self, scale: Scale) -> None:
+        # At scale full, hrnet-small's recipe is the defaults themselves.
+        run = make_run(Variant("hrnet-small"), scale.images_seen, 0, DATA, Path("runs"))
+        control = make_run(Variant("body-to-stick"), scale.images_seen, 0, DATA, Path("runs"))
+
+        assert run.recipe is not None
+        assert run.images_seen == scale.images_seen
+        assert (control.recipe, control.images_seen) == (None, 0)
 
     def test_joints_are_trained_before_what_learns_from_them(self) -> None:
         names = [run.model for run in all_runs((RIVALS,), 64, (0,), DATA, Path("r")).values()]

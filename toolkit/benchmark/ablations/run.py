@@ -266,14 +266,14 @@ class _Suite:
 
     def _train_task(self, run: TrainingRun) -> Task:
         recipe = run.folder / "recipe.toml"
-        if run.recipe:
+        if run.recipe is not None:
             run.folder.mkdir(parents=True, exist_ok=True)
             write_text(recipe, recipe_text(run.recipe), force=True)
         content: dict[str, object] = {
             "lock": str(run.folder / "lock"),
             "done": str(run.folder / "done.json"),
             "model": run.model,
-            "recipe": str(recipe) if run.recipe else None,
+            "recipe": None if run.recipe is None else str(recipe),
             "data": str(run.data.annotations.resolve()),
             "images": str(run.data.images.resolve()),
             "out": str(run.folder / "run"),

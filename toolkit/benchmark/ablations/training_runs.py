@@ -29,7 +29,8 @@ class TrainingRun:
 
     Attributes:
         model: Registered name.
-        recipe: What differs from the defaults; empty for models without a recipe.
+        recipe: What differs from the defaults, which may be nothing; None for models without
+            a recipe.
         images_seen: Its budget, 0 for models that see no image.
         seed: Of all chance.
         data: To train on.
@@ -38,7 +39,7 @@ class TrainingRun:
     """
 
     model: str
-    recipe: Mapping[str, object]
+    recipe: Mapping[str, object] | None
     images_seen: int
     seed: int
     data: Files
@@ -50,7 +51,7 @@ class TrainingRun:
         """Model, hash of the recipe, seed, hash of the data."""
         parts = {
             "model": self.model,
-            "recipe": dict(self.recipe),
+            "recipe": dict(self.recipe or {}),
             "joints": None if self.joints is None else self.joints.name,
         }
         digest = sha256_bytes(json.dumps(parts, sort_keys=True).encode("utf-8"))[:NAME_CHARS]
@@ -96,14 +97,14 @@ def make_run(
         InvalidDataError: The model's recipe has no such key.
     """
     entry = find_models()[variant.model]
-    recipe: dict[str, object] = {}
+    recipe: dict[str, object] | None = None
     if entry.recipe is not None:
         budget = {"images_seen": images_seen, "validate_every": max(1, images_seen // 4)}
         recipe = entry.recipe({**variant.changes, **budget})
     joints = None
     if variant.joints is not None:
         joints = make_run(Variant(variant.joints), images_seen, seed, data, runs)
-    seen = images_seen if recipe or joints is not None else 0
+    seen = images_seen if recipe is not None or joints is not None else 0
     return TrainingRun(variant.model, recipe, seen, seed, data, runs, joints)
 
 
