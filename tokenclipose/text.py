@@ -82,7 +82,10 @@ def keypoint_embeddings(
     if cache and path.is_file():
         return torch.from_numpy(np.load(path, allow_pickle=False))
     sentences = [sentence for several in chosen for sentence in several]
-    encoded = make_encoder(kind).encode(sentences)
+    # An encoder that is built draws random weights first; the cache draws nothing. What comes
+    # after must not tell the two apart: several processes start from the same weights.
+    with torch.random.fork_rng(devices=[]):
+        encoded = make_encoder(kind).encode(sentences)
     means, start = [], 0
     for several in chosen:
         means.append(encoded[start : start + len(several)].mean(dim=0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,3 +89,26 @@ def test_without_a_network_clip_fails_at_once_and_says_how_to_supply_a_file(
     with pytest.raises(ServiceError, match=r"could not be fetched.*openclip:ViT-B-32/FILE"):
         make_encoder("openclip:ViT-B-32/laion2b_s34b_b79k")
     assert time.monotonic() - started < 60
+
+
+def test_a_cold_cache_and_a_warm_one_leave_the_same_chance(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Drawn:
+        """As a tower of open_clip, it is built with random weights."""
+
+        def __init__(self) -> None:
+            self.weights = torch.randn(8)
+
+        def encode(self, sentences: Sequence[str]) -> torch.Tensor:
+            return torch.ones(len(sentences), 8)
+
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path))
+    monkeypatch.setattr("tokenclipose.text.make_encoder", lambda kind: Drawn())
+    after = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        keypoint_embeddings(Schema.load("lacrosse"), "drawn")
+        after.append(torch.randn(3))
+    assert len(list(tmp_path.rglob("*.npy"))) == 1
+    assert torch.equal(*after)
