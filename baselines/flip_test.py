@@ -47,6 +47,12 @@ class BothWays(nn.Module):
         return self.network(images), self.network(images.flip(3))
 
 
+def bare(network: nn.Module) -> nn.Module:
+    """The network itself, whether or not it looks at mirror images too."""
+    inner: nn.Module = network.network if isinstance(network, BothWays) else network
+    return inner
+
+
 def flip_tested(family: Family, network: nn.Module, schema: Schema) -> tuple[Family, BothWays]:
     """A family and a network that average over both ways of looking at a crop.
 

@@ -21,7 +21,7 @@ from baselines.checkpoints import (
 )
 from baselines.config import TrainConfig
 from baselines.family import Family
-from baselines.flip_test import decode_by
+from baselines.flip_test import bare, decode_by
 from baselines.pipeline import Answer, predict_people
 from baselines.precision import Precision
 from toolkit.annotations import Predictions
@@ -102,6 +102,7 @@ class NetworkModel:
         inputs = to_device(images, self.device, self.precision.weights)
         with torch.inference_mode(), self.precision.autocast(self.device):
             output = self.network(inputs.to(memory_format=torch.channels_last))
+        with torch.inference_mode():  # in full: DARK takes derivatives of a logarithm
             points, scores, sigma = self.family.decode(output, self.config)
         return (
             points.cpu().numpy(),
@@ -144,7 +145,8 @@ class CheckpointModel(NetworkModel):
     def without_calibration(self) -> CheckpointModel:
         """The same model with the network's raw scores."""
         model = copy.copy(self)
-        model.family = self.raw
+        model.family, model.network = self.raw, bare(self.network)
+        decode_by(model)
         return model
 
     def by_prompts(self, schema: Schema) -> tuple[PoseModel, tuple[Counterpart, ...]]:

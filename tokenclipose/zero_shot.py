@@ -20,6 +20,7 @@ from torch import Tensor
 
 from baselines.calibrated import with_calibration
 from baselines.checkpoints import schema_to_facts
+from baselines.flip_test import bare
 from baselines.predictor import CheckpointModel, NetworkModel
 from tokenclipose.text import keypoint_embeddings
 from toolkit.errors import UsageError
@@ -68,7 +69,7 @@ def by_prompts(
     likeness = (new @ old.T).numpy()  # (K', K)
     matched = match(likeness, threshold(model.schema, old))
     nearest = np.where(matched >= 0, matched, likeness.argmax(axis=1))
-    stored = {key: value.cpu() for key, value in model.network.state_dict().items()}
+    stored = {key: value.cpu() for key, value in bare(model.network).state_dict().items()}
     rows = torch.from_numpy(nearest)
     tensors = {
         key: _rows(value, rows, ROWS[key]) if key in ROWS else value
@@ -158,7 +159,7 @@ def learned_tokens(model: CheckpointModel) -> tuple[Tensor, Tensor]:
     start = keypoint_embeddings(model.schema, model.config.text, prompts=model.config.prompts)
     middle = start.mean(dim=0)
     spread = (start - middle).std().clamp_min(1e-6)
-    text = model.network.state_dict()["text"].float().cpu()
+    text = bare(model.network).state_dict()["text"].float().cpu()
     return (start - middle) / spread, text
 
 

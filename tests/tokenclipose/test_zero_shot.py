@@ -87,6 +87,15 @@ def test_its_own_prompts_give_the_model_back(
     assert np.allclose(found.keypoint_scores, own.keypoint_scores, atol=1e-4)
 
 
+def test_by_prompts_a_model_may_look_at_mirror_images_too(
+    sample: tuple[Dataset, Path],
+) -> None:
+    both = get_model("tokenclipose-small").load("hockey", "cpu")
+    both.decoded_by(flip_test=True)  # type: ignore[attr-defined]
+    found = zero_shot(both, both.schema, "prompts").predict(*sample)
+    assert np.allclose(found.keypoints, both.predict(*sample).keypoints, atol=0.01)
+
+
 def test_a_model_without_language_is_refused_by_prompts() -> None:
     heatmaps = get_model("hrnet-small").load("hockey", "cpu")
     with pytest.raises(UsageError, match="'hrnet-small' has no text tokens; use --zero-shot"):
