@@ -82,6 +82,43 @@ def test_calibrating_writes_the_fit_beside_the_weights_and_a_plot(
     assert checkpoint.read_bytes() == weights
 
 
+def test_data_with_fewer_keypoints_leave_the_checkpoint_whole(
+    checkpoint: Path, root: Path, tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    """Lacrosse has 14 of hockey's 20; the others share the fit of all together."""
+    sample = root / "datasets" / "lacrosse" / "sample"
+    arguments = ["calibrate", str(checkpoint), "--data", str(sample / "annotations.json")]
+    done = toolkit_cli(*arguments, "--images", str(sample / "images"), "--force")
+    assert done.exit_code == 0, done.stderr
+    model = load_checkpoint(checkpoint, "cpu")
+    assert (
+        len(Calibration.from_facts(model.facts["calibration"], model.schema.names).slope) == 20
+    )
+
+
+def test_scores_are_fitted_of_a_model_with_a_flip_test_too(
+    checkpoint: Path, root: Path
+) -> None:
+    folder = root / "datasets" / "hockey" / "sample"
+    sample, images = read(folder / "annotations.json").subset(slice(0, 3)), folder / "images"
+    model = load_checkpoint(checkpoint, "cpu")
+    model.decoded_by(flip_test=True)
+    raw = model.without_calibration()
+    found, plain = model.predict(sample, images), raw.predict(sample, images)
+    assert np.array_equal(found.keypoints, plain.keypoints)
+    assert not np.allclose(found.keypoint_scores, plain.keypoint_scores)
+
+
+def test_a_device_that_is_not_there_is_refused(
+    checkpoint: Path, root: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    sample = root / "datasets" / "hockey" / "sample"
+    arguments = ["--data", str(sample / "annotations.json"), "--images", str(sample / "images")]
+    done = toolkit_cli("calibrate", str(checkpoint), *arguments, "--device", "nowhere")
+    assert done.exit_code == 2
+    assert "--device 'nowhere' cannot be used here" in done.stderr
+
+
 def test_predict_says_what_its_scores_are(
     root: Path, tmp_path: Path, toolkit_cli: Callable[..., Any]
 ) -> None:

@@ -59,6 +59,7 @@ def calibrate(
     """
     import json
 
+    from toolkit.cli.predict import choose_device
     from toolkit.errors import OutputExistsError, UsageError
     from toolkit.files import check_output, sha256_file, write_text
     from toolkit.formats import read
@@ -69,11 +70,12 @@ def calibrate(
         reliability_chart,
         within_heads,
     )
-    from toolkit.models import load_checkpoint
+    from toolkit.models import load_checkpoint, require_torch
 
     if plot is not None:
         check_output(plot, force=force, inputs=(data, checkpoint))
-    model = load_checkpoint(checkpoint, device)
+    require_torch("toolkit calibrate")
+    model = load_checkpoint(checkpoint, choose_device(device))
     raw = getattr(model, "without_calibration", None)
     if raw is None:
         raise UsageError(f"{checkpoint}: '{model.name}' has no scores that could be fitted")
@@ -84,11 +86,14 @@ def calibrate(
         )
     truth = read(data, schema)
     with progress_bar(f"predicting with {model.name}") as update:
-        found = raw().predict(truth, images, batch_size=batch_size, progress=update)
-    found = found.to_schema(truth.schema)
+        own = raw().predict(truth, images, batch_size=batch_size, progress=update)
+    found = own.to_schema(truth.schema)
     names, scores = found.schema.names, found.keypoint_scores
     right = within_heads(truth, found)
-    fitted = fit_calibration(names, scores, right)
+    # All keypoints of the model get a fit: those that the data lack share that of the others.
+    known = np.full(own.keypoint_scores.shape, np.nan)
+    known[:, [own.schema.index(name) for name in names]] = right
+    fitted = fit_calibration(own.schema.names, own.keypoint_scores, known)
     after = held_out(names, scores, right, truth.annotations.image_id)
     tables = {
         part: (
@@ -96,6 +101,7 @@ def calibrate(
             reliability(after[:, mask], right[:, mask]),
         )
         for part, mask in _parts(truth.schema).items()
+        if not np.isnan(right[:, mask]).all()
     }
     both = dict(zip(("raw", "calibrated"), tables["all"], strict=True))
     facts = {
@@ -130,5 +136,4 @@ def calibrate(
 def _parts(schema: Schema) -> dict[str, NDArray[np.bool_]]:
     """Which columns each line of the table counts."""
     everything = np.ones(schema.num_keypoints, dtype=bool)
-    parts = {"all": everything, "body": ~schema.is_extension, "extension": schema.is_extension}
-    return {name: mask for name, mask in parts.items() if mask.any()}
+    return {"all": everything, "body": ~schema.is_extension, "extension": schema.is_extension}
