@@ -8,6 +8,7 @@ names; there is no inheritance between recipes and no code in them.
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -38,6 +39,34 @@ _CHOICES = {
     "attention": ("cross", "self", "intention", "none"),
     "coarse": ("vote", "mlp"),
     "prompts": ("none", "single", "ensemble"),
+}
+
+_ANY, _SHARE = (0.0, math.inf), (0.0, 1.0)
+# Least and greatest values; a key without is not limited.
+_LIMITS: dict[str, tuple[float, float]] = {
+    "box_factor": (0.01, math.inf),
+    "box_padding": (0.01, math.inf),
+    "images_seen": _ANY,
+    "batch_size": (1, math.inf),
+    "learning_rate": _ANY,
+    "weight_decay": _ANY,
+    "warmup": _SHARE,
+    "clip_norm": _ANY,
+    "ema_decay": _SHARE,
+    "scale": (0.0, 0.95),
+    "rotation": _ANY,
+    "shift": _ANY,
+    "flip": _SHARE,
+    "half_body": _SHARE,
+    "color": _ANY,
+    "validation_instances": (1, math.inf),
+    "heatmap_sigma": (0.01, math.inf),
+    "dim": (4, math.inf),
+    "layers": _ANY,
+    "heads": (1, math.inf),
+    "registers": _ANY,
+    "guide_weight": _ANY,
+    "error_weight": _ANY,
 }
 
 
@@ -202,7 +231,8 @@ def make_config(values: dict[str, object], *, where: str) -> TrainConfig:
     """A configuration from plain values, every key and type checked.
 
     Raises:
-        InvalidDataError: A key is unknown, or a value has the wrong type or is no choice.
+        InvalidDataError: A key is unknown, or a value has the wrong type, is no choice or lies
+            beyond its limits.
     """
     defaults = TrainConfig()
     known = [item.name for item in fields(TrainConfig)]
@@ -214,7 +244,13 @@ def make_config(values: dict[str, object], *, where: str) -> TrainConfig:
                 f"{where}: unknown key '{key}'; nearest valid: {', '.join(close)}"
             )
         checked[key] = _checked(key, value, getattr(defaults, key), where)
-    return TrainConfig(**checked)  # type: ignore[arg-type]
+    config = TrainConfig(**checked)  # type: ignore[arg-type]
+    if config.family == "tokenclipose" and (config.dim % 4 or config.dim % config.heads):
+        raise InvalidDataError(
+            f"{where}: 'dim' is {config.dim} and 'heads' {config.heads}; 'dim' must be a "
+            "multiple of 4 and of 'heads'"
+        )
+    return config
 
 
 def _checked(key: str, value: object, default: object, where: str) -> object:
@@ -230,13 +266,23 @@ def _checked(key: str, value: object, default: object, where: str) -> object:
                 )
             return tuple(value)
     elif isinstance(default, float) and type(value) in (int, float):
+        _check_limits(key, float(value), where)  # type: ignore[arg-type]
         return float(value)  # type: ignore[arg-type]
     elif type(value) is wanted:
         if key in _CHOICES and value not in _CHOICES[key]:
             raise InvalidDataError(
                 f"{where}: '{key}' is '{value}'; expected one of {', '.join(_CHOICES[key])}"
             )
+        if wanted is int:
+            _check_limits(key, value, where)  # type: ignore[arg-type]
         return value
     raise InvalidDataError(
         f"{where}: '{key}' is {value!r}; expected {wanted.__name__} like {default!r}"
     )
+
+
+def _check_limits(key: str, value: float, where: str) -> None:
+    low, high = _LIMITS.get(key, (-math.inf, math.inf))
+    if not low <= value <= high or math.isinf(value):  # NaN is beyond all limits
+        wanted = f"{low:g} or more" if math.isinf(high) else f"{low:g} to {high:g}"
+        raise InvalidDataError(f"{where}: '{key}' is {value:g}; expected {wanted}")

@@ -85,7 +85,12 @@ def load_state(out: Path, run: Run, dataset: Dataset) -> None:
     """
     path = out / STATE
     tensors = read_tensors(path)
-    told = {key: json.loads(value) for key, value in read_metadata(path).items()}
+    try:
+        told = {key: json.loads(value) for key, value in read_metadata(path).items()}
+    except ValueError as error:
+        raise ReadError(
+            f"{path}: not the state of a training run: {error}; train anew with another --out"
+        ) from error
     _check_data(path, told, dataset)
     try:
         for prefix, module in run.modules().items():
@@ -109,6 +114,20 @@ def load_state(out: Path, run: Run, dataset: Dataset) -> None:
         raise ReadError(
             f"{path}: does not fit the recipe: {reason}; train anew with another --out"
         ) from error
+
+
+def check_validated(out: Path, run: Run, *, now: bool) -> None:
+    """Refuse to begin or to end validating on the way: log and "best" are of one measure.
+
+    Raises:
+        UsageError: The run has a record of the other kind.
+    """
+    if run.history and ("all" in run.history[0]) != now:
+        before = "without" if now else "with"
+        raise UsageError(
+            f"{out}: the run to resume was begun {before} --val-data; resume it {before}, or "
+            "start from its weights: --init best.safetensors with another --out"
+        )
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -36,7 +36,7 @@ from baselines.monitor import Monitor, Record, require_tensorboard, write_log
 from baselines.pipeline import prefetched
 from baselines.precision import Precision, choose_precision
 from baselines.predictor import NetworkModel, to_device
-from baselines.run_state import STATE, Run, load_state, save_state
+from baselines.run_state import STATE, Run, check_validated, load_state, save_state
 from baselines.shards import (
     add_gradients,
     average_running_statistics,
@@ -146,6 +146,7 @@ def train(
         run = _new_run(family, dataset, config, device, precision, initialise)
     if resume and (out / STATE).is_file():
         load_state(out, run, dataset)
+        check_validated(out, run, now=validation is not None)
     about: dict[str, object] = {
         "model": model,
         "schema": schema_to_facts(dataset.schema),

@@ -9,6 +9,7 @@ import numpy as np
 
 from toolkit.dataset import Dataset
 from toolkit.geometry import inside_box
+from toolkit.metrics.head_size import head_sizes
 from toolkit.models import PoseModel
 from toolkit.processes import predict
 
@@ -25,7 +26,7 @@ def pckh_shares(dataset: Dataset, keypoints: np.ndarray[Any, Any]) -> dict[str, 
     """A plain PCKh@0.5 for choosing checkpoints; `toolkit evaluate` is the real one.
 
     Args:
-        dataset: Truth with head boxes; instances without one are left out.
+        dataset: Truth; instances without a head size by the schema's rules are left out.
         keypoints: (N, K, 2) px.
 
     Returns:
@@ -33,7 +34,7 @@ def pckh_shares(dataset: Dataset, keypoints: np.ndarray[Any, Any]) -> dict[str, 
         report group its value outside the human box.
     """
     people, schema = dataset.annotations, dataset.schema
-    head = 0.6 * np.linalg.norm(people.head_box_xywh[:, 2:], axis=1)
+    head = head_sizes(people).size
     error = np.linalg.norm(keypoints - people.keypoints, axis=2) / head[:, None]
     counted = np.isfinite(error)
     right = error <= 0.5

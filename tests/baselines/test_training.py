@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.checkpoints import read_tensors
+from baselines.checkpoints import read_tensors, write_tensors
 from baselines.config import TrainConfig, load_recipe
 from baselines.family import HEATMAP
 from baselines.pipeline import prefetched
@@ -141,6 +141,15 @@ def test_perfect_keypoints_score_100_in_every_column(people: tuple[Dataset, Path
     assert shares["Stick Toe in"] == 0, "no toe lies in the box, so nothing is counted"
 
 
+def test_without_a_head_box_the_schema_s_next_rule_gives_the_head(
+    people: tuple[Dataset, Path],
+) -> None:
+    dataset, _ = people
+    bare = np.full_like(dataset.annotations.head_box_xywh, np.nan)
+    torsos = replace(dataset, annotations=replace(dataset.annotations, head_box_xywh=bare))
+    assert pckh_shares(torsos, dataset.annotations.keypoints)["body"] == 100
+
+
 def test_shipped_recipes_are_read_and_paired_models_share_what_must_be_equal() -> None:
     ours, rival = load_recipe("tokenclipose_small"), load_recipe("hrnet_small")
     for key in ("backbone", "input_wh", "box", "box_padding", "images_seen", "batch_size"):
@@ -156,6 +165,15 @@ def test_shipped_recipes_are_read_and_paired_models_share_what_must_be_equal() -
         ('box = "big"', InvalidDataError, "'box' is 'big'; expected one of human, enlarged"),
         ("batch_size = 1.5", InvalidDataError, "'batch_size' is 1.5; expected int"),
         ("input_wh = [96]", InvalidDataError, "'input_wh' is .96.; expected tuple"),
+        ("batch_size = 0", InvalidDataError, "'batch_size' is 0; expected 1 or more"),
+        ("flip = 1.5", InvalidDataError, "'flip' is 1.5; expected 0 to 1"),
+        ("scale = 1.0", InvalidDataError, "'scale' is 1; expected 0 to 0.95"),
+        ("learning_rate = nan", InvalidDataError, "'learning_rate' is nan; expected 0 or more"),
+        (
+            'family = "tokenclipose"\ndim = 90',
+            InvalidDataError,
+            "'dim' is 90 and 'heads' 4; 'dim' must be a multiple of 4 and of 'heads'",
+        ),
         ("box =", ReadError, "cannot read the recipe"),
     ],
 )
@@ -207,6 +225,26 @@ def test_a_damaged_state_is_named(people: tuple[Dataset, Path], tmp_path: Path) 
     state.write_bytes(state.read_bytes()[:-9])
     with pytest.raises(ReadError, match=r"last.state.safetensors: not a whole safetensors"):
         run(people, tmp_path, seed=1, resume=True)
+
+
+def test_a_state_of_something_else_is_named(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    run(people, tmp_path, seed=1, stop_after=4)
+    write_tensors(tmp_path / STATE, {}, force=True, metadata={"format": "pt"})
+    with pytest.raises(ReadError, match="not the state of a training run"):
+        run(people, tmp_path, seed=1, resume=True)
+
+
+def test_a_run_is_not_resumed_without_its_validation(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    dataset, folder = people
+    run(people, tmp_path, seed=1, stop_after=12)
+    with pytest.raises(UsageError, match="was begun with --val-data; resume it with"):
+        train(
+            HEATMAP, dataset, folder, tmp_path, TINY, model="hrnet-small", seed=1, resume=True
+        )
 
 
 def test_a_run_of_an_older_version_is_resumed(
