@@ -118,7 +118,7 @@ class TrainConfig:
         heads: Attention heads.
         registers: Register tokens.
         modalities: Which tokens the decoder has: `image`, `image+location`, `image+text`,
-            `image+location+text` (see tokenclipose/README.md for what each means).
+            `image+location+text` (see docs/model.md for what each means).
         attention: How tokens read the image: `cross`, `self`, `intention`, or `none`.
         coarse: `vote` or `mlp`.
         evidence: Location tokens carry the features behind their votes.
