@@ -59,6 +59,8 @@ def train_detector(request: TrainRequest) -> Path:
     """
     if request.recipe is not None or request.resume:
         raise UsageError(f"'{NAME}' has one recipe and no --resume; leave both away")
+    if request.val_data is not None and request.val_images is None:
+        raise UsageError("--val-data needs --val-images, the folder of its images")
     config = DetectorConfig()
     if request.images_seen is not None:
         config = DetectorConfig(images_seen=request.images_seen)
@@ -72,9 +74,7 @@ def train_detector(request: TrainRequest) -> Path:
     network = build_detector(config)
     fit(network, frames, config, request, device)
     facts = {"detector": NAME, **training_facts(network, dataset, config, request)}
-    if request.val_data is not None:
-        if request.val_images is None:
-            raise UsageError("--val-data needs --val-images, the folder of its images")
+    if request.val_data is not None and request.val_images is not None:
         held_out = with_sha256(read(request.val_data, request.schema), request.val_data)
         found = TorchvisionDetector(NAME, network, device, {}).detect(
             held_out, request.val_images

@@ -9,7 +9,7 @@ from baselines.entries import CHECKPOINTS, find_checkpoint
 from toolkit.detectors import PersonDetector
 from toolkit.errors import UsageError
 from toolkit.models import AdoptRequest, PoseModel, TrainRequest, require_torch
-from toolkit.processes import by_leader
+from toolkit.processes import by_leader, processes
 
 
 def load_control(name: str) -> Callable[[str | Path, str], PoseModel]:
@@ -30,10 +30,11 @@ def train_control(name: str) -> Callable[[TrainRequest], Path]:
 
     def train(request: TrainRequest) -> Path:
         require_torch(f"training '{name}'")
-        if request.init is not None or request.tensorboard or request.resume:
+        given = (request.init, request.recipe, request.images_seen)
+        if request.tensorboard or request.resume or any(one is not None for one in given):
             raise UsageError(
                 f"model '{name}' is fitted at once, not trained step by step: --init, "
-                "--resume and --tensorboard are for networks"
+                "--recipe, --images-seen, --resume and --tensorboard are for networks"
             )
         from baselines.controls import CONTROLS  # lazy: torch costs seconds
 
@@ -54,6 +55,7 @@ def load_keypoint_rcnn(schema_or_path: str | Path, device: str) -> PoseModel:
 def train_rcnn(request: TrainRequest) -> Path:
     """Train Keypoint R-CNN."""
     require_torch("training 'keypoint-rcnn'")
+    _refuse("keypoint-rcnn", request, "init", "tensorboard", "val_data")
     from baselines.keypoint_rcnn import train_keypoint_rcnn  # lazy: torch costs seconds
 
     return train_keypoint_rcnn(request)
@@ -77,9 +79,21 @@ def load_small_detector(weights: str | Path | None, device: str) -> PersonDetect
 def train_small_detector(request: TrainRequest) -> Path:
     """Train the small detector."""
     require_torch("training 'person-small'")
+    _refuse("person-small", request, "init", "tensorboard")
     from baselines.detector_training import train_detector  # lazy: torch costs seconds
 
     return train_detector(request)
+
+
+def _refuse(name: str, request: TrainRequest, *options: str) -> None:
+    """What a detector's training would not look at is a mistake of the caller's."""
+    for option in options:
+        if getattr(request, option):
+            raise UsageError(
+                f"'{name}' has no use for --{option.replace('_', '-')}; leave it away"
+            )
+    if processes().size > 1:
+        raise UsageError(f"'{name}' trains in one process; start it without torchrun")
 
 
 def load_rcnn_detector(weights: str | Path | None, device: str) -> PersonDetector:

@@ -22,6 +22,7 @@ from baselines.keypoint_rcnn import (
     build_keypoint_rcnn,
     train_keypoint_rcnn,
 )
+from baselines.lazy import train_small_detector
 from baselines.torchvision_weights import build_faster_rcnn
 from toolkit import write
 from toolkit.dataset import Dataset
@@ -172,6 +173,46 @@ def test_a_detector_is_trained_by_the_train_command_and_serves_predict(
     )  # fmt: skip
     assert predicted.exit_code == 0, predicted.stderr
     assert "people found by person-small" in predicted.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("person-small", ["--tensorboard"], "no use for --tensorboard"),
+        ("keypoint-rcnn", ["--init", "weights.safetensors"], "no use for --init"),
+        ("keypoint-rcnn", ["--val-data", "val.json"], "no use for --val-data"),
+        ("person-small", ["--val-data", "val.json"], "--val-data needs --val-images"),
+        ("mean-pose", ["--images-seen", 8], "'mean-pose' is fitted at once"),
+    ],
+)
+def test_an_option_without_effect_is_refused_before_anything_is_trained(
+    toolkit_cli: Callable[..., object],
+    files: tuple[Path, Path],
+    tmp_path: Path,
+    name: str,
+    options: list[object],
+    message: str,
+) -> None:
+    data, images = files
+    out = tmp_path / "run"
+    done = toolkit_cli(
+        "train", name, "--data", data, "--images", images, "--out", out, *options
+    )
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert not out.exists()
+
+
+def test_a_detector_is_not_trained_by_several_processes(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, images = files
+    for name, value in (("RANK", 0), ("WORLD_SIZE", 2), ("LOCAL_RANK", 0)):
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "test")
+    with pytest.raises(UsageError, match="'person-small' trains in one process"):
+        train_small_detector(TrainRequest(data=data, images=images, out=tmp_path / "run"))
 
 
 def test_a_box_score_multiplies_the_score_of_its_pose(
