@@ -366,13 +366,18 @@ def _detected(
     device: str | None,
     threads: int | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Boxes that a detector finds now."""
+    """Boxes that a detector finds now; of several processes one looks, and all get the same."""
     from toolkit.cli.train import set_threads
-    from toolkit.detectors import USED_SCORE, load_detector
+    from toolkit.detectors import USED_SCORE, Detections, load_detector
+    from toolkit.processes import by_leader
 
     set_threads(threads)
-    detector = load_detector(name, choose_device(device), weights or None)
-    with progress_bar(f"detecting with {name}") as update:
-        found = detector.detect(dataset, images, min_score=USED_SCORE, progress=update)
+
+    def look() -> Detections:
+        detector = load_detector(name, choose_device(device), weights or None)
+        with progress_bar(f"detecting with {name}") as update:
+            return detector.detect(dataset, images, min_score=USED_SCORE, progress=update)
+
+    found = by_leader(look)
     notice(f"{len(found)} people found by {name}, scores of {USED_SCORE} and more")
     return found.image_id, found.bbox_xywh, found.scores
