@@ -198,6 +198,18 @@ def test_an_unknown_device_is_refused(
     assert "device 'quantum' cannot be used here" in result.stderr
 
 
+def test_a_seed_below_zero_is_refused(
+    toolkit_cli: Callable[..., object], files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    data, images = files
+    result = toolkit_cli(
+        "train", "hrnet-small", "--data", data, "--images", images,
+        "--out", tmp_path / "run", "--seed", -1,
+    )  # fmt: skip
+    assert result.exit_code == 2
+    assert "-1 is not in the range" in result.stderr
+
+
 def test_weights_of_a_schema_with_all_the_keypoints_stand_in_on_real_images(
     toolkit_cli: Callable[..., object], shared_data: Path, tmp_path: Path
 ) -> None:

@@ -116,6 +116,12 @@ def benchmark(
     _refuse_foreign_options(suite)
     if out is not None:
         check_output(out, force=force)
+    if device != "cpu":
+        from toolkit.cli.predict import choose_device
+        from toolkit.models import require_torch
+
+        require_torch(f"--device {device}")
+        device = choose_device(device)
     if suite == "ablations":
         if processes().size > 1:
             raise UsageError(

@@ -21,7 +21,13 @@ _PATH = click.Path(path_type=Path)
 @click.option("--out", type=_PATH, required=True, help="Folder to write to.")
 @click.option("--recipe", help="Recipe by name or file; each model has its own.")
 @click.option("--device", help="Torch device; a GPU where there is one, else the CPU.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of all chance.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Of all chance.",
+)
 @click.option(
     "--images-seen", type=click.IntRange(min=1), help="Training budget, repeats included."
 )

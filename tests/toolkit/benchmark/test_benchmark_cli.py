@@ -20,6 +20,15 @@ def arguments(players: Dataset, prediction_files: dict[str, Path]) -> list[objec
     return ["benchmark", "--suite", "hockey", "--data", players.path, *rows]
 
 
+def test_a_device_that_is_not_there_is_refused(
+    toolkit_cli: Callable[..., Any], arguments: list[object]
+) -> None:
+    result = toolkit_cli(*arguments, "--device", "quantum")
+
+    assert result.exit_code == 2
+    assert "--device 'quantum' cannot be used here" in result.stderr
+
+
 def test_json_is_one_document_with_the_promised_keys(
     toolkit_cli: Callable[..., Any], arguments: list[object]
 ) -> None:
