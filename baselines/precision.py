@@ -6,6 +6,7 @@ never chosen. float16 loses small gradients: they are scaled up (`torch.amp.Grad
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -74,6 +75,18 @@ def bfloat16_is_native(device: str) -> bool:
     names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     probes = [getattr(torch.cpu, name, None) for name in names]
     return any(bool(probe()) for probe in probes if probe is not None)
+
+
+def in_full(values: Tensor) -> AbstractContextManager[object]:
+    """A block without autocast, for layers that give coordinates.
+
+    bfloat16 has eight bits: at the edge of a crop of 256 px it knows a place to half a px.
+    """
+    kind = values.device.type
+    # Where nothing is on nothing is switched off, so that an exported graph has no trace of it.
+    if not torch.is_autocast_enabled(kind):
+        return nullcontext()
+    return torch.autocast(kind, enabled=False)
 
 
 def full(values: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from baselines.backbones import HRNETS, Backbone, load_pretrained
 from baselines.codecs import decode_coordinates, encode_coordinates
 from baselines.config import TrainConfig
 from baselines.family import Decoded, Family
-from baselines.precision import full
+from baselines.precision import full, in_full
 from baselines.rle import RLELoss
 from toolkit.schema import Schema
 
@@ -54,7 +54,9 @@ class DirectRegression(nn.Module):
         """Places and scales of normalised images (B, 3, H, W)."""
         maps = self.backbone(images)[-self.pooled :]  # (B, C_i, H_i, W_i)
         pooled = torch.cat([m.mean(dim=(2, 3)) for m in maps], dim=1)  # (B, C)
-        raw = full(self.out(pooled)).reshape(len(pooled), -1, 2, 2)  # (B, K, mu|sigma, 2)
+        with in_full(pooled):
+            raw = self.out(full(pooled))  # (B, 4K)
+        raw = raw.reshape(len(pooled), -1, 2, 2)  # (B, K, mu|sigma, 2)
         mu, scale = raw.unbind(dim=2)
         return Regressed(mu, (scale - 1.5).sigmoid() + 1e-3)
 

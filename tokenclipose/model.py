@@ -30,7 +30,7 @@ from torch.nn import functional
 
 from baselines.backbones import Backbone
 from baselines.codecs import cell_centers
-from baselines.precision import full
+from baselines.precision import full, in_full
 from tokenclipose.votes import STRIDE, Coarse, VoteHead, Votes, positive
 from toolkit.errors import UsageError
 
@@ -158,8 +158,9 @@ class TokenCLIPose(nn.Module):
         for layer in self.decoder:
             tokens = layer(tokens, image)
         answers = full(self.norm(tokens[:, :asked]))  # (B, K, D), or (B, 1, D)
-        delta = full(self.delta(answers)).reshape(coarse.mu.shape)  # (B, K, 2)
-        scale = self.scale(answers).reshape(coarse.mu.shape)  # (B, K, 2)
+        with in_full(answers):
+            delta = self.delta(answers).reshape(coarse.mu.shape)  # (B, K, 2)
+            scale = self.scale(answers).reshape(coarse.mu.shape)  # (B, K, 2)
         return Poses(
             mu=coarse.mu.detach() + delta,
             sigma=positive(scale),
@@ -244,7 +245,9 @@ class PooledHead(nn.Module):
 
     def forward(self, fine: Tensor, cells: Tensor, centers: Tensor) -> Coarse:
         """Coarse places from (B, P, D) cells; neither where they lie nor `fine` is used."""
-        raw = full(self.out(self.mlp(cells.mean(dim=1))))  # (B, 4K)
+        hidden = full(self.mlp(cells.mean(dim=1)))
+        with in_full(hidden):
+            raw = self.out(hidden)  # (B, 4K)
         mu, scale = raw.reshape(len(cells), -1, 2, 2).unbind(dim=2)  # (B, K, 2) each
         return Coarse(mu, positive(scale - 1.5))
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.codecs import cell_centers
-from baselines.precision import full
+from baselines.precision import full, in_full
 
 SPOT_STRIDE = 4  # crop px a cell of the fused map: where a keypoint is seen
 STRIDE = 8  # crop px a cell that proposes, and an image token
@@ -90,8 +90,9 @@ class VoteHead(nn.Module):
         looked = spot_map.detach() if self.guided else spot_map
         walked = trail_logits.detach() if self.guided else trail_logits
         sharp = self._peak(looked.flatten(2))  # (B, K, S)
-        spot = sharp @ self.spot_centers  # (B, K, 2)
-        offsets = full(self.propose(cells)).reshape(batch, places, -1, 2)  # (B, P, K, 2)
+        with in_full(cells):
+            spot = sharp @ self.spot_centers  # (B, K, 2)
+            offsets = self.propose(full(cells)).reshape(batch, places, -1, 2)  # (B, P, K, 2)
         proposals = centers + offsets.transpose(1, 2)  # (B, K, P, 2)
         weights = (SHARPEN * walked).softmax(dim=2)  # (B, K, P)
         beyond = (weights[..., None] * proposals).sum(dim=2)  # (B, K, 2)

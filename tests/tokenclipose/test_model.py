@@ -236,3 +236,18 @@ def test_intention_computes_in_float32_under_autocast() -> None:
         found = layer.mix(part.bfloat16(), part.bfloat16(), part.bfloat16())
     assert found.dtype == torch.float32
     assert torch.equal(found, layer.mix(*[part.bfloat16().float()] * 3))
+
+
+@pytest.mark.parametrize("coarse", ["vote", "mlp"])
+def test_places_are_not_rounded_to_eight_bits_under_autocast(
+    images: Tensor, coarse: str
+) -> None:
+    network = make_network(coarse=coarse).eval()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        found = network(images)
+    places = {"mu": found.mu, "mu_coarse": found.mu_coarse}
+    if found.votes is not None:
+        places["spot"] = found.votes.spot
+    for name, values in places.items():
+        assert values.dtype == torch.float32, name
+        assert not torch.equal(values, values.bfloat16().float()), name
