@@ -44,5 +44,6 @@ def text_tokens(checkpoint: Path) -> TextTokens:
         prompts=tuple(sentences),
         keypoint=np.array(owner, dtype=np.int64),
         encoded=encoded.double().numpy(),
+        start=((start - shift) / scale).double().numpy(),
         learned=tensors["text"].double().numpy(),
     )

@@ -139,12 +139,14 @@ class TextTokens:
         prompts: S sentences.
         keypoint: (S,) which keypoint each describes.
         encoded: (S, E) their embeddings, on the tokens' scale.
+        start: (K, E) the tokens before training.
         learned: (K, E) the tokens.
     """
 
     prompts: tuple[str, ...]
     keypoint: NDArray[np.int64]
     encoded: NDArray[np.float64]
+    start: NDArray[np.float64]
     learned: NDArray[np.float64]
 
 

@@ -27,6 +27,7 @@ def test_prompts_lie_where_the_tokens_started() -> None:
 
     assert len(tokens.prompts) == sum(len(prompts) for prompts in schema.prompts)
     assert tokens.learned.shape == start.shape
+    np.testing.assert_allclose(tokens.start, start, rtol=1e-5, atol=1e-6)
     means = np.stack([tokens.encoded[tokens.keypoint == k].mean(axis=0) for k in range(20)])
     cosine = (means * start).sum(axis=1) / np.linalg.norm(means, axis=1)
     cosine /= np.linalg.norm(start, axis=1)
@@ -41,7 +42,7 @@ def test_the_map_names_every_token_and_is_the_same_twice() -> None:
 
     assert first.svg == second.svg
     assert all(name.replace("_", " ") in first.svg for name in schema.names)
-    assert "stick heel and stick toe" in first.note
+    assert "stick heel and stick toe 0.85, then 0.85" in first.note
 
 
 def test_a_checkpoint_without_language_has_no_map(tmp_path: Path) -> None:

@@ -64,14 +64,14 @@ def _cosines(tokens: TextTokens, schema: Schema) -> str:
     rows = np.flatnonzero(schema.is_extension)
     if len(rows) < 2:
         return ""
-    start = np.stack([tokens.encoded[tokens.keypoint == row].mean(axis=0) for row in rows])
     parts = []
     for a in range(len(rows)):
         for b in range(a + 1, len(rows)):
-            before, after = _cosine(start[a], start[b]), _cosine(*tokens.learned[rows[[a, b]]])
+            pair_of = rows[[a, b]]
+            before, after = _cosine(*tokens.start[pair_of]), _cosine(*tokens.learned[pair_of])
             pair = f"{schema.names[rows[a]]} and {schema.names[rows[b]]}".replace("_", " ")
             parts.append(f"{pair} {before:.2f}, then {after:.2f}")
-    return f" Cosines of prompts' means, then of tokens: {'; '.join(parts)}."
+    return f" Cosines of tokens before training, then after: {'; '.join(parts)}."
 
 
 def _cosine(a: Floats, b: Floats) -> float:
