@@ -238,7 +238,8 @@ def _candidates(value: Decimal) -> Iterator[str]:
     """Spellings of a number: as a float64 shows it, then with more digits than that."""
     yield str(plain(value))
     for digits in _DIGITS:
-        yield format(value.normalize(), f".{digits}g")
+        # In our own context: the default one would round to 28 digits first.
+        yield format(value.normalize(PRECISION), f".{digits}g")
 
 
 YOLO = Foreign(

@@ -255,3 +255,19 @@ def test_detection_wants_kpt_shape(folder: Callable[..., Path], tmp_path: Path) 
     assert YOLO.detect(folder(""))
     assert YOLO.detect(tmp_path / "yolo" / "data.yaml")
     assert not YOLO.detect(tmp_path)
+
+
+def test_a_box_that_starts_a_hair_from_the_edge_comes_back() -> None:
+    """Its centre, 0.5 and 9e-19, needs more digits than decimal's default of 28."""
+    start = 1.8186518307321543e-18
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 1, "height": 1}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "bbox": [start, 0, 1, 1], "iscrowd": 0}
+        ],
+        "categories": [{"id": 1, "name": "person", "keypoints": ["a"]}],
+    }
+
+    back = YOLO.decode(YOLO.encode(document, Schema.load("coco")))
+
+    assert back["annotations"][0]["bbox"] == [start, 0, 1, 1]
