@@ -33,7 +33,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +57,8 @@ DETAIL = 0.8  # the same for details, before blocks are looked for
 QUICK = 0.5  # block distance of the 32 x 32 details above which the 64 x 64 are not compared
 FLAT = 1.0  # grey levels: a picture with less contrast counts as having this much
 HASH_SIDE = 32
-ROWS = 512  # fingerprints of each side that are compared at once
-PAIRS = 32  # pairs compared at once, so that they stay in the processor's cache
+ROWS = 256  # fingerprints of each side that are compared at once: enough tables for all cores
+PAIRS = 64  # pairs compared at once: few enough for the processor's cache, long enough for threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,14 +172,14 @@ def near(
             belongs to no group.
         second_groups: The same for `second`.
         workers: Threads; None is one for each core.
-        progress: Called with (done, total) tables of 512 x 512 pairs.
+        progress: Called with (done, total) tables of 256 x 256 pairs.
 
     Returns:
         Pairs by (first, second), the same whatever the workers. Memory beyond the
         fingerprints: 7 kB for each of them, 10 MB a worker, and the pairs found.
     """
-    left = _Table(first)
-    right = left if second is None else _Table(second)
+    left = _Table(first, workers)
+    right = left if second is None else _Table(second, workers)
     left_codes, right_codes = _group_codes(first_groups, second_groups, left, right)
 
     def compare(corner: tuple[int, int]) -> list[Near]:
@@ -219,38 +219,48 @@ def distances(first: U8, second: U8, limit: float = np.inf) -> F32:
 
 
 class _Table:
-    """Fingerprints as arrays."""
+    """Fingerprints as arrays.
 
-    def __init__(self, prints: Sequence[Fingerprint]) -> None:
+    Attributes:
+        sha256: Of each.
+        thumbnails: (N, 64, 64).
+        coarse: (N, 16, 16) thumbnails with mean 0 and norm 1, or 0 where a picture is flat.
+        details: (N, 32, 32) details with norm 1; half precision is ample to choose candidates.
+    """
+
+    def __init__(self, prints: Sequence[Fingerprint], workers: int | None) -> None:
         self.sha256 = [each.sha256 for each in prints]
         empty = np.empty((0, SIDE, SIDE), np.uint8)
         self.thumbnails = np.stack([p.thumbnail for p in prints]) if prints else empty
+        self.coarse = np.empty((len(prints), COARSE_SIDE, COARSE_SIDE), np.float32)
+        self.details = np.empty((len(prints), DETAIL_SIDE, DETAIL_SIDE), np.float16)
+
+        def fill(start: int) -> None:
+            part = slice(start, start + ROWS)
+            self.coarse[part] = _coarse(self.thumbnails[part])
+            self.details[part] = _small_details(self.thumbnails[part])
+
+        map_in_order(fill, range(0, len(prints), ROWS), workers=workers, batch=1)
 
     def __len__(self) -> int:
         return len(self.sha256)
 
-    @cached_property
-    def coarse(self) -> F32:
-        """(N, 16, 16) thumbnails with mean 0 and norm 1, or 0 where a picture is flat."""
-        step = SIDE // COARSE_SIDE
-        blocks = self.thumbnails.reshape(-1, COARSE_SIDE, step, COARSE_SIDE, step)
-        small = blocks.mean(axis=(2, 4), dtype=np.float32)
-        small -= small.mean(axis=(1, 2), keepdims=True)
-        norm = np.linalg.norm(small, axis=(1, 2), keepdims=True)
-        return np.asarray(small / np.maximum(norm, FLAT * COARSE_SIDE), np.float32)
 
-    @cached_property
-    def details(self) -> NDArray[np.float16]:
-        """(N, 32, 32) details with norm 1; half precision is ample to choose candidates."""
-        step = SIDE // DETAIL_SIDE
-        result = np.empty((len(self), DETAIL_SIDE, DETAIL_SIDE), np.float16)
-        for start in range(0, len(self), ROWS):
-            values = _details(self.thumbnails[start : start + ROWS])
-            blocks = values.reshape(-1, DETAIL_SIDE, step, DETAIL_SIDE, step)
-            small = blocks.mean(axis=(2, 4), dtype=np.float32)
-            norm = np.linalg.norm(small, axis=(1, 2), keepdims=True)
-            result[start : start + ROWS] = small / np.maximum(norm, FLAT)
-        return result
+def _coarse(thumbnails: U8) -> F32:
+    step = SIDE // COARSE_SIDE
+    blocks = thumbnails.reshape(-1, COARSE_SIDE, step, COARSE_SIDE, step)
+    small = blocks.mean(axis=(2, 4), dtype=np.float32)
+    small -= small.mean(axis=(1, 2), keepdims=True)
+    norm = np.linalg.norm(small, axis=(1, 2), keepdims=True)
+    return np.asarray(small / np.maximum(norm, FLAT * COARSE_SIDE), np.float32)
+
+
+def _small_details(thumbnails: U8) -> F32:
+    step = SIDE // DETAIL_SIDE
+    blocks = _details(thumbnails).reshape(-1, DETAIL_SIDE, step, DETAIL_SIDE, step)
+    small = blocks.mean(axis=(2, 4), dtype=np.float32)
+    norm = np.linalg.norm(small, axis=(1, 2), keepdims=True)
+    return np.asarray(small / np.maximum(norm, FLAT), np.float32)
 
 
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]
