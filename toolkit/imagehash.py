@@ -58,7 +58,7 @@ QUICK = 0.5  # block distance of the 32 x 32 details above which the 64 x 64 are
 FLAT = 1.0  # grey levels: a picture with less contrast counts as having this much
 HASH_SIDE = 32
 ROWS = 256  # fingerprints of each side that are compared at once: enough tables for all cores
-PAIRS = 64  # pairs compared at once: few enough for the processor's cache, long enough for threads
+PAIRS = 64  # pairs compared at once: they fit in the cache and are work enough for a thread
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,7 +36,7 @@ def all_numbers(values: list[Number]) -> bool:
     if not _NUMBERS.issuperset(map(type, values)):
         return all(map(is_number, values))
     try:
-        if sum(map(abs, values)) < HUGE:  # then each of them is, and none is NaN
+        if math.hypot(*values) < HUGE:  # then each of them is, and none is NaN
             return True
     except OverflowError:  # an int that is no float
         pass

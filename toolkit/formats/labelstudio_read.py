@@ -11,7 +11,9 @@ import re
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
+
+from msgspec import UNSET
 
 from toolkit.formats.base import collector_off
 from toolkit.formats.compare import identity
@@ -33,7 +35,7 @@ from toolkit.formats.foreign_values import (
     plain,
 )
 from toolkit.formats.labelstudio_config import Config, config_beside
-from toolkit.formats.labelstudio_people import people_of
+from toolkit.formats.labelstudio_people import Region, Regions, people_of, regions_by_kind
 from toolkit.formats.labelstudio_regions import (
     Canvas,
     Drawing,
@@ -44,12 +46,13 @@ from toolkit.formats.labelstudio_regions import (
     updated,
 )
 from toolkit.formats.labelstudio_tasks import (
+    Carried,
     carried_by,
     categories_of_tasks,
+    categories_sent,
     controls_of,
     file_names,
     list_of,
-    pairs_of,
 )
 from toolkit.formats.text import load_text
 from toolkit.report import Finding
@@ -57,6 +60,8 @@ from toolkit.schema import Schema
 
 NEW = object()  # in place of an id that is still to come
 _SIZE = ("original_width", "original_height")
+_FRAME_FIELDS = (*_SIZE, "image_rotation")
+_FRAME = itemgetter(*_FRAME_FIELDS)
 _KEPT = ("completed_by", "created_at", "updated_at", "ground_truth", "lead_time")
 _TASK = re.compile(rb'"(?:annotations|predictions|completions|result)"\s*:')
 
@@ -65,8 +70,8 @@ _TASK = re.compile(rb'"(?:annotations|predictions|completions|result)"\s*:')
 class _Reading:
     """What is gathered over all tasks."""
 
-    categories: list[Record]
-    next_image: int
+    categories: list[Record] = field(default_factory=list)
+    next_image: int = 1
     findings: list[Finding] = field(default_factory=list)
     images: list[tuple[int, Record]] = field(default_factory=list)
     annotations: list[tuple[int, Record]] = field(default_factory=list)
@@ -149,16 +154,17 @@ def document_of(
 def _document_of(
     tasks: list[Record], schema: Schema | None, config: Config | None
 ) -> tuple[CocoDocument, list[Finding]]:
-    carried = [carried_by(task) for task in tasks]
-    own = next((c["categories"] for c in carried if c and "categories" in c), None)
-    own = own if isinstance(own, list) and all(isinstance(c, dict) for c in own) else None
-    known = [c["image"].get("id") for c in carried if c]
-    reading = _Reading(own or [], 1 + max((i for i in known if type(i) is int), default=0))
-    if not own:
-        reading.categories = categories_of_tasks(tasks, schema, config, reading.findings)
-    names = [""] * len(tasks) if all(carried) else file_names(tasks)
-    for number, (task, record) in enumerate(zip(tasks, carried, strict=True)):
-        _read_task(task, record, number, names[number], reading)
+    reading = _Reading()
+    ours = filter(None, map(carried_by, tasks))
+    own = next(filter(None, map(categories_sent, ours)), None)
+    reading.categories = own or categories_of_tasks(tasks, schema, config, reading.findings)
+    names: list[str] = []
+    for number, task in enumerate(tasks):
+        carried = carried_by(task)
+        if carried is None and not names:  # the first task of others
+            names = file_names(tasks)
+            reading.next_image = _next_image(tasks)
+        _read_task(task, carried, number, names[number] if names else "", reading)
     _number_anew(reading)
     images = [record for _, record in sorted(reading.images, key=lambda pair: pair[0])]
     people = [record for _, record in sorted(reading.annotations, key=lambda pair: pair[0])]
@@ -172,8 +178,14 @@ def _document_of(
     return whole | document, reading.findings
 
 
+def _next_image(tasks: list[Record]) -> int:
+    """An id above those of the images that we sent."""
+    ids = [carried.image.get("id") for carried in map(carried_by, tasks) if carried]
+    return 1 + max((i for i in ids if type(i) is int), default=0)
+
+
 def _read_task(
-    task: Record, carried: Record | None, number: int, name: str, reading: _Reading
+    task: Record, carried: Carried | None, number: int, name: str, reading: _Reading
 ) -> None:
     place = f"task {task.get('id', number)}"
     annotations = [a for a in list_of(task.get("annotations")) if isinstance(a, dict)]
@@ -181,40 +193,37 @@ def _read_task(
     if len(done) < len(annotations):
         count = len(annotations) - len(done)
         reading.add(LEFT_OUT, place, f"{count} annotations were cancelled", count)
-    canvas = _canvas(task, done, place, reading) or _sent_canvas(task, carried)
+    regions = [regions_by_kind(annotation.get("result")) for annotation in done]
+    canvas = _canvas(task, regions, place, reading) or _sent_canvas(task, carried)
     image = _image(task, carried, canvas, name)
     if not carried:
         image["id"] = reading.next_image
         reading.next_image += 1
-    at = carried["index"] if carried else len(reading.images) + (1 << 40)
+    at = carried.index if carried else len(reading.images) + (1 << 40)
     reading.images.append((at, image))
-    if carried and "rest" in carried and reading.rest is None:
-        reading.rest = carried["rest"] if isinstance(carried["rest"], dict) else {}
-        reading.annotations += pairs_of(carried.get("loose"))
+    if carried and carried.rest is not UNSET and reading.rest is None:
+        reading.rest = carried.rest if isinstance(carried.rest, dict) else {}
+        reading.annotations += carried.loose
+    sent = carried.annotations if carried else []
     if not done:
-        if carried and (sent := pairs_of(carried.get("annotations"))):
-            reading.annotations += sent
-            if annotations:
-                text = f"no annotation left; {len(sent)} people come back as they were sent"
-                reading.add(ASSUMED, place, text, len(sent))
+        reading.annotations += sent
+        if sent and annotations:
+            text = f"no annotation left; {len(sent)} people come back as they were sent"
+            reading.add(ASSUMED, place, text, len(sent))
         if not carried and task.get("predictions"):
             reading.add(LEFT_OUT, place, "only predictions, which nobody has confirmed")
         return
-    # `carried_by` saw that these are pairs.
-    known: list[Any] = list_of(carried.get("annotations")) if carried else []
     for turn, annotation in enumerate(done):
         where = f"{place} annotation {annotation.get('id', turn)}"
         size = canvas or Canvas(1.0, 1.0)
-        found, others = people_of(
-            annotation.get("result"), size, where, reading.findings, known
-        )
+        found, others = people_of(regions[turn], size, where, reading.findings, sent)
         if others and not carried:
             image["labelstudio"].setdefault("regions", []).extend(others)
         if canvas is None and found:
             reading.add(UNUSABLE, where, "regions without original_width and original_height")
             continue
         said = _provenance(annotation, task)
-        new = _home(found, carried, image, size, said, turn, where, reading)
+        new = _home(found, sent, size, said, turn, where, reading)
         for one in new:
             record = _person(one, image, size, where, reading)
             if record is not None:
@@ -224,8 +233,7 @@ def _read_task(
 
 def _home(
     found: list[Drawn],
-    carried: Record | None,
-    image: Record,
+    known: list[tuple[int, Record]],
     canvas: Canvas,
     said: Record,
     turn: int,
@@ -234,8 +242,7 @@ def _home(
 ) -> list[Drawn]:
     """Bring the people home that we sent; gives those that were added by a person."""
     by_key = {one.key: one for one in found}
-    known: list[Any] = list_of(carried.get("annotations")) if carried else []
-    for index, record in known:  # `carried_by` saw that these are pairs
+    for index, record in known:
         key = f"p{index}"
         category = reading.drawing(record, index)
         sent = drawn_of(record, key, category, canvas)
@@ -307,10 +314,9 @@ def _provenance(annotation: Record, task: Record) -> Record:
     return {"annotation": annotation["id"], "task": task.get("id"), **said}
 
 
-def _image(task: Record, carried: Record | None, canvas: Canvas | None, name: str) -> Record:
+def _image(task: Record, carried: Carried | None, canvas: Canvas | None, name: str) -> Record:
     if carried:
-        found: Record = carried["image"]
-        return found
+        return carried.image
     image: Record = {"id": 0, "file_name": name}
     if canvas is not None:
         right, bottom = _padding(task)[2:]
@@ -331,13 +337,13 @@ def _padding(task: Record) -> tuple[Number, ...]:
 
 
 def _canvas(
-    task: Record, annotations: list[Record], place: str, reading: _Reading
+    task: Record, annotations: list[Regions], place: str, reading: _Reading
 ) -> Canvas | None:
     """The canvas that the regions' original size tells; None where no region does."""
     sizes: set[tuple[Number, Number]] = set()
     turned = False
     for annotation in annotations:
-        for frame in _frames(list_of(annotation.get("result"))):
+        for frame in _frames([*annotation.spots, *annotation.boxes, *annotation.others]):
             turned |= frame.get("image_rotation") not in (0, None)
             size = percent(frame, *_SIZE)
             if size is not None and min(size) > 0:
@@ -355,26 +361,22 @@ def _canvas(
     return Canvas(width, height, left, top)
 
 
-def _sent_canvas(task: Record, carried: Record | None) -> Canvas | None:
+def _sent_canvas(task: Record, carried: Carried | None) -> Canvas | None:
     """The canvas that we sent, for regions of a program that do not tell theirs."""
-    size = percent(carried["image"], "width", "height") if carried else None
+    size = percent(carried.image, "width", "height") if carried else None
     if size is None or min(size) <= 0:
         return None
     left, top, right, bottom = _padding(task)
     return Canvas(size[0] + left + right, size[1] + top + bottom, left, top)
 
 
-def _frames(regions: list[object]) -> list[dict[str, object]]:
+def _frames(regions: list[Region]) -> list[Region]:
     """What regions say of their picture; what nearly all of them say alike is told once."""
-    fields = (*_SIZE, "image_rotation")
     try:
-        each = [set(map(itemgetter(name), regions)) for name in fields]  # type: ignore[arg-type]
-        if all(len(values) == 1 for values in each):
-            return [dict(zip(fields, map(set.pop, each), strict=True))]
-        said = set(map(itemgetter(*fields), regions))  # type: ignore[arg-type]
+        said = set(map(_FRAME, regions))
     except (KeyError, TypeError):  # one says less, or something odd
-        return [region for region in regions if isinstance(region, dict)]
-    return [dict(zip(fields, one, strict=True)) for one in said]
+        return regions
+    return [dict(zip(_FRAME_FIELDS, one, strict=True)) for one in said]
 
 
 def _number_anew(reading: _Reading) -> None:

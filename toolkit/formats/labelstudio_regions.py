@@ -134,10 +134,17 @@ def drawn_of(record: Record, key: str, category: Drawing, canvas: Canvas) -> Dra
     box, label = box_of(record), category.label
     width, height, left, top = canvas.width, canvas.height, canvas.left, canvas.top
     corner: tuple[float, ...] | None = None
+    tiny = width < 1 or height < 1  # else no quotient overflows
     if box is not None:
-        span = box[2] * 100.0 / width, box[3] * 100.0 / height
-        corner = (*canvas.to_percent(box[0], box[1]), *span)
-        corner = corner if all(map(math.isfinite, corner)) else None
+        x, y, w, h = box
+        corner = (
+            (x + left) * 100.0 / width,
+            (y + top) * 100.0 / height,
+            w * 100.0 / width,
+            h * 100.0 / height,
+        )
+        if tiny and not all(map(math.isfinite, corner)):
+            corner = None
     drawn: dict[str, Point] = {}
     whole = isinstance(flat, list) and len(flat) == 3 * len(names)
     if flat is not None and whole and any(flat[2::3]) and all_numbers(flat):
@@ -153,7 +160,7 @@ def drawn_of(record: Record, key: str, category: Drawing, canvas: Canvas) -> Dra
             )
             if visibility
         }
-        if width < 1 or height < 1:  # else no quotient overflows
+        if tiny:
             drawn = {k: p for k, p in drawn.items() if all(map(math.isfinite, p))}
     return Drawn(key, label, corner, drawn)
 

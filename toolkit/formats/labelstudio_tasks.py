@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
@@ -19,46 +20,59 @@ CARRIED = "coco"  # key of a task's data that holds our records, as text
 SIDES = ("left", "top", "right", "bottom")  # keys of a task's `data["padding"]`, px
 
 
-def carried_by(task: Record) -> Record | None:
+class Carried(msgspec.Struct):
+    """What we sent with a task, as its text says it.
+
+    Attributes:
+        index: Row of the image in the document.
+        image: Its record.
+        annotations: Its people's records, with their rows in the document.
+        categories: The document's, as JSON: every task has them, one is read.
+        rest: All else of the document; only the first task has it.
+        loose: Records of people in no image, with their rows; only in the first task.
+    """
+
+    index: int
+    image: Record
+    annotations: list[tuple[int, Record]] = []
+    categories: msgspec.Raw = msgspec.Raw(b"null")
+    rest: Any = msgspec.UNSET
+    loose: list[tuple[int, Record]] = []
+
+
+_decode = msgspec.json.Decoder(Carried).decode
+
+
+def carried_by(task: Record) -> Carried | None:
     """What we sent with a task; None for a task of others, or where it was spoilt."""
     data = task.get("data")
     text = data.get(CARRIED) if isinstance(data, dict) else None
     if not isinstance(text, str):
         return None
-    found = _loaded(text)
-    if not isinstance(found, dict) or not isinstance(found.get("image"), dict):
-        return None
-    pairs = [*pairs_of(found.get("annotations")), *pairs_of(found.get("loose"))]
-    wanted = [*list_of(found.get("annotations")), *list_of(found.get("loose"))]
-    good = len(pairs) == len(wanted) and type(found.get("index")) is int
-    return found if good else None
-
-
-def _loaded(text: str) -> object:
-    """Parsed JSON; None where it is none."""
     try:
-        return msgspec.json.decode(text)
+        return _decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass  # half of a surrogate pair, say, which `json` takes
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        found = json.loads(text)
+        categories = found.pop("categories", None)
+        carried = msgspec.convert(found, Carried)
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return None
+    carried.categories = msgspec.Raw(json.dumps(categories).encode())
+    return carried
+
+
+def categories_sent(carried: Carried) -> list[Record] | None:
+    """The categories that a task carries; None where it carries none, or no records."""
+    found = json.loads(bytes(carried.categories))
+    good = isinstance(found, list) and found and all(isinstance(c, dict) for c in found)
+    return found if good else None
 
 
 def list_of(value: object) -> list[object]:
     """A JSON list; empty where the value is none."""
     return value if isinstance(value, list) else []
-
-
-def pairs_of(value: object) -> list[tuple[int, Record]]:
-    """Records with their index in the document, as a task carries them."""
-    return [
-        (pair[0], pair[1])
-        for pair in list_of(value)
-        if isinstance(pair, list) and len(pair) == 2
-        if type(pair[0]) is int and isinstance(pair[1], dict)
-    ]
 
 
 def file_names(tasks: list[Record]) -> list[str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from msgspec import UNSET
+
 from toolkit.formats.compare import identity
 from toolkit.formats.foreign import ASSUMED, CocoDocument, Record
 from toolkit.formats.labelstudio_read import document_of
-from toolkit.formats.labelstudio_tasks import carried_by, pairs_of
+from toolkit.formats.labelstudio_tasks import carried_by
 from toolkit.labelstudio.client import Client
 from toolkit.labelstudio.project import Progress, Project, tasks_in
 from toolkit.report import Finding
@@ -81,10 +83,12 @@ def _sent(tasks: list[Record]) -> dict[object, Record]:
     found: dict[object, Record] = {}
     loose: list[tuple[int, Record]] | None = None
     for task in tasks:
-        carried = carried_by(task) or {}
-        if loose is None and "rest" in carried:
-            loose = pairs_of(carried.get("loose"))
-        for _, record in pairs_of(carried.get("annotations")):
+        carried = carried_by(task)
+        if carried is None:
+            continue
+        if loose is None and carried.rest is not UNSET:
+            loose = carried.loose
+        for _, record in carried.annotations:
             found[identity(record.get("id"))] = record
     for _, record in loose or ():
         found.setdefault(identity(record.get("id")), record)
