@@ -192,6 +192,8 @@ def test_a_faulty_input_leaves_no_output(
     )
 
 
+SMALL = "hrnet-small --data base.json --images images --runtime torch --threads 1"
+TABLE = "--suite hockey --schema coco --data base.json --predictions ours=results.json"
 # Every kind of write: a name, what it writes, and the words of its command.
 KILLED = {
     name: (output, words.split())
@@ -215,11 +217,14 @@ KILLED = {
         ("split", "out", "split base.json --out out --seed 1 --force"),
         ("release", "out", "publish build source --out out --force"),
         ("extract", "out", "publish extract release.tar out --force"),
+        ("interface", "out.xml", "labelstudio config base.json --out out.xml --force"),
+        ("predictions", "out.json", f"predict {SMALL} --out out.json --force"),
+        ("tables", "out", f"benchmark {TABLE} --bootstrap 0 --out out --force"),
         ("synth", "out", "synth hockey out --instances 2 --seed 1 --workers 1 --force"),
         ("footage", "registry/mine", "datasets add mine --images images --licence CC0 --force"),
     )
 }
-SLOW = {"report", "gallery", "differences", "agreement", "rank", "sigmas", "release", "synth"}
+KILLS = 50  # of each
 
 
 @pytest.fixture
@@ -274,11 +279,9 @@ def test_63_kill_9_at_random_moments_leaves_the_old_output_or_the_new(
         target.mkdir(parents=True)
         (target / "old.json").write_bytes(b"old")
     server = Path(__file__).with_name("kill_server.py")
-    # Pages are slow to build, and are written like every other file.
-    kills = 10 if name in SLOW else 50
 
     ended = subprocess.run(
-        [sys.executable, str(server), output, str(kills), "0", *words],
+        [sys.executable, str(server), output, str(KILLS), "0", *words],
         cwd=workplace,
         capture_output=True,
         text=True,
@@ -290,14 +293,14 @@ def test_63_kill_9_at_random_moments_leaves_the_old_output_or_the_new(
     assert found["code"] == 0
     assert found["unlike"], "the command wrote nothing"
     assert found["other"] == 0, found
-    assert found["killed"] == kills, found
+    assert found["killed"] == KILLS, found
     assert found["left"] == []
     assert found["last"]
 
 
 def prepare(name: str, folder: Path, root: Path, toolkit_cli: Callable[..., Any]) -> None:
     """What some commands need beside the three files."""
-    if name == "gallery":
+    if name in ("gallery", "predictions"):
         document = json.loads((folder / "base.json").read_text("utf-8"))
         document["images"] = document["images"][:4]
         document["annotations"] = [p for p in document["annotations"] if p["image_id"] < 5][:4]
