@@ -41,7 +41,7 @@ class _Wanted:
 
     file: Path
     schema: str | None
-    profile: Profile
+    given_profile: Profile | None
     images: Path | None
     workers: int | None
     scheduler: str | None
@@ -89,10 +89,10 @@ class _Wanted:
 @schema_option
 @click.option(
     "--profile",
+    "given_profile",
     type=click.Choice(PROFILES),
-    default="coco",
-    show_default=True,
-    help="What counts as an error: the rules of a family of data sets.",
+    help="What counts as an error: the rules of a family of data sets [default: the one "
+    "that fits the data].",
 )
 @click.option("--images", type=_PATH, metavar="DIR", help="Also look at every image.")
 @click.option(
@@ -158,20 +158,22 @@ def validate(
 
 def _run(wanted: _Wanted) -> int:
     from toolkit import checks, formats
+    from toolkit.metrics.profiles import default_profile
     from toolkit.schema import Schema
 
     schema = None if wanted.schema is None else Schema.load(wanted.schema)
     scan = formats.scan(wanted.file, schema)
+    profile = wanted.given_profile or default_profile(scan.dataset)
     looked = _look_at_images(scan, wanted)
     whole = wanted.baseline is not None or wanted.write_baseline is not None
     report = checks.validate(
         scan.dataset,
-        profile=wanted.profile,
+        profile=profile,
         findings=[*scan.findings, *looked],
         limit=None if whole else wanted.listed,
     )
     if wanted.fix:
-        return _fix(scan, looked, report, wanted)
+        return _fix(scan, looked, report, profile, wanted)
     compared = None
     if whole:
         report, compared = _known(report, wanted)
@@ -202,7 +204,7 @@ def _known(report: Report, wanted: _Wanted) -> tuple[Report, Compared | None]:
 
     compared = None
     if wanted.baseline is not None:
-        compared = compare(report, read_baseline(wanted.baseline, wanted.profile))
+        compared = compare(report, read_baseline(wanted.baseline, report.profile))
     if wanted.write_baseline is not None:
         write_baseline(report, wanted.write_baseline, force=wanted.force)
         total = sum(report.counts().values())
@@ -284,7 +286,9 @@ def _baseline_notes(compared: Compared | None, baseline: Path | None) -> list[st
     return lines
 
 
-def _fix(scan: Scan, looked: list[Finding], report: Report, wanted: _Wanted) -> int:
+def _fix(
+    scan: Scan, looked: list[Finding], report: Report, profile: Profile, wanted: _Wanted
+) -> int:
     """Show the plan of repairs; write it with --yes and check what was written."""
     from toolkit import checks, formats
     from toolkit.checks.fix import plan_repairs, write_repaired
@@ -297,7 +301,7 @@ def _fix(scan: Scan, looked: list[Finding], report: Report, wanted: _Wanted) -> 
         again = formats.scan(wanted.to, scan.dataset.schema if wanted.schema else None)
         after = checks.validate(
             again.dataset,
-            profile=wanted.profile,
+            profile=profile,
             findings=[*again.findings, *looked],
             limit=wanted.listed,
         )

@@ -90,9 +90,7 @@ def _uri_option(function: click.decorators.FC) -> click.decorators.FC:
 @click.option(
     "--profile",
     type=click.Choice(("coco", "crowdpose", "cropcoco", "extension")),
-    default="coco",
-    show_default=True,
-    help="What counts as an error.",
+    help="What counts as an error [default: the one that fits the data].",
 )
 @click.option(
     "--near-duplicates/--no-near-duplicates",
@@ -126,7 +124,7 @@ def open_(
     agreement: Path | None,
     rank: Path | None,
     splits: Path | None,
-    profile: Profile,
+    profile: Profile | None,
     near_duplicates: bool,
     no_app: bool,
     address: str,

@@ -18,6 +18,7 @@ from toolkit.formats import CocoSource, scan, scan_predictions
 from toolkit.formats.coco_write import coco_bytes
 from toolkit.formats.results import raise_errors
 from toolkit.images import opened, resolve_images
+from toolkit.metrics.profiles import default_profile
 from toolkit.schema import Schema
 from toolkit.tags import tag
 from toolkit.views.documents import Column, Content
@@ -44,7 +45,7 @@ class Sources:
         images: Folder of the images.
         predictions: Results files by name.
         schema: What the keypoints are; None finds it from the file.
-        profile: What counts as an error.
+        profile: What counts as an error; None takes the one that fits the data.
         agreement: What `toolkit agreement --json` printed.
         ranking: What `toolkit rank --json` printed.
         splits: Folder that `toolkit split` made.
@@ -55,7 +56,7 @@ class Sources:
     images: Path
     predictions: Mapping[str, Path] = field(default_factory=dict)
     schema: Schema | None = None
-    profile: Profile = "coco"
+    profile: Profile | None = None
     agreement: Path | None = None
     ranking: Path | None = None
     splits: Path | None = None
@@ -95,7 +96,7 @@ def gather(sources: Sources, progress: Progress | None = None) -> Gathered:
         dataset=dataset,
         size_wh=_sizes(dataset, paths),
         paths=[path.resolve() for path in paths],
-        tags=tag(dataset, found.findings, profile=sources.profile),
+        tags=tag(dataset, found.findings, profile=sources.profile or default_profile(dataset)),
         own_tags=own_tags(dataset, "annotations"),
         image_tags=own_tags(dataset, "images"),
     )
@@ -254,7 +255,7 @@ def recipe_of_sources(sources: Sources) -> dict[str, str]:
     return recipe | {
         "images": str(sources.images.resolve()),
         "models": ",".join(sources.predictions),
-        "profile": sources.profile,
+        "profile": sources.profile or "",
         "near_duplicates": str(sources.near_duplicates),
         "schema": "" if schema is None else sha256_bytes(repr(schema).encode()),
     }

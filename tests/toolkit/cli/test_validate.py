@@ -216,3 +216,25 @@ def test_an_output_in_no_folder_fails_before_the_work(
     assert result.exit_code == 5
     assert "does not exist; make it first" in result.stderr
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [("hockey", "extension"), ("lacrosse", "extension"), ("crowdpose", "crowdpose")],
+)
+def test_without_a_profile_the_one_that_fits_the_data_is_taken(
+    toolkit_cli: Cli, root: Path, name: str, profile: str
+) -> None:
+    sample = root / "datasets" / name / "sample" / "annotations.json"
+
+    report = json.loads(toolkit_cli("validate", sample, "--json").stdout)
+
+    assert report["profile"] == profile
+
+
+def test_where_no_other_profile_fits_it_is_coco(
+    toolkit_cli: Cli, coco_document: Document, write_json: Callable[..., Path]
+) -> None:
+    report = json.loads(toolkit_cli("validate", write_json(coco_document), "--json").stdout)
+
+    assert report["profile"] == "coco"
