@@ -73,11 +73,11 @@ def _show(trip: Trip, source: Path, limit: int) -> None:
 
 
 def _text(value: object) -> str:
-    import orjson
+    import msgspec
 
     from toolkit.formats.compare import MISSING
 
-    text = "-" if value is MISSING else orjson.dumps(value).decode()
+    text = "-" if value is MISSING else msgspec.json.encode(value).decode()
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 

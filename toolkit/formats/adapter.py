@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 
-import orjson
+import msgspec
 
 from toolkit.dataset import Dataset
 from toolkit.errors import ReadError
@@ -104,7 +104,7 @@ class PreparedForeign(Prepared):
         """What the target says; it is decoded again only if it is not what was written."""
         if contents(path) != self.files:
             return super().read_back(path)
-        found: CocoDocument = orjson.loads(document_bytes(self.back))
+        found: CocoDocument = msgspec.json.decode(document_bytes(self.back))
         return found
 
 
@@ -132,10 +132,10 @@ def document_bytes(document: CocoDocument) -> bytes:
     parts = []
     for key, value in document.items():
         if key in ("images", "annotations", "categories") and isinstance(value, list):
-            text = list_lines(orjson.dumps(record) for record in value)
+            text = list_lines(msgspec.json.encode(record) for record in value)
         else:
-            text = orjson.dumps(value)
-        parts.append(orjson.dumps(key) + b": " + text)
+            text = msgspec.json.encode(value)
+        parts.append(msgspec.json.encode(key) + b": " + text)
     return b"{\n" + b",\n".join(parts) + b"\n}\n"
 
 

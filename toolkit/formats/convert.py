@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
-import orjson
 
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
@@ -254,7 +254,7 @@ def _read(
         return _Source(scan.dataset, begin.name, scan.findings, beside)
     dataset, findings = begin.scan(path, None)
     raise_errors(path, dataset.schema, [f for f in findings if f.rule not in _TOLERATED])
-    text, changes = kept_there.original(path, orjson.loads(coco_bytes(dataset)))
+    text, changes = kept_there.original(path, msgspec.json.decode(coco_bytes(dataset)))
     scan = scan_text(text, schema)
     changed = f"{len(changes):,} values and records changed since {beside.name}"
     return _Source(scan.dataset, begin.name, scan.findings, beside, (changed,))

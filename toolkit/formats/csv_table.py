@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
-import orjson
+import msgspec
 
 from toolkit.dataset import Dataset
 from toolkit.files import write_bytes
@@ -134,7 +134,7 @@ def detect_csv(path: Path) -> bool:
 
 def lost_in_csv(dataset: Dataset) -> Counter[str]:
     """What a table of instances does not hold of a data set."""
-    document: CocoDocument = orjson.loads(coco_bytes(dataset))
+    document: CocoDocument = msgspec.json.decode(coco_bytes(dataset))
     dropped = dropped_by_csv(dataset)
     return measured_loss(
         document, held_by_csv(document, dropped, dataset.schema.names), dropped

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from itertools import product
 
-import orjson
+import msgspec
 
 from toolkit.formats.compare import by_image, identity
 from toolkit.formats.foreign import CocoDocument, Record, records_of
@@ -54,7 +54,7 @@ def _id(record: Record) -> bytes:
 
 def _content(record: Record) -> bytes:
     rest = {key: value for key, value in record.items() if key not in _IDS}
-    return orjson.dumps(rest, option=orjson.OPT_SORT_KEYS)
+    return msgspec.json.encode(rest, order="sorted")
 
 
 def _equal(

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
-import orjson
 
 from toolkit.dataset import Dataset
 from toolkit.errors import MissingExtraError, ReadError
@@ -234,7 +233,7 @@ def _values(path: Path, name: str, column: pyarrow.ChunkedArray) -> Column:
 def _unpacked(path: Path, metadata: dict[bytes, bytes]) -> _Rest | None:
     packed: str | bytes | None = metadata.get(_KEY)
     if packed is None and _PANDAS in metadata:
-        attributes = orjson.loads(metadata[_PANDAS])
+        attributes = msgspec.json.decode(metadata[_PANDAS])
         packed = attributes.get(_KEY.decode()) if isinstance(attributes, dict) else None
     if packed is None:
         return None

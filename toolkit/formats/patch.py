@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import orjson
 
 from toolkit.errors import InvalidDataError
 from toolkit.formats.changes import Changes, SectionChanges
@@ -41,7 +40,7 @@ def patched_bytes(text: Text, changes: Changes) -> bytes:
     # Rare and slow: a top-level key changed, so the document itself is patched as a record.
     prefix = BOM if data.startswith(BOM) else b""
     fields = {
-        key: None if value is MISSING else orjson.dumps(value).decode()
+        key: None if value is MISSING else msgspec.json.encode(value).decode()
         for key, value in changes.top.items()
     }
     return prefix + patch_record(data.removeprefix(prefix).strip(), fields)
@@ -77,12 +76,12 @@ def _edit(document: Document, name: str, changes: SectionChanges) -> Edit:
     if changes.removed:
         count = len(document.sections[name])
         order = [index for index in range(count) if index not in changes.removed]
-    added = tuple(orjson.dumps(record) for record in changes.added)
+    added = tuple(msgspec.json.encode(record) for record in changes.added)
     return Edit(replaced, order, added)
 
 
 def _patched(record: bytes, fields: dict[str, object]) -> bytes:
-    texts, values = field_texts(record), orjson.loads(record)
+    texts, values = field_texts(record), msgspec.json.decode(record)
     return patch_record(
         record,
         {
@@ -114,7 +113,7 @@ def spelled(new: object, old: object, text: str | None) -> str:
                     for value, before, token in zip(new, old, tokens, strict=True)
                 ],
             )
-    return orjson.dumps(new).decode()
+    return msgspec.json.encode(new).decode()
 
 
 def _is_number(value: object) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter
 from functools import cached_property
 from pathlib import Path
 
-import orjson
+import msgspec
 
 from toolkit.dataset import Dataset
 from toolkit.formats.base import Format
@@ -24,7 +24,7 @@ class Prepared:
     @cached_property
     def document(self) -> CocoDocument:
         """The data set as a COCO document."""
-        found: CocoDocument = orjson.loads(coco_bytes(self.dataset))
+        found: CocoDocument = msgspec.json.decode(coco_bytes(self.dataset))
         return found
 
     @cached_property
@@ -49,7 +49,7 @@ class Prepared:
     def read_back(self, path: Path) -> CocoDocument:
         """What a target that `write` has written says, as a COCO document."""
         dataset, _ = self.end.scan(path, None)
-        found: CocoDocument = orjson.loads(coco_bytes(dataset))
+        found: CocoDocument = msgspec.json.decode(coco_bytes(dataset))
         return found
 
 

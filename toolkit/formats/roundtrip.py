@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import msgspec
 import numpy as np
-import orjson
 
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
@@ -126,7 +126,7 @@ def _through(
 ) -> tuple[list[Difference], Counter[str]]:
     plan = Plan(dataset, name, between, [])
     if between.is_json:
-        before: CocoDocument = orjson.loads(coco_bytes(dataset))
+        before: CocoDocument = msgspec.json.decode(coco_bytes(dataset))
         plan.fit_target()
         plan.write(there, force=False)
         after = prepare(between, plan.dataset).read_back(there)
@@ -141,12 +141,12 @@ def _with_sidecar(
     source: Path, dataset: Dataset, name: str, there: Path, via: str, schema: Schema | None
 ) -> list[Difference]:
     """The way that two conversions take, on files."""
-    before: CocoDocument = orjson.loads(coco_bytes(dataset))
+    before: CocoDocument = msgspec.json.decode(coco_bytes(dataset))
     back = there.with_name("back.json")
     convert(source, there, target_format=via, schema=schema, sidecar=True)
     end = name if format_named(name).is_json else COCO.name
     convert(there, back, target_format=end, schema=schema, sidecar=True)
-    return list(differences(before, orjson.loads(back.read_bytes())))
+    return list(differences(before, msgspec.json.decode(back.read_bytes())))
 
 
 def _through_results(dataset: Dataset, there: Path) -> tuple[list[Difference], Counter[str]]:
@@ -154,7 +154,7 @@ def _through_results(dataset: Dataset, there: Path) -> tuple[list[Difference], C
     source = dataset.source
     if not isinstance(source, CocoSource):
         raise UsageError("only a data set that was read from a file goes through results")
-    before: CocoDocument = orjson.loads(coco_bytes(dataset))
+    before: CocoDocument = msgspec.json.decode(coco_bytes(dataset))
     write_predictions(perfect_predictions(dataset.annotations), there)
     found, _ = scan_predictions(there, dataset.schema)
     after = _annotations_of(found)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import orjson
 
 from toolkit.errors import ReadError, UsageError
 from toolkit.files import write_bytes
@@ -69,7 +68,7 @@ class Sidecar:
                 "with --sidecar FILE"
             )
         text = text_of(path, self.document)
-        kept: CocoDocument = orjson.loads(text.data)
+        kept: CocoDocument = msgspec.json.decode(text.data)
         changes = find_changes(kept, self.written, now, self.dropped)
         return text_of(path, patched_bytes(text, changes)), changes
 
@@ -100,7 +99,7 @@ def write_sidecar(path: Path, sidecar: Sidecar, *, force: bool = False) -> None:
         "written": sidecar.written,
         "document": sidecar.document.decode("utf-8"),
     }
-    write_bytes(path, orjson.dumps(content) + b"\n", force=force)
+    write_bytes(path, msgspec.json.encode(content) + b"\n", force=force)
 
 
 class _Named(msgspec.Struct):

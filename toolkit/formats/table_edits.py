@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from toolkit.dataset import Dataset
@@ -143,7 +143,7 @@ class _Applying:
         before = {n: [_python(values[old_row])] for n, values in self.edits.expected.items()}
         old, new = Table(before), Table(before | cells)
         index = int(self.source.annotation_records[old_row])
-        kept: Record = orjson.loads(self.source.document.record("annotations", index))
+        kept: Record = msgspec.json.decode(self.source.document.record("annotations", index))
         was, now = annotation_of(old, 0, self.names), annotation_of(new, 0, self.names)
         self._set(self.changes.sections["annotations"], index, kept, was, now)
         self._image(new, old)
@@ -175,7 +175,7 @@ class _Applying:
         was = None if old is None else image_of(old, 0)
         if was is not None and was["id"] == now["id"]:
             index = int(self.source.image_records[row])
-            kept: Record = orjson.loads(self.source.document.record("images", index))
+            kept: Record = msgspec.json.decode(self.source.document.record("images", index))
             self._set(self.changes.sections["images"], index, kept, was, now)
 
     def _category(self, new: Table, old: Table) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import orjson
+import msgspec
 
 from toolkit.errors import UsageError
 from toolkit.formats.coco_write import coco_bytes
@@ -67,7 +67,7 @@ class Place:
 
 def document_of_dataset(dataset: Dataset) -> CocoDocument:
     """A data set as the COCO document that it was read from, with its changes."""
-    found: CocoDocument = orjson.loads(coco_bytes(dataset))
+    found: CocoDocument = msgspec.json.decode(coco_bytes(dataset))
     return found
 
 

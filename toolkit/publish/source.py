@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import orjson
+import msgspec
 
 from toolkit import checks, formats
 from toolkit.checks import Profile
@@ -96,7 +96,7 @@ def image_licences(dataset: Dataset) -> dict[str, str]:
     """`images/NAME` -> terms, for images whose record names one of the file's `licenses`."""
     source: CocoSource = dataset.source  # type: ignore[assignment]
     document = source.document
-    top = orjson.loads(document.data)
+    top = msgspec.json.decode(document.data)
     terms = {
         entry.get("id"): str(entry.get("name") or entry.get("url"))
         + (f" ({entry['url']})" if entry.get("name") and entry.get("url") else "")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from toolkit.checks import Profile
@@ -149,7 +149,7 @@ def own_tags(dataset: Dataset, section: str) -> list[list[str]]:
 def _tags_in(record: bytes) -> list[str]:
     if b'"tags"' not in record:
         return []
-    value = orjson.loads(record).get("tags")
+    value = msgspec.json.decode(record).get("tags")
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 

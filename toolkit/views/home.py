@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from toolkit.annotations import Annotations, Images, Visibility
@@ -237,7 +237,7 @@ def _patched(edit: Edit, source: CocoSource, section: str, wanted: Mapping[int, 
     replaced = dict(edit.replaced)
     for index, values in wanted.items():
         original = source.document.record(section, index)
-        had = orjson.loads(original)
+        had = msgspec.json.decode(original)
         texts = {key: _text(key, value) for key, value in values.items()}
         texts = {key: text for key, text in texts.items() if key in had or text is not None}
         if any(not (key in had and had[key] == values[key]) for key in texts):
@@ -249,7 +249,7 @@ def _text(key: str, value: object) -> str | None:
     """A value as JSON; nothing for a list of tags, or a value, that is empty."""
     if value is None or (key == TAGS and not value):
         return None
-    return orjson.dumps(value).decode()
+    return msgspec.json.encode(value).decode()
 
 
 def _new_fields(edit: Edit, added: list[NewPerson]) -> Edit:

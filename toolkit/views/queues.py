@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from toolkit.dataset import Dataset
@@ -65,10 +65,10 @@ def read_queue(path: Path, dataset: Dataset) -> Queue:
 def entries_of(path: Path) -> list[dict[str, object]]:
     """The entries of a queue file, worst first; see `read_queue`."""
     try:
-        document = orjson.loads(path.read_bytes())
+        document = msgspec.json.decode(path.read_bytes())
     except OSError as error:
         raise ReadError(f"{path}: cannot read: {error.strerror or error}") from error
-    except orjson.JSONDecodeError as error:
+    except msgspec.DecodeError as error:
         raise ReadError(f"{path.name}: is not JSON: {error}") from error
     found = document
     if isinstance(document, dict):

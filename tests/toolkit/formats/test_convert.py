@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from toolkit.formats.convert import convert
+
 Document = dict[str, Any]
 Save = Callable[..., Path]
 
@@ -346,3 +348,22 @@ def test_a_loss_names_the_sidecar_where_one_can_keep_it(
     assert hint in foreign.stderr
     assert "lost: " in ours.stderr
     assert hint not in ours.stderr
+
+
+@pytest.mark.parametrize("name", ["yolo", "cvat", "csv", "mat", "parquet", "labelstudio"])
+def test_integers_beyond_64_bits_come_home_from_every_format(
+    document: Document, save: Callable[..., Path], tmp_path: Path, name: str
+) -> None:
+    document["annotations"][0]["serial"] = 2**70
+    document["annotations"][1]["mine"] = {"deep": [-(2**65)]}
+    document["images"][1]["tick"] = 10**25
+    source, there, back = save(document), tmp_path / "there", tmp_path / "back.json"
+    keeps_all = name in ("parquet", "labelstudio")  # the others need the sidecar
+
+    convert(source, there, target_format=name, sidecar=not keeps_all)
+    convert(there, back, target_format="coco")
+
+    found = json.loads(back.read_bytes())
+    assert found["annotations"][0]["serial"] == 2**70
+    assert found["annotations"][1]["mine"] == {"deep": [-(2**65)]}
+    assert found["images"][1]["tick"] == 10**25
