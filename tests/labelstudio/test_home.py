@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from toolkit import formats
+from toolkit.errors import UsageError
 from toolkit.formats.labelstudio import tasks_of
 from toolkit.formats.labelstudio_read import document_of
 from toolkit.labelstudio.home import Merged, merged
@@ -126,3 +127,23 @@ def test_a_picture_that_somebody_else_added_never_takes_the_number_of_another(
     assert [(a["id"], a["image_id"]) for a in once["annotations"]] == [(1, 1), (2, 2), (3, 3)]
     assert (first.added, second.added) == (1, 0)
     assert twice == once
+
+
+def test_a_base_whose_frames_have_other_names_is_refused(
+    document: Json, task: Json, tmp_path: Path
+) -> None:
+    other = copy.deepcopy(document)
+    other["images"][0]["file_name"] = "other.png"
+
+    with pytest.raises(UsageError, match=r"1 of the 1 pushed frames have other names in it: "):
+        home(task, written(tmp_path / "other.json", other))
+
+
+def test_a_base_that_has_lost_a_pushed_frame_is_taken(
+    document: Json, task: Json, tmp_path: Path
+) -> None:
+    del document["images"][0], document["annotations"][0]
+
+    _, found = home(task, written(tmp_path / "later.json", document))
+
+    assert [one["id"] for one in found["images"]] == [2]

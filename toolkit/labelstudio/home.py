@@ -56,7 +56,7 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
         sent: By `identity` of their ids: the records as they were sent.
 
     Raises:
-        UsageError: The file is no COCO file.
+        UsageError: The file is no COCO file, or not the one that was pushed.
     """
     source = base.source
     if not isinstance(source, CocoSource) or "annotations" not in source.document.sections:
@@ -73,6 +73,7 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
             added.setdefault(origin, []).append(row)
     ids = [i for one in (*records, *sent.values()) if type(i := one.get("id")) is int]
     fresh = count(1 + max(ids, default=0))
+    _check_frames(base.name, document, pulled)
     moved, pictures = _pictures(document, pulled)
     replaced: dict[int, bytes] = {}
     edited = 0
@@ -112,6 +113,27 @@ def _origin(record: Record) -> object:
     said = record.get("labelstudio")
     number = said.get("annotation") if isinstance(said, dict) else None
     return None if number is None else (identity(number), identity(record.get("image_id")))
+
+
+def _check_frames(name: str, document: Document, pulled: CocoDocument) -> None:
+    """Refuse a file whose frames have other names: ids alone fit many a wrong file."""
+    size = len(document.sections["images"]) if "images" in document.sections else 0
+    records = [json.loads(document.record("images", row)) for row in range(size)]
+    names = {identity(one.get("id")): one.get("file_name") for one in records}
+    sent = [one for one in records_of(pulled, "images") if _task(one) is None]
+    others = [
+        one
+        for one in sent
+        if names.get(identity(one.get("id")), one.get("file_name")) != one.get("file_name")
+    ]
+    if others:
+        first, number = others[0], others[0].get("id")
+        raise UsageError(
+            f"{name}: {len(others)} of the {len(sent)} pushed frames have other names in it: "
+            f"image id={number} is '{names[identity(number)]}' and was pushed "
+            f"as '{first.get('file_name')}'; --base must be the file that was pushed, or a "
+            "later state of it"
+        )
 
 
 def _pictures(
