@@ -107,6 +107,17 @@ class TestPlan:
 
         assert make_run(FULL, 64, 0, other, Path("runs")).name != run_name(FULL)
 
+    def test_another_schema_file_is_another_run(self, root: Path, tmp_path: Path) -> None:
+        mine = tmp_path / "mine.yaml"
+        text = (root / "datasets" / "hockey" / "schema.yaml").read_text("utf-8")
+        names = []
+        for title in ("Ice hockey", "Field hockey"):
+            mine.write_text(text.replace("Ice hockey", title, 1), "utf-8")
+            data = replace(DATA, schema=str(mine))
+            names.append(make_run(FULL, 64, 0, data, Path("runs")).name)
+
+        assert len({*names, run_name(FULL)}) == 3
+
     def test_tables_go_by_the_papers_numbers_too(self) -> None:
         assert choose_tables("7,rivals,4") == (BOXES, RIVALS, MODALITIES)
         assert len(choose_tables(None)) == 5

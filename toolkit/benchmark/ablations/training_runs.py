@@ -16,8 +16,9 @@ from pathlib import Path
 from toolkit.benchmark.ablations.data import NAME_CHARS, Files
 from toolkit.benchmark.ablations.plan import PlannedTable, Variant
 from toolkit.errors import ReadError
-from toolkit.files import sha256_bytes
+from toolkit.files import sha256_bytes, sha256_file
 from toolkit.models import ModelEntry, find_models
+from toolkit.schema import Schema
 
 DONE = "done.json"
 CHECKPOINT = "best.safetensors"  # without validation data the best are the last weights
@@ -48,12 +49,14 @@ class TrainingRun:
 
     @property
     def name(self) -> str:
-        """Model, hash of the recipe, seed, hash of the data."""
-        parts = {
+        """Model, hash of the recipe and of a schema of the user's own, seed, hash of the data."""
+        parts: dict[str, object] = {
             "model": self.model,
             "recipe": dict(self.recipe or {}),
             "joints": None if self.joints is None else self.joints.name,
         }
+        if self.data.schema not in Schema.builtin_names():
+            parts["schema"] = sha256_file(Path(self.data.schema))
         digest = sha256_bytes(json.dumps(parts, sort_keys=True).encode("utf-8"))[:NAME_CHARS]
         return f"{self.model}-{digest}-seed{self.seed}-{self.data.sha256[:NAME_CHARS]}"
 
