@@ -49,7 +49,7 @@ class TrainingRun:
 
     @property
     def name(self) -> str:
-        """Model, hash of the recipe and of a schema of the user's own, seed, hash of the data."""
+        """Model, hash of recipe and own schema file, seed, hash of the data."""
         parts: dict[str, object] = {
             "model": self.model,
             "recipe": dict(self.recipe or {}),
