@@ -82,7 +82,16 @@ def network_entry(
         return adopt_network(name, recipe, READERS[str(published)], request)
 
     return ModelEntry(
-        name, title, role, load, train, box, note, changed, adopt if published else None
+        name,
+        title,
+        role,
+        load,
+        train,
+        box,
+        note,
+        changed,
+        adopt if published else None,
+        shipped=checkpoints,
     )
 
 

@@ -168,6 +168,8 @@ class ModelEntry:
             an unknown key.
         text_tokens: checkpoint → its text tokens beside the prompts; None for a model without
             language. Raises `UsageError` where the checkpoint has none.
+        shipped: Folder of the checkpoints that ship, `NAME_SCHEMA.safetensors`; None for
+            none.
     """
 
     name: str
@@ -180,6 +182,7 @@ class ModelEntry:
     recipe: Callable[[Mapping[str, object]], dict[str, object]] | None = None
     adopt: Callable[[AdoptRequest], Path] | None = None
     text_tokens: Callable[[Path], TextTokens] | None = None
+    shipped: Path | None = None
 
 
 def find_models() -> dict[str, ModelEntry]:

@@ -46,7 +46,12 @@ from toolkit.benchmark.ablations.seed_scores import (
     t_interval,
 )
 from toolkit.benchmark.ablations.seed_tables import ScoredRow, make_layout, make_tables
-from toolkit.benchmark.ablations.training_runs import all_runs, make_run, recipe_text
+from toolkit.benchmark.ablations.training_runs import (
+    all_runs,
+    make_run,
+    recipe_text,
+    take_shipped,
+)
 from toolkit.benchmark.render_text import contrast_lines, render_table
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError, ReadError, ToolkitError, UsageError
@@ -267,6 +272,56 @@ class TestTables:
         keys = [column.key for column in make_layout(Schema.load("crowdpose")).columns]
 
         assert keys[:4] == ["Body", "In box", "Outside box", "Mean"]
+
+
+class TestShipped:
+    """The checkpoint that ships is full scale's network of seed 0, and no other one's."""
+
+    @pytest.fixture
+    def data(self, root: Path) -> Files:
+        beside = root / "tokenclipose" / "checkpoints" / "tokenclipose-small_hockey.json"
+        facts = json.loads(beside.read_text("utf-8"))
+        return replace(DATA, sha256=facts["data_sha256"])
+
+    def test_a_network_that_ships_is_not_trained_again(
+        self, data: Files, root: Path, tmp_path: Path
+    ) -> None:
+        run = make_run(FULL, SCALES["full"].images_seen, 0, data, tmp_path)
+        assert not run.is_done
+
+        shipped = take_shipped(run)
+
+        assert (
+            shipped == root / "tokenclipose/checkpoints/tokenclipose-small_hockey.safetensors"
+        )
+        assert run.is_done
+        assert run.checkpoint.read_bytes() == shipped.read_bytes()
+        assert run.facts()["shipped"] == shipped.name
+        facts = json.loads(run.checkpoint.with_suffix(".json").read_text("utf-8"))
+        assert facts["images_seen"] == 60_000
+        assert "calibration" not in facts, "the other networks are not calibrated either"
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"seed": 1},
+            {"images_seen": 6_000},
+            {"variant": Variant(changes={"text": "learned"})},
+            {"variant": Variant("rle-small")},
+            {"variant": Variant("body-to-stick")},
+            {"data": replace(DATA, sha256="cd" * 32)},
+            {"data": replace(DATA, schema="lacrosse")},
+        ],
+        ids=str,
+    )
+    def test_another_network_is_trained(
+        self, data: Files, tmp_path: Path, change: dict[str, Any]
+    ) -> None:
+        wanted = {"variant": FULL, "images_seen": 60_000, "seed": 0, "data": data}
+        run = make_run(**(wanted | change), runs=tmp_path)
+
+        assert take_shipped(run) is None
+        assert not run.folder.exists()
 
 
 class TestBoxes:

@@ -23,6 +23,7 @@ from toolkit.benchmark.ablations.training_runs import (
     all_runs,
     make_run,
     recipe_text,
+    take_shipped,
 )
 from toolkit.benchmark.demo_data import make_cache
 from toolkit.benchmark.environment import environment
@@ -31,7 +32,7 @@ from toolkit.benchmark.render_html import Figure, Gallery
 from toolkit.benchmark.rules import rule_lines
 from toolkit.benchmark.runner import Bar, Results
 from toolkit.benchmark.tables import Table, Value
-from toolkit.errors import UsageError
+from toolkit.errors import UsageError, counted
 from toolkit.files import write_text
 from toolkit.metrics import evaluate
 from toolkit.metrics.evaluate import sorted_weights
@@ -146,6 +147,14 @@ class _Suite:
         done = len(self.all_runs) - len(missing)
         if done:
             self.notices.append(f"{done} of {len(self.all_runs)} networks were trained before")
+        shipped = {run.name: path for run in missing if (path := take_shipped(run))}
+        if shipped:
+            names = ", ".join(path.name for path in shipped.values())
+            self.notices.append(
+                f"{counted(len(shipped), 'network')} of the same recipe, seed and data ship "
+                f"with the project and were not trained again: {names}"
+            )
+            missing = [run for run in missing if run.name not in shipped]
         first = [self._train_task(run) for run in missing if run.joints is None]
         self._run([*first, *detectors], "training {} networks")
         later = [self._train_task(run) for run in missing if run.joints is not None]

@@ -16,11 +16,12 @@ from pathlib import Path
 from toolkit.benchmark.ablations.data import NAME_CHARS, Files
 from toolkit.benchmark.ablations.plan import PlannedTable, Variant
 from toolkit.errors import ReadError
-from toolkit.files import sha256_bytes, sha256_file
+from toolkit.files import sha256_bytes, sha256_file, write_bytes, write_text
 from toolkit.models import ModelEntry, find_models
 from toolkit.schema import Schema
 
 DONE = "done.json"
+_SINCE = ("calibration", "training_seeds")  # what a checkpoint was told after its training
 CHECKPOINT = "best.safetensors"  # without validation data the best are the last weights
 
 
@@ -133,6 +134,46 @@ def all_runs(
                 if needed is not None:
                     found.setdefault(needed.name, needed)
     return found
+
+
+def take_shipped(run: TrainingRun) -> Path | None:
+    """Take the checkpoint that ships in place of a training, where it is that very run's.
+
+    It must name the same model, recipe, budget, seed, schema and training data; training is
+    exact, so it would give those weights again.
+
+    Returns:
+        The shipped file, or None where none is this run's.
+    """
+    entry = find_models()[run.model]
+    if entry.shipped is None or entry.recipe is None or run.recipe is None:
+        return None
+    shipped = entry.shipped / f"{run.model}_{run.data.schema}.safetensors"
+    beside = shipped.with_suffix(".json")
+    if not (shipped.is_file() and beside.is_file()):
+        return None
+    facts = json.loads(beside.read_text(encoding="utf-8"))
+    same = (
+        facts["seed"] == run.seed
+        and facts["images_seen"] == run.images_seen
+        and facts["data_sha256"] == run.data.sha256
+        and entry.recipe(facts["recipe"]) == run.recipe
+    )
+    if not same:
+        return None
+    run.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    own = {key: value for key, value in facts.items() if key not in _SINCE}
+    text = json.dumps(own, indent=2, ensure_ascii=False) + "\n"
+    write_text(run.checkpoint.with_suffix(".json"), text, force=True)
+    write_bytes(run.checkpoint, shipped.read_bytes(), force=True)
+    done = {
+        "checkpoint": CHECKPOINT,
+        "checkpoint_sha256": sha256_file(shipped),
+        "shipped": shipped.name,
+        "code_version": facts["code_version"],
+    }
+    write_text(run.folder / DONE, json.dumps(done, indent=2) + "\n", force=True)
+    return shipped
 
 
 def recipe_text(recipe: Mapping[str, object]) -> str:
