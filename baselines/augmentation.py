@@ -77,6 +77,10 @@ def draw_chances(count: int, config: TrainConfig, rng: np.random.Generator) -> C
     if config.half_body:
         chosen = rng.random(count) < config.half_body
         half = rng.integers(1, 3, count) * chosen
+    if config.negative:
+        turned = rng.random((count, 1, 1, 3)) < config.negative
+        offset = np.where(turned, offset + 255 * gain, offset)
+        gain = np.where(turned, -gain, gain)
     return Chances(flips, scale, angle, shift, gain, offset, half)
 
 

@@ -20,7 +20,13 @@ from baselines.augmentation import (
     draw_chances,
 )
 from baselines.config import TrainConfig
-from baselines.crops import MARGIN, TrainingCrops, load_training_crops, margin
+from baselines.crops import (
+    MARGIN,
+    TrainingCrops,
+    load_training_crops,
+    margin,
+    normalised,
+)
 from toolkit.annotations import Annotations, Images
 from toolkit.dataset import Dataset
 from toolkit.geometry import inside_box
@@ -122,6 +128,25 @@ def test_colour_changes_pixels_and_no_keypoint() -> None:
     tinted = augmented_batch(crops, rows, schema, replace(STILL, color=0.5), rng(0))
     assert np.array_equal(plain[1], tinted[1])
     assert not np.allclose(plain[0], tinted[0])
+
+
+def test_the_negative_of_every_channel_turns_light_and_dark_round() -> None:
+    crops = one_crop(np.array([[48.0, 48.0]]))
+    schema = Schema("one", "One", (Keypoint("nose"),))
+    rows, rng = np.array([0]), np.random.default_rng
+    plain = augmented_batch(crops, rows, schema, STILL, rng(0))
+    turned = augmented_batch(crops, rows, schema, replace(STILL, negative=1.0), rng(0))
+    white = normalised(np.full((1, 64, 64, 3), 255, np.uint8))
+    black = normalised(np.zeros((1, 64, 64, 3), np.uint8))
+    assert np.array_equal(plain[1], turned[1])
+    np.testing.assert_allclose(plain[0] + turned[0], white + black, atol=1e-5)
+
+
+def test_the_negative_is_drawn_for_each_channel_alone() -> None:
+    drawn = draw_chances(400, replace(STILL, negative=0.25), np.random.default_rng(0))
+    turned = drawn.gain[:, 0, 0] < 0
+    assert turned.mean() == pytest.approx(0.25, abs=0.05)
+    assert (turned.sum(axis=1) == 1).any()
 
 
 def test_half_body_zooms_in_on_one_half_and_leaves_the_other_outside() -> None:
