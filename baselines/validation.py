@@ -35,7 +35,8 @@ def pckh_shares(dataset: Dataset, keypoints: np.ndarray[Any, Any]) -> dict[str, 
 
     Returns:
         Per cent of labelled keypoints within half a head: `all`, `body`, and for each other
-        report group its value outside the human box. A share of nothing is left out.
+        report group its value outside the human box. But for `all`, a share of nothing is left
+        out; what is counted depends on the truth alone.
     """
     people, schema = dataset.annotations, dataset.schema
     head = head_sizes(people).size
@@ -43,8 +44,9 @@ def pckh_shares(dataset: Dataset, keypoints: np.ndarray[Any, Any]) -> dict[str, 
         head = HEADLESS * np.hypot(*people.bbox_xywh[:, 2:].T)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.linalg.norm(keypoints - people.keypoints, axis=2) / head[:, None]
-    counted = np.isfinite(error) & (head > 0)[:, None]
-    right = error <= 0.5
+    true = np.isfinite(people.keypoints).all(axis=2)
+    counted = true & (np.isfinite(head) & (head > 0))[:, None]
+    right = error <= 0.5  # of a prediction that is no number: False
     outside = counted & ~inside_box(people.keypoints, people.bbox_xywh)
 
     parts = {"all": counted, "body": counted & ~schema.is_extension}
@@ -54,4 +56,5 @@ def pckh_shares(dataset: Dataset, keypoints: np.ndarray[Any, Any]) -> dict[str, 
         if (columns & schema.is_extension).any():
             parts[f"{name} out"] = outside & columns
             parts[f"{name} in"] = counted & ~outside & columns
-    return {name: 100 * float(right[part].mean()) for name, part in parts.items() if part.any()}
+    shares = {n: 100 * float(right[part].mean()) for n, part in parts.items() if part.any()}
+    return {"all": 0.0} | shares

@@ -150,6 +150,16 @@ def test_without_a_head_box_the_schema_s_next_rule_gives_the_head(
     assert pckh_shares(torsos, dataset.annotations.keypoints)["body"] == 100
 
 
+def test_a_prediction_that_is_no_number_is_wrong_and_changes_no_column(
+    people: tuple[Dataset, Path],
+) -> None:
+    dataset, _ = people
+    right = pckh_shares(dataset, dataset.annotations.keypoints)
+    none = pckh_shares(dataset, np.full_like(dataset.annotations.keypoints, np.nan))
+    assert list(none) == list(right)
+    assert set(none.values()) == {0.0}
+
+
 def test_without_any_rule_for_a_head_a_tenth_of_the_box_s_diagonal_is_the_limit(
     people: tuple[Dataset, Path],
 ) -> None:

@@ -162,21 +162,19 @@ def _given_to_parents(
     """Give each rectangle the keypoints that name it, a run at once; those that are left.
 
     What `_assign` does of each, in a third of the time: nearly all keypoints come in runs.
+    After the first run that needs a closer look all are left, so that their order stays.
     """
-    left: list[_Dot] = []
     start = 0
     for parent, run in groupby(parents):
         stop = start + len(list(run))
         own = dict(zip(labels[start:stop], points[start:stop], strict=True))
         box = boxes.get(parent)
-        if box is not None and len(own) == stop - start and not box.points:
-            box.points = own
-        else:
-            part = slice(start, stop)
-            columns = keys[part], labels[part], points[part], parents[part]
-            left += zip(*columns, strict=True)
+        if box is None or len(own) < stop - start or box.points:
+            break
+        box.points = own
         start = stop
-    return left
+    rest = keys[start:], labels[start:], points[start:], parents[start:]
+    return list(zip(*rest, strict=True))
 
 
 def _assign(
@@ -295,7 +293,9 @@ def _visibilities(marks: list[Any]) -> dict[str, int]:
         said = {
             region["id"]: _VISIBILITY[choice]
             for region in marks
-            for (choice,) in (region["value"]["choices"],)
+            for chosen in (region["value"]["choices"],)
+            if type(chosen) is list
+            for (choice,) in (chosen,)
         }
         "".join(said)  # a TypeError where an id is no text
         return said

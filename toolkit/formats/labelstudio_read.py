@@ -343,7 +343,7 @@ def _canvas(
     sizes: set[tuple[Number, Number]] = set()
     turned = False
     for annotation in annotations:
-        for frame in _frames([*annotation.spots, *annotation.boxes, *annotation.others]):
+        for frame in _frames(annotation.all):
             turned |= frame.get("image_rotation") not in (0, None)
             size = percent(frame, *_SIZE)
             if size is not None and min(size) > 0:
@@ -370,12 +370,12 @@ def _sent_canvas(task: Record, carried: Carried | None) -> Canvas | None:
     return Canvas(size[0] + left + right, size[1] + top + bottom, left, top)
 
 
-def _frames(regions: list[Region]) -> list[Region]:
+def _frames(regions: list[object]) -> list[Region]:
     """What regions say of their picture; what nearly all of them say alike is told once."""
     try:
-        said = set(map(_FRAME, regions))
+        said = set(map(_FRAME, regions))  # type: ignore[arg-type]
     except (KeyError, TypeError):  # one says less, or something odd
-        return regions
+        return [region for region in regions if isinstance(region, dict)]
     return [dict(zip(_FRAME_FIELDS, one, strict=True)) for one in said]
 
 

@@ -57,7 +57,7 @@ def carried_by(task: Record) -> Carried | None:
         found = json.loads(text)
         categories = found.pop("categories", None)
         carried = msgspec.convert(found, Carried)
-    except (ValueError, AttributeError, TypeError, RecursionError):
+    except (msgspec.DecodeError, ValueError, AttributeError, TypeError, RecursionError):
         return None
     carried.categories = msgspec.Raw(json.dumps(categories).encode())
     return carried
@@ -65,7 +65,10 @@ def carried_by(task: Record) -> Carried | None:
 
 def categories_sent(carried: Carried) -> list[Record] | None:
     """The categories that a task carries; None where it carries none, or no records."""
-    found = json.loads(bytes(carried.categories))
+    try:
+        found = json.loads(bytes(carried.categories))
+    except (ValueError, RecursionError):  # a number of thousands of digits, say
+        return None
     good = isinstance(found, list) and found and all(isinstance(c, dict) for c in found)
     return found if good else None
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
+from pathlib import PurePosixPath
 
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
@@ -119,12 +120,15 @@ def _check_frames(name: str, document: Document, pulled: CocoDocument) -> None:
     """Refuse a file whose frames have other names: ids alone fit many a wrong file."""
     size = len(document.sections["images"]) if "images" in document.sections else 0
     records = [json.loads(document.record("images", row)) for row in range(size)]
-    names = {identity(one.get("id")): one.get("file_name") for one in records}
+    names: dict[object, object] = {}
+    for one in records:
+        names.setdefault(identity(one.get("id")), one.get("file_name"))
     sent = [one for one in records_of(pulled, "images") if _task(one) is None]
     others = [
         one
         for one in sent
-        if names.get(identity(one.get("id")), one.get("file_name")) != one.get("file_name")
+        if identity(one.get("id")) in names
+        and _last(names[identity(one.get("id"))]) != _last(one.get("file_name"))
     ]
     if others:
         first, number = others[0], others[0].get("id")
@@ -132,8 +136,12 @@ def _check_frames(name: str, document: Document, pulled: CocoDocument) -> None:
             f"{name}: {len(others)} of the {len(sent)} pushed frames have other names in it: "
             f"image id={number} is '{names[identity(number)]}' and was pushed "
             f"as '{first.get('file_name')}'; --base must be the file that was pushed, or a "
-            "later state of it"
+            "later state of it (folders may differ, file names not)"
         )
+
+
+def _last(name: object) -> str:
+    return PurePosixPath(str(name)).name
 
 
 def _pictures(

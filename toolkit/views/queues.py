@@ -68,7 +68,7 @@ def entries_of(path: Path) -> list[dict[str, object]]:
         document = msgspec.json.decode(path.read_bytes())
     except OSError as error:
         raise ReadError(f"{path}: cannot read: {error.strerror or error}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ReadError(f"{path.name}: is not JSON: {error}") from error
     found = document
     if isinstance(document, dict):

@@ -513,3 +513,57 @@ def test_converting_tells_how_each_orphan_was_placed_and_what_was_left_out(
     found = json.loads(told)["findings"]
     assert any("given to the smallest box" in one["message"] for one in found)
     assert {one["rule"] for one in found} == {"foreign-assumed"}
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        [("A", "nose", 11), ("A", "nose", 12), ("B", "nose", 13), ("A", "nose", 14)],
+        [("A", "nose", 1), ("A", "nose", 11), ("B", "nose", 13), ("A", "eye", 14)],
+        [("gone", "nose", 11), ("A", "nose", 12)],
+    ],
+    ids=["twice in a run", "twice, then another", "a parent that is gone"],
+)
+def test_of_a_keypoint_that_comes_twice_the_first_counts_whatever_lies_between(
+    order: list[tuple[str, str, float]],
+) -> None:
+    boxes = [box("A", 0, 0, 40, 40), box("B", 50, 50, 40, 40)]
+    dots = [dot(f"k{n}", label, x, 10, parentID=p) for n, (p, label, x) in enumerate(order)]
+    ties = [{"type": "relation", "from_id": "k0", "to_id": "A"}]
+
+    document, messages = read(task([*boxes, *dots, *ties]))
+
+    first = next(x for _, label, x in order if label == "nose")
+    place = document["categories"][0]["keypoints"].index("nose")
+    assert document["annotations"][0]["keypoints"][3 * place] == pytest.approx(2 * first)
+    assert (
+        sum("a second time" in message for message in messages)
+        == sum(label == "nose" and parent != "B" for parent, label, _ in order) - 1
+    )
+
+
+def test_a_size_and_a_turn_that_only_a_choice_tells_count() -> None:
+    bare = [box("b", 10, 20, 30, 40), dot("k", "head", 50, 50, parentID="b")]
+    for one in bare:
+        for field in ("original_width", "original_height", "image_rotation"):
+            del one[field]
+
+    document, messages = read(task([*bare, choice("k", "visible") | {"image_rotation": 90}]))
+
+    assert document["annotations"][0]["bbox"] == [20, 20, 60, 40]
+    assert any("turned in the editor" in message for message in messages)
+
+
+@pytest.mark.parametrize("text", ["{}", '{"index": 0, "image": []}', "[1]", '{"index": "a"}'])
+def test_text_under_our_key_that_is_not_ours_makes_a_task_of_others(text: str) -> None:
+    document, _ = read(task([box("b", 10, 20, 30, 40)], coco=text))
+
+    assert document["images"][0]["file_name"] == "a.jpg"
+    assert len(document["annotations"]) == 1
+
+
+def test_carried_categories_that_cannot_be_read_are_taken_from_the_labels() -> None:
+    text = '{"index": 0, "image": {"id": 3}, "categories": [' + "1" * 5000 + "]}"
+    document, _ = read(task([box("b", 10, 20, 30, 40)], coco=text))
+
+    assert [category["name"] for category in document["categories"]] == ["player"]

@@ -65,3 +65,14 @@ def test_an_empty_queue_ranks_nobody(
     write_json: Callable[..., Path], make_dataset: Callable[..., Dataset]
 ) -> None:
     assert read_queue(write_json({"queue": []}), make_dataset()).rank.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("content", [b'{"queue": "\xff"}', b"[" * 3000], ids=["bytes", "depth"])
+def test_a_queue_that_no_json_reader_takes_is_refused(
+    tmp_path: Path, make_dataset: Callable[..., Dataset], content: bytes
+) -> None:
+    path = tmp_path / "queue.json"
+    path.write_bytes(content)
+
+    with pytest.raises(ReadError, match="is not JSON"):
+        read_queue(path, make_dataset())

@@ -139,8 +139,8 @@ def all_runs(
 def take_shipped(run: TrainingRun) -> Path | None:
     """Take the checkpoint that ships in place of a training, where it is that very run's.
 
-    It must name the same model, recipe, budget, seed, schema and training data; training is
-    exact, so it would give those weights again.
+    It must name the same model, recipe, budget, seed, schema and training data. On the same
+    processor and torch, training gives those weights again; elsewhere ones of the same kind.
 
     Returns:
         The shipped file, or None where none is this run's.
@@ -154,10 +154,10 @@ def take_shipped(run: TrainingRun) -> Path | None:
         return None
     facts = json.loads(beside.read_text(encoding="utf-8"))
     same = (
-        facts["seed"] == run.seed
-        and facts["images_seen"] == run.images_seen
-        and facts["data_sha256"] == run.data.sha256
-        and entry.recipe(facts["recipe"]) == run.recipe
+        facts.get("seed") == run.seed
+        and facts.get("images_seen") == run.images_seen
+        and facts.get("data_sha256") == run.data.sha256
+        and entry.recipe(facts.get("recipe", {})) == run.recipe
     )
     if not same:
         return None
@@ -170,7 +170,7 @@ def take_shipped(run: TrainingRun) -> Path | None:
         "checkpoint": CHECKPOINT,
         "checkpoint_sha256": sha256_file(shipped),
         "shipped": shipped.name,
-        "code_version": facts["code_version"],
+        "code_version": facts.get("code_version"),
     }
     write_text(run.folder / DONE, json.dumps(done, indent=2) + "\n", force=True)
     return shipped
