@@ -91,8 +91,14 @@ def network_entry(
         note,
         changed,
         adopt if published else None,
-        shipped=checkpoints,
+        shipped=lambda schema: shipped_checkpoint(name, schema, checkpoints),
     )
+
+
+def shipped_checkpoint(name: str, schema: str | Path, folder: Path) -> Path | None:
+    """The checkpoint that ships for a schema; None where none does."""
+    path = folder / f"{name}_{schema}.safetensors"
+    return path if path.parent == folder and path.is_file() else None
 
 
 def find_checkpoint(name: str, schema_or_path: str | Path, folder: Path) -> Path:
@@ -101,8 +107,8 @@ def find_checkpoint(name: str, schema_or_path: str | Path, folder: Path) -> Path
     Raises:
         UsageError: No such file, or no checkpoint of this model ships for that schema.
     """
-    shipped = folder / f"{name}_{schema_or_path}.safetensors"
-    if shipped.parent == folder and shipped.is_file():
+    shipped = shipped_checkpoint(name, schema_or_path, folder)
+    if shipped is not None:
         return shipped
     path = Path(schema_or_path)
     if path.is_file():

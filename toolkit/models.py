@@ -168,8 +168,8 @@ class ModelEntry:
             an unknown key.
         text_tokens: checkpoint → its text tokens beside the prompts; None for a model without
             language. Raises `UsageError` where the checkpoint has none.
-        shipped: Folder of the checkpoints that ship, `NAME_SCHEMA.safetensors`; None for
-            none.
+        shipped: schema name → the checkpoint that ships for it, or None; itself None where
+            none ships for any.
     """
 
     name: str
@@ -182,7 +182,7 @@ class ModelEntry:
     recipe: Callable[[Mapping[str, object]], dict[str, object]] | None = None
     adopt: Callable[[AdoptRequest], Path] | None = None
     text_tokens: Callable[[Path], TextTokens] | None = None
-    shipped: Path | None = None
+    shipped: Callable[[str], Path | None] | None = None
 
 
 def find_models() -> dict[str, ModelEntry]:

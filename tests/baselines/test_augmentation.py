@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -120,22 +121,22 @@ def test_each_change_is_the_one_that_it_is_called() -> None:
     assert moved(shift=(0.5, -0.25)) == pytest.approx([73.5, 15.5])
 
 
-def test_colour_changes_pixels_and_no_keypoint() -> None:
+def tinted(**options: float) -> tuple[Any, ...]:
+    """Image, points and labels of a still crop in other colours."""
     crops = one_crop(np.array([[48.0, 48.0]]))
     schema = Schema("one", "One", (Keypoint("nose"),))
-    rows, rng = np.array([0]), np.random.default_rng
-    plain = augmented_batch(crops, rows, schema, STILL, rng(0))
-    tinted = augmented_batch(crops, rows, schema, replace(STILL, color=0.5), rng(0))
-    assert np.array_equal(plain[1], tinted[1])
-    assert not np.allclose(plain[0], tinted[0])
+    rng = np.random.default_rng(0)
+    return augmented_batch(crops, np.array([0]), schema, replace(STILL, **options), rng)
+
+
+def test_colour_changes_pixels_and_no_keypoint() -> None:
+    plain, coloured = tinted(), tinted(color=0.5)
+    assert np.array_equal(plain[1], coloured[1])
+    assert not np.allclose(plain[0], coloured[0])
 
 
 def test_the_negative_of_every_channel_turns_light_and_dark_round() -> None:
-    crops = one_crop(np.array([[48.0, 48.0]]))
-    schema = Schema("one", "One", (Keypoint("nose"),))
-    rows, rng = np.array([0]), np.random.default_rng
-    plain = augmented_batch(crops, rows, schema, STILL, rng(0))
-    turned = augmented_batch(crops, rows, schema, replace(STILL, negative=1.0), rng(0))
+    plain, turned = tinted(), tinted(negative=1.0)
     white = normalised(np.full((1, 64, 64, 3), 255, np.uint8))
     black = normalised(np.zeros((1, 64, 64, 3), np.uint8))
     assert np.array_equal(plain[1], turned[1])

@@ -12,7 +12,7 @@ import pytest
 from toolkit import formats
 from toolkit.annotations import Predictions
 from toolkit.errors import InvalidDataError
-from toolkit.labelstudio.desk import document_of_dataset
+from toolkit.formats.coco_write import document_of_dataset
 from toolkit.labelstudio.prelabel import prelabels_of
 from toolkit.labelstudio.queue import frames_of_queue
 from toolkit.schema import Schema

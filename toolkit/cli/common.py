@@ -57,6 +57,10 @@ def force_option(function: _Function) -> _Function:
     )
 
 
+# As in `toolkit.checks`, which is not imported before a command runs.
+PROFILES = ("coco", "crowdpose", "cropcoco", "extension")
+
+
 def schema_option(function: _Function) -> _Function:
     """Add `--schema`."""
     return click.option(

@@ -199,7 +199,8 @@ def push(
     """
     from toolkit import formats
     from toolkit.errors import UsageError
-    from toolkit.labelstudio.desk import Place, document_of_dataset, send
+    from toolkit.formats.coco_write import document_of_dataset
+    from toolkit.labelstudio.desk import Place, send
     from toolkit.labelstudio.queue import frames_of_queue
     from toolkit.labelstudio.server import find_server
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.cli.common import echo_json, force_option, json_option, notice, progress_bar
+from toolkit.cli.common import (
+    PROFILES,
+    echo_json,
+    force_option,
+    json_option,
+    notice,
+    progress_bar,
+)
 from toolkit.errors import counted
 
 if TYPE_CHECKING:
@@ -30,7 +37,7 @@ def publish() -> None:
 )
 @click.option(
     "--profile",
-    type=click.Choice(("coco", "crowdpose", "cropcoco", "extension")),
+    type=click.Choice(PROFILES),
     help="Rules that the annotations must pass; by default those that fit the schema.",
 )
 @force_option

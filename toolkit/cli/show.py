@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.cli.common import (
+    PROFILES,
     echo_json,
     force_option,
     json_option,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from toolkit.formats import Scan
     from toolkit.overlays import Overlays
 
-PROFILES = ("coco", "crowdpose", "cropcoco", "extension")
 STRATA = ("in_box", "out_of_box", "out_of_image", "visible", "occluded")
 _HARMLESS = ("skeleton-index", "visibility-beyond")  # nothing that is drawn depends on them
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from toolkit.cli.common import (
+    PROFILES,
     console,
     echo_json,
     force_option,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from toolkit.formats import Scan
     from toolkit.report import Finding, Report
 
-PROFILES = ("coco", "crowdpose", "cropcoco", "extension")
 EXAMPLES = 3  # findings of a rule that the text shows
 LISTED = 1000  # findings of a rule that the other outputs list
 Output = Literal["text", "json", "sarif", "html"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.cli.common import (
+    PROFILES,
     echo_json,
     force_option,
     json_option,
@@ -89,7 +90,7 @@ def _uri_option(function: click.decorators.FC) -> click.decorators.FC:
 @click.option("--splits", type=_PATH, metavar="DIR", help="Folder that 'toolkit split' made.")
 @click.option(
     "--profile",
-    type=click.Choice(("coco", "crowdpose", "cropcoco", "extension")),
+    type=click.Choice(PROFILES),
     help="What counts as an error [default: the one that fits the data].",
 )
 @click.option(

@@ -7,12 +7,15 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.annotations import Annotations, Images
 from toolkit.dataset import Dataset
+from toolkit.errors import InvalidDataError
 from toolkit.files import write_bytes
 from toolkit.formats.categories import Category
 from toolkit.formats.document import (
@@ -87,6 +90,22 @@ def coco_bytes(dataset: Dataset) -> bytes:
     if not isinstance(source, CocoSource):
         return canonical_document(dataset)
     return b"".join(source.document.render(edits_of(dataset, source)))
+
+
+def document_of_dataset(dataset: Dataset) -> dict[str, Any]:
+    """What `write_coco` writes, as JSON values.
+
+    Raises:
+        InvalidDataError: It holds a value that Python's JSON has no place for, such as an
+            integer of more than 4,300 digits.
+    """
+    try:
+        found: dict[str, Any] = msgspec.json.decode(coco_bytes(dataset))
+    except msgspec.DecodeError as error:
+        raise InvalidDataError(
+            f"{dataset.name}: a value that cannot be taken: {error}"
+        ) from error
+    return found
 
 
 def canonical_document(dataset: Dataset) -> bytes:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from toolkit.annotations import Predictions
@@ -23,7 +22,7 @@ from toolkit.files import atomic_directory, atomic_file, check_output
 from toolkit.formats import FORMATS, Format, dataset_format, detect, format_named
 from toolkit.formats.adapter import path_hash
 from toolkit.formats.coco import COCO, CROPCOCO, scan_coco, scan_text
-from toolkit.formats.coco_write import CocoSource, coco_bytes
+from toolkit.formats.coco_write import CocoSource, coco_bytes, document_of_dataset
 from toolkit.formats.plan import Plan
 from toolkit.formats.results import RESULTS, raise_errors, scan_predictions, write_predictions
 from toolkit.formats.sidecar import (
@@ -254,7 +253,7 @@ def _read(
         return _Source(scan.dataset, begin.name, scan.findings, beside)
     dataset, findings = begin.scan(path, None)
     raise_errors(path, dataset.schema, [f for f in findings if f.rule not in _TOLERATED])
-    text, changes = kept_there.original(path, msgspec.json.decode(coco_bytes(dataset)))
+    text, changes = kept_there.original(path, document_of_dataset(dataset))
     scan = scan_text(text, schema)
     changed = f"{len(changes):,} values and records changed since {beside.name}"
     return _Source(scan.dataset, begin.name, scan.findings, beside, (changed,))

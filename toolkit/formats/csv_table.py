@@ -14,13 +14,11 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
-import msgspec
-
 from toolkit.dataset import Dataset
 from toolkit.files import write_bytes
 from toolkit.formats.adapter import scanned
 from toolkit.formats.base import Format
-from toolkit.formats.coco_write import CocoSource, coco_bytes
+from toolkit.formats.coco_write import CocoSource, document_of_dataset
 from toolkit.formats.compare import identity, measured_loss
 from toolkit.formats.foreign import CocoDocument, Record, records_of
 from toolkit.formats.table import Cell, Table, document_of_table, keypoint_names, table_of
@@ -134,7 +132,7 @@ def detect_csv(path: Path) -> bool:
 
 def lost_in_csv(dataset: Dataset) -> Counter[str]:
     """What a table of instances does not hold of a data set."""
-    document: CocoDocument = msgspec.json.decode(coco_bytes(dataset))
+    document = document_of_dataset(dataset)
     dropped = dropped_by_csv(dataset)
     return measured_loss(
         document, held_by_csv(document, dropped, dataset.schema.names), dropped

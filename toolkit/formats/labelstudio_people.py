@@ -131,20 +131,23 @@ def people_of(
     """
     boxes: dict[str, _Box] = {}
     spots, marks, rectangles, ties, others, whole = regions
+    nameless = _nameless(whole) if any("id" not in one for one in rectangles) else {}
     for region in rectangles:
-        box = _box(region, whole, canvas, place, findings)
+        box = _box(region, nameless, canvas, place, findings)
         if box is not None:
             boxes.setdefault(box.key, box)
     if others:
         for kind, count in Counter(str(region.get("type"))[:40] for region in others).items():
-            text = f"{count} regions of type '{kind}'; only boxes and keypoints have a place"
+            text = f"{count} regions of type '{kind}'; "
+            text += "only rectangles and keypoints have a place"
             findings.append(foreign_finding(LEFT_OUT, place, text, count))
     choices = _visibilities(marks)
     if sent and len(choices) < len(spots):  # the choice's key pressed again takes it away
         choices = _flags_sent(sent) | choices
     columns = _whole_dots(spots, choices)
     if columns is None:
-        found = [_dot(one, whole, choices, place, findings) for one in spots]
+        nameless = _nameless(whole)
+        found = [_dot(one, nameless, choices, place, findings) for one in spots]
         dots = [dot for dot in found if dot is not None]
     else:
         dots = _given_to_parents(boxes, *columns)
@@ -255,12 +258,12 @@ def _label(region: dict[str, object], field: str) -> str | None:
 
 def _box(
     region: Region,
-    regions: list[object],
+    nameless: dict[int, str],
     canvas: Canvas,
     place: str,
     findings: list[Finding],
 ) -> _Box | None:
-    key = _key(region, regions)
+    key = str(region.get("id", nameless.get(id(region))))
     value = region.get("value")
     box = percent(value, "x", "y", "width", "height") if isinstance(value, dict) else None
     if not isinstance(value, dict) or box is None:
@@ -277,14 +280,13 @@ def _box(
     return _Box(key, _label(region, "rectanglelabels"), box)
 
 
-def _key(region: Region, regions: list[object]) -> str:
-    """A region's id; of one without any its place among all."""
-    key = region.get("id")
-    if isinstance(key, str):
-        return key
-    if "id" in region:
-        return str(key)
-    return f"region{next(row for row, other in enumerate(regions) if other is region)}"
+def _nameless(regions: list[object]) -> dict[int, str]:
+    """Keys, by `id()`, for regions without an id: their place among all."""
+    return {
+        id(region): f"region{row}"
+        for row, region in enumerate(regions)
+        if isinstance(region, dict) and "id" not in region
+    }
 
 
 def _visibilities(marks: list[Any]) -> dict[str, int]:
@@ -349,12 +351,13 @@ def _whole_dots(
 
 def _dot(
     region: Region,
-    regions: list[object],
+    nameless: dict[int, str],
     choices: dict[str, int],
     place: str,
     findings: list[Finding],
 ) -> _Dot | None:
-    key, parent, value = _key(region, regions), region.get("parentID"), region.get("value")
+    key = str(region.get("id", nameless.get(id(region))))
+    parent, value = region.get("parentID"), region.get("value")
     x = y = labels = None
     if isinstance(value, dict):
         x, y, labels = value.get("x"), value.get("y"), value.get("keypointlabels")

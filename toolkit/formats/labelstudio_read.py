@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from msgspec import UNSET
 
@@ -370,10 +370,10 @@ def _sent_canvas(task: Record, carried: Carried | None) -> Canvas | None:
     return Canvas(size[0] + left + right, size[1] + top + bottom, left, top)
 
 
-def _frames(regions: list[object]) -> list[Region]:
+def _frames(regions: list[Any]) -> list[Region]:
     """What regions say of their picture; what nearly all of them say alike is told once."""
     try:
-        said = set(map(_FRAME, regions))  # type: ignore[arg-type]
+        said = set(map(_FRAME, regions))
     except (KeyError, TypeError):  # one says less, or something odd
         return [region for region in regions if isinstance(region, dict)]
     return [dict(zip(_FRAME_FIELDS, one, strict=True)) for one in said]

@@ -52,9 +52,12 @@ def carried_by(task: Record) -> Carried | None:
     try:
         return _decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        pass  # half of a surrogate pair, say, which `json` takes
+        pass  # half of a surrogate pair, say, which `json` takes; or no people at all
     try:
         found = json.loads(text)
+        for people in ("annotations", "loose"):
+            if not isinstance(found.get(people), list):
+                found.pop(people, None)
         categories = found.pop("categories", None)
         carried = msgspec.convert(found, Carried)
     except (msgspec.DecodeError, ValueError, AttributeError, TypeError, RecursionError):

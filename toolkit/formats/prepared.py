@@ -6,11 +6,9 @@ from collections import Counter
 from functools import cached_property
 from pathlib import Path
 
-import msgspec
-
 from toolkit.dataset import Dataset
 from toolkit.formats.base import Format
-from toolkit.formats.coco_write import coco_bytes
+from toolkit.formats.coco_write import document_of_dataset
 from toolkit.formats.foreign import CocoDocument
 
 
@@ -24,8 +22,7 @@ class Prepared:
     @cached_property
     def document(self) -> CocoDocument:
         """The data set as a COCO document."""
-        found: CocoDocument = msgspec.json.decode(coco_bytes(self.dataset))
-        return found
+        return document_of_dataset(self.dataset)
 
     @cached_property
     def lost(self) -> Counter[str]:
@@ -49,8 +46,7 @@ class Prepared:
     def read_back(self, path: Path) -> CocoDocument:
         """What a target that `write` has written says, as a COCO document."""
         dataset, _ = self.end.scan(path, None)
-        found: CocoDocument = msgspec.json.decode(coco_bytes(dataset))
-        return found
+        return document_of_dataset(dataset)
 
 
 def prepare(end: Format[Dataset], dataset: Dataset) -> Prepared:

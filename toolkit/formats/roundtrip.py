@@ -16,7 +16,7 @@ from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.formats import Format, dataset_format, detect, format_named
 from toolkit.formats.coco import COCO, scan_coco
-from toolkit.formats.coco_write import CocoSource, coco_bytes
+from toolkit.formats.coco_write import CocoSource, document_of_dataset
 from toolkit.formats.compare import Difference, differences
 from toolkit.formats.convert import convert
 from toolkit.formats.foreign import CocoDocument, Record
@@ -126,7 +126,7 @@ def _through(
 ) -> tuple[list[Difference], Counter[str]]:
     plan = Plan(dataset, name, between, [])
     if between.is_json:
-        before: CocoDocument = msgspec.json.decode(coco_bytes(dataset))
+        before = document_of_dataset(dataset)
         plan.fit_target()
         plan.write(there, force=False)
         after = prepare(between, plan.dataset).read_back(there)
@@ -141,7 +141,7 @@ def _with_sidecar(
     source: Path, dataset: Dataset, name: str, there: Path, via: str, schema: Schema | None
 ) -> list[Difference]:
     """The way that two conversions take, on files."""
-    before: CocoDocument = msgspec.json.decode(coco_bytes(dataset))
+    before = document_of_dataset(dataset)
     back = there.with_name("back.json")
     convert(source, there, target_format=via, schema=schema, sidecar=True)
     end = name if format_named(name).is_json else COCO.name
@@ -154,7 +154,7 @@ def _through_results(dataset: Dataset, there: Path) -> tuple[list[Difference], C
     source = dataset.source
     if not isinstance(source, CocoSource):
         raise UsageError("only a data set that was read from a file goes through results")
-    before: CocoDocument = msgspec.json.decode(coco_bytes(dataset))
+    before = document_of_dataset(dataset)
     write_predictions(perfect_predictions(dataset.annotations), there)
     found, _ = scan_predictions(there, dataset.schema)
     after = _annotations_of(found)

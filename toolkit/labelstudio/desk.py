@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from toolkit.errors import UsageError
-from toolkit.formats.coco_write import coco_bytes
-from toolkit.formats.foreign import CocoDocument, records_of
+from toolkit.formats.coco_write import document_of_dataset
+from toolkit.formats.foreign import records_of
 from toolkit.formats.foreign_values import categories_of
 from toolkit.labelstudio.canvas import MARGIN, Pad, paddings_of
 from toolkit.labelstudio.client import Client
@@ -63,12 +61,6 @@ class Place:
             return LocalFiles(client, project, self.folder, self.served)
         uploads = Uploads(client, project)
         return uploads if self.url is None else Links(self.url, uploads)
-
-
-def document_of_dataset(dataset: Dataset) -> CocoDocument:
-    """A data set as the COCO document that it was read from, with its changes."""
-    found: CocoDocument = msgspec.json.decode(coco_bytes(dataset))
-    return found
 
 
 def send(

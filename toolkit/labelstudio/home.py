@@ -18,7 +18,6 @@ from toolkit.errors import UsageError
 from toolkit.formats.coco_write import CocoSource
 from toolkit.formats.compare import identity
 from toolkit.formats.document import (
-    Document,
     Edit,
     field_texts,
     number_tokens,
@@ -74,8 +73,10 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
             added.setdefault(origin, []).append(row)
     ids = [i for one in (*records, *sent.values()) if type(i := one.get("id")) is int]
     fresh = count(1 + max(ids, default=0))
-    _check_frames(base.name, document, pulled)
-    moved, pictures = _pictures(document, pulled)
+    count_of_images = len(document.sections.get("images", ()))
+    frames = [json.loads(document.record("images", row)) for row in range(count_of_images)]
+    _check_frames(base.name, frames, pulled)
+    moved, pictures = _pictures(frames, pulled)
     replaced: dict[int, bytes] = {}
     edited = 0
     appended, seen, conflicts = [], set(), list[str]()
@@ -116,12 +117,10 @@ def _origin(record: Record) -> object:
     return None if number is None else (identity(number), identity(record.get("image_id")))
 
 
-def _check_frames(name: str, document: Document, pulled: CocoDocument) -> None:
+def _check_frames(name: str, frames: list[Record], pulled: CocoDocument) -> None:
     """Refuse a file whose frames have other names: ids alone fit many a wrong file."""
-    size = len(document.sections["images"]) if "images" in document.sections else 0
-    records = [json.loads(document.record("images", row)) for row in range(size)]
     names: dict[object, object] = {}
-    for one in records:
+    for one in frames:
         names.setdefault(identity(one.get("id")), one.get("file_name"))
     sent = [one for one in records_of(pulled, "images") if _task(one) is None]
     others = [
@@ -145,7 +144,7 @@ def _last(name: object) -> str:
 
 
 def _pictures(
-    document: Document, pulled: CocoDocument
+    frames: list[Record], pulled: CocoDocument
 ) -> tuple[dict[object, object], list[bytes]]:
     """The labelled pictures of tasks that somebody else made: their ids in the file.
 
@@ -153,12 +152,10 @@ def _pictures(
         By `identity` of the id that came home, the id in the file; and the records to add, of
         those that no earlier pull has brought.
     """
-    size = len(document.sections["images"]) if "images" in document.sections else 0
-    records = [json.loads(document.record("images", row)) for row in range(size)]
-    names = {identity(one.get("id")): one.get("file_name") for one in records}
-    there = {(_task(one), one.get("file_name")): one.get("id") for one in records}
+    names = {identity(one.get("id")): one.get("file_name") for one in frames}
+    there = {(_task(one), one.get("file_name")): one.get("id") for one in frames}
     labelled = {identity(one.get("image_id")) for one in records_of(pulled, "annotations")}
-    ids = [one.get("id") for one in (*records, *records_of(pulled, "images"))]
+    ids = [one.get("id") for one in (*frames, *records_of(pulled, "images"))]
     fresh = count(1 + max((i for i in ids if type(i) is int), default=0))
     moved: dict[object, object] = {}
     new = []

@@ -118,7 +118,8 @@ class TestPlan:
         names = []
         for title in ("Ice hockey", "Field hockey"):
             mine.write_text(text.replace("Ice hockey", title, 1), "utf-8")
-            data = replace(DATA, schema=str(mine))
+            data = Files.of(mine, Path("images"), str(mine))
+            data = replace(data, sha256=DATA.sha256)
             names.append(make_run(FULL, 64, 0, data, Path("runs")).name)
 
         assert len({*names, run_name(FULL)}) == 3

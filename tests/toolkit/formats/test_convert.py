@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from toolkit.errors import InvalidDataError
 from toolkit.formats.convert import convert
 
 Document = dict[str, Any]
@@ -367,3 +368,15 @@ def test_integers_beyond_64_bits_come_home_from_every_format(
     assert found["annotations"][0]["serial"] == 2**70
     assert found["annotations"][1]["mine"] == {"deep": [-(2**65)]}
     assert found["images"][1]["tick"] == 10**25
+
+
+def test_an_integer_of_thousands_of_digits_is_refused_in_one_line(
+    document: Document, save: Save, tmp_path: Path
+) -> None:
+    source = save(document)
+    text = source.read_text("utf-8").replace('"blue"', "1" * 5000)
+    source.write_text(text, "utf-8")
+
+    with pytest.raises(InvalidDataError, match=r"file.json: a value that cannot be taken: "):
+        convert(source, tmp_path / "there", target_format="yolo", sidecar=True)
+    assert not (tmp_path / "there").exists()

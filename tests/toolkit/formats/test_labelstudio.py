@@ -567,3 +567,23 @@ def test_carried_categories_that_cannot_be_read_are_taken_from_the_labels() -> N
     document, _ = read(task([box("b", 10, 20, 30, 40)], coco=text))
 
     assert [category["name"] for category in document["categories"]] == ["player"]
+
+
+@pytest.mark.parametrize("nobody", ["null", "{}"])
+def test_carried_people_that_are_no_list_are_nobody(nobody: str) -> None:
+    text = '{"index": 0, "image": {"id": 3, "file_name": "mine.jpg"}, "annotations": '
+    document, _ = read(task([box("b", 10, 20, 30, 40)], coco=text + nobody + "}"))
+
+    assert document["images"] == [{"id": 3, "file_name": "mine.jpg"}]
+    assert len(document["annotations"]) == 1
+
+
+def test_regions_without_ids_are_told_apart_by_their_place() -> None:
+    boxes = [box("", 0, 0, 40, 40), box("", 50, 50, 40, 40)]
+    for one in boxes:
+        del one["id"]
+
+    document, _ = read(task(boxes))
+
+    found = [one["bbox"] for one in document["annotations"]]
+    assert found == [[0, 0, 80, 40], [100, 50, 80, 40]]

@@ -12,6 +12,7 @@ from toolkit.benchmark.runner import Bar
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError
 from toolkit.files import sha256_file
+from toolkit.schema import Schema
 
 TEST_SHARE = 0.25  # of the user's clips
 NAME_CHARS = 12  # of a hash in the name of a folder
@@ -26,12 +27,20 @@ class Files:
         images: Folder of its images.
         sha256: Of the file.
         schema: Name or file of its schema.
+        schema_sha256: Of a schema file of the user's own; None for a built-in one.
     """
 
     annotations: Path
     images: Path
     sha256: str
     schema: str
+    schema_sha256: str | None = None
+
+    @classmethod
+    def of(cls, annotations: Path, images: Path, schema: str) -> Files:
+        """With the hashes of what lies there now."""
+        own = None if schema in Schema.builtin_names() else sha256_file(Path(schema))
+        return cls(annotations, images, sha256_file(annotations), schema, own)
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,7 @@ def rendered_data(scale: Scale, bar: Bar) -> Data:
     ):
         with bar(f"rendering the {name} set") as progress:
             folder = demo_set(replace(HOCKEY, seed=seed), people=people, progress=progress)
-        sides[name] = _files(folder / "annotations.json", folder / "images", "hockey")
+        sides[name] = Files.of(folder / "annotations.json", folder / "images", "hockey")
     truth = formats.read(sides["test"].annotations, "hockey")
     seed = TRAIN_SEEDS["hockey"]
     line = f"training data: {scale.train_people:,} synthetic people, seed {seed}"
@@ -100,7 +109,7 @@ def given_data(path: Path, images: Path, schema: str, runs: Path) -> Data:
         settings = SplitSettings({"train": 1 - TEST_SHARE, "test": TEST_SHARE})
         make_split(formats.read(path, schema), settings).write(folder)
     sides = {
-        name: _files(folder / f"{name}.json", images, schema) for name in ("train", "test")
+        name: Files.of(folder / f"{name}.json", images, schema) for name in ("train", "test")
     }
     truth = formats.read(sides["test"].annotations, schema)
     for name, side in (
@@ -115,7 +124,3 @@ def given_data(path: Path, images: Path, schema: str, runs: Path) -> Data:
     suite = replace(HOCKEY, schema=truth.schema.name, trained_on=truth.schema.name)
     line = f"split by clip: {1 - TEST_SHARE:.0%} of {path.name} to train on, frozen in {folder}"
     return Data(suite, sides["train"], sides["test"], truth, False, (line,))
-
-
-def _files(annotations: Path, images: Path, schema: str) -> Files:
-    return Files(annotations, images, sha256_file(annotations), schema)

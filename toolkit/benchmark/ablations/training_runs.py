@@ -18,7 +18,6 @@ from toolkit.benchmark.ablations.plan import PlannedTable, Variant
 from toolkit.errors import ReadError
 from toolkit.files import sha256_bytes, sha256_file, write_bytes, write_text
 from toolkit.models import ModelEntry, find_models
-from toolkit.schema import Schema
 
 DONE = "done.json"
 _SINCE = ("calibration", "training_seeds")  # what a checkpoint was told after its training
@@ -56,8 +55,8 @@ class TrainingRun:
             "recipe": dict(self.recipe or {}),
             "joints": None if self.joints is None else self.joints.name,
         }
-        if self.data.schema not in Schema.builtin_names():
-            parts["schema"] = sha256_file(Path(self.data.schema))
+        if self.data.schema_sha256 is not None:
+            parts["schema"] = self.data.schema_sha256
         digest = sha256_bytes(json.dumps(parts, sort_keys=True).encode("utf-8"))[:NAME_CHARS]
         return f"{self.model}-{digest}-seed{self.seed}-{self.data.sha256[:NAME_CHARS]}"
 
@@ -148,11 +147,10 @@ def take_shipped(run: TrainingRun) -> Path | None:
     entry = find_models()[run.model]
     if entry.shipped is None or entry.recipe is None or run.recipe is None:
         return None
-    shipped = entry.shipped / f"{run.model}_{run.data.schema}.safetensors"
-    beside = shipped.with_suffix(".json")
-    if not (shipped.is_file() and beside.is_file()):
+    shipped = entry.shipped(run.data.schema)
+    if shipped is None:
         return None
-    facts = json.loads(beside.read_text(encoding="utf-8"))
+    facts = json.loads(shipped.with_suffix(".json").read_text(encoding="utf-8"))
     same = (
         facts.get("seed") == run.seed
         and facts.get("images_seen") == run.images_seen
