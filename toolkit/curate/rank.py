@@ -35,7 +35,7 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 # How likely each error is beforehand, as it is added to its odds: set on practice data.
 # A missing label has one chance to be seen, a stray one twenty.
-PRIOR = {"swap": 0.0, "misplaced": 0.0, "other person": -1.0, "missing": 1.5}
+PRIOR = {"swap": -1.0, "misplaced": 0.0, "other person": -1.0, "missing": 1.5}
 _TOLD = 3  # reasons of one instance
 _WORTH = 1.0  # the least odds that a second reason is told for
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.annotations import Annotations, Predictions, Visibility
-from toolkit.curate.rank_expect import unexplained
+from toolkit.curate.rank_expect import expected
 from toolkit.curate.rank_scale import NEAREST, Scale, calibrate, log_density
 from toolkit.geometry import inside_box
 from toolkit.metrics.matching import image_pairs
@@ -127,44 +127,77 @@ def _side(boxes: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
+class Hearing:
+    """How far labels lie from where they are expected.
+
+    Attributes:
+        distance: (N, K) in lengths of the person; NaN where there is no label, or where
+            nothing is expected.
+        scale: What distances are ordinary.
+    """
+
+    distance: Floats
+    scale: Scale
+
+    @cached_property
+    def surprise(self) -> Floats:
+        """(N, K) odds of "moved by an error" against "as expected"; 0 where nothing is said."""
+        return np.nan_to_num(self.scale.surprise(self.distance), nan=0.0)
+
+
+@dataclass(frozen=True)
 class Judged:
-    """What the labels look like in the light of the model.
+    """What the labels look like in the light of the model, and of each other.
 
     Attributes:
         labels: What was judged.
         alone: Scale of the distance to the prediction.
-        together: Scale of what remains once the person's other labels have been heard.
-        remainder: (N, K, 2) that remainder, in lengths of the person.
+        together: By the prediction and the person's other labels.
+        pose: By the person's other labels only: where the model took somebody else for this
+            person, they still tell.
     """
 
     labels: Labels
     alone: Scale
-    together: Scale
-    remainder: Floats
+    together: Hearing
+    pose: Hearing
 
     @cached_property
     def distance(self) -> Floats:
-        """(N, K) length of the remainder, in lengths of the person."""
-        return np.asarray(np.hypot(self.remainder[..., 0], self.remainder[..., 1]))
+        """(N, K) by whom of both is the surer, in lengths of the person."""
+        surer = self.pose.scale.width < self.together.scale.width
+        usable = surer & np.isfinite(self.pose.distance)
+        return np.asarray(np.where(usable, self.pose.distance, self.together.distance))
 
 
 def judge(labels: Labels, progress: Callable[[int, int], None] | None = None) -> Judged:
     """Learn from the set what is ordinary, and hold every label against it."""
-    schema = labels.people.schema
-    offset = labels.offset
-    alone = calibrate(schema, np.hypot(offset[..., 0], offset[..., 1]), labels.features)
-    predicted = labels.predicted.keypoints - labels.centre[:, None]
-    remainder = unexplained(
-        offset, predicted / labels.size[:, None, None], labels.order, progress
-    )
-    features = np.concatenate([labels.features, np.log(alone.width)[..., None]], axis=2)
+    size = labels.size[:, None, None]
+    alone = _hearing(labels, labels.offset).scale
+    predicted = (labels.predicted.keypoints - labels.centre[:, None]) / size
+    told = None if progress is None else lambda done, of: progress(done, 2 * of)
+    answer = expected(labels.offset, predicted, labels.order, told)
+    remainder = labels.offset - np.nan_to_num(answer)  # where nothing is: the prediction
+    together = _hearing(labels, remainder, np.log(alone.width))
+    place = (labels.points - labels.centre[:, None]) / size
+    told = None if progress is None else lambda done, of: progress(of + done, 2 * of)
+    answer = expected(place, place[:, :0], labels.order, told)
+    return Judged(labels, alone, together, _hearing(labels, place - answer))
+
+
+def _hearing(labels: Labels, remainder: Floats, more: Floats | None = None) -> Hearing:
+    """Learn how large (N, K, 2) remainders are, given what is known and (N, K) `more`."""
+    features = labels.features
+    if more is not None:
+        features = np.concatenate([features, more[..., None]], axis=2)
     distance = np.hypot(remainder[..., 0], remainder[..., 1])
-    return Judged(labels, alone, calibrate(schema, distance, features), remainder)
+    return Hearing(distance, calibrate(labels.people.schema, distance, features))
 
 
 def misplaced(judged: Judged) -> Floats:
     """(N, K) odds that a keypoint was moved by an error; -inf where not labelled."""
-    return np.nan_to_num(judged.together.surprise(judged.distance), nan=NOTHING)
+    odds = judged.together.surprise + judged.pose.surprise
+    return np.where(judged.labels.known, odds, NOTHING)
 
 
 def exchanged(judged: Judged) -> tuple[list[tuple[int, int]], Floats]:
@@ -183,18 +216,18 @@ def exchanged(judged: Judged) -> tuple[list[tuple[int, int]], Floats]:
 
 def of_another(judged: Judged) -> tuple[Floats, Indices]:
     """(N, K) odds that a keypoint is another person's, and (N, K) whose (row; -1: nobody's)."""
-    labels = judged.labels
+    labels, scale = judged.labels, judged.together.scale
     one, other = labels.neighbours
     best = np.full(labels.known.shape, NOTHING)
     whose = np.full(labels.known.shape, -1)
-    own = judged.together.log_density(judged.distance)
+    own = scale.log_density(judged.together.distance)
     crowd = np.bincount(one, minlength=len(best))
     # Pairs are sorted by `other`; walking them in chunks keeps memory small.
     for start in range(0, len(one), _CHUNK):
         a, b = one[start : start + _CHUNK], other[start : start + _CHUNK]
         away = labels.points[a] - labels.predicted.keypoints[b]
         distance = np.hypot(away[..., 0], away[..., 1]) / labels.size[b][:, None]
-        odds = log_density(distance, judged.together.width[b], judged.together.tail[b])
+        odds = log_density(distance, scale.width[b], scale.tail[b])
         odds += (2 * np.log(labels.size[a] / labels.size[b]) - np.log(crowd[a]))[:, None]
         odds = np.nan_to_num(odds - own[a], nan=NOTHING)
         np.maximum.at(best, a, odds)

@@ -1,10 +1,10 @@
-"""Where a keypoint should be, by the model and by the person's other labels.
+"""Where a keypoint should be, by the person's other labels, with or without the model.
 
 A model alone is unsure of a hidden wrist or of a stick outside its crop. The labels of the
 other keypoints say much more: hands lie on the shaft, a knee lies between hip and ankle.
-Kernel ridge regression learns, from the set itself, how a label differs from its
-prediction, given all predictions and the differences of the other keypoints. Each person is
-judged by what was learned from others (five folds), so that no label vouches for itself.
+Kernel ridge regression learns from the set itself what a keypoint's label is, given the
+labels of the others. Each person is judged by what was learned from others (five folds), so
+that no label vouches for itself.
 """
 
 from __future__ import annotations
@@ -19,43 +19,43 @@ Singles = NDArray[np.float32]
 Indices = NDArray[np.int64]
 FOLDS = 5
 LEARN_FROM = 1500  # people of a fold: more cost cubically and tell little
-FEWEST = 40  # people to learn from; with fewer the prediction stands as it is
-_WIDTH, _RIDGE, _LIMIT = 0.2, 0.1, 4.0
+FEWEST = 40  # people to learn from; with fewer nothing is expected
+_WIDTH, _RIDGE, _LIMIT = 0.2, 0.01, 4.0
 _BLOCK = 2000
 
 
-def unexplained(
-    offset: Floats,
-    predicted: Floats,
+def expected(
+    values: Floats,
+    given: Floats,
     order: Indices,
     progress: Callable[[int, int], None] | None = None,
 ) -> Floats:
-    """What remains of each label's offset once the other keypoints have been heard.
+    """What each keypoint's value should be, once the other keypoints' have been heard.
 
     Args:
-        offset: (N, K, 2) label minus prediction in lengths of the person, NaN where there
-            is no label.
-        predicted: (N, K, 2) prediction from the box's centre in lengths of the person.
+        values: (N, K, 2) such as offsets from a prediction, in lengths of the person; NaN
+            where there is no label.
+        given: (N, M, 2) what else is known of each person, the same unit; M may be 0 or K.
         order: (N,) the rows in an order that does not depend on the file's.
         progress: Called with (folds done, folds in all).
 
     Returns:
-        (N, K, 2), NaN where there is no label.
+        (N, K, 2), NaN where there were too few labels to learn from.
     """
-    count = len(offset)
-    known = np.asarray(np.isfinite(offset).all(axis=2))
+    count = len(values)
+    known = np.asarray(np.isfinite(values).all(axis=2))
     table = np.concatenate(
-        [_standard(np.where(known[..., None], offset, 0.0)), _standard(predicted)], axis=1
+        [_standard(np.where(known[..., None], values, 0.0)), _standard(given)], axis=1
     )
     fold = np.empty(count, np.int64)
     fold[order] = np.random.default_rng(0).permutation(count) % FOLDS
-    result = offset.copy()
+    result = np.full(values.shape, np.nan)
     for number in range(FOLDS):
         learn = order[fold[order] != number][:LEARN_FROM]
         judge = np.flatnonzero(fold == number)
         if len(learn) >= FEWEST and len(judge):
-            for k, rows, expected in _fold(table, offset, known, learn, judge):
-                result[rows, k] = offset[rows, k] - expected
+            for k, rows, answer in _fold(table, values, known, learn, judge):
+                result[rows, k] = answer
         if progress is not None:
             progress(number + 1, FOLDS)
     return result
@@ -64,7 +64,7 @@ def unexplained(
 def _standard(points: Floats) -> Singles:
     """(N, 2K) columns of median 0 and spread 1, cut off where they are far out."""
     rows = points.reshape(len(points), -1)
-    if not len(rows):
+    if not rows.size:
         return rows.astype(np.float32)
     low, middle, high = np.quantile(rows, (0.1, 0.5, 0.9), axis=0)
     spread = (high - low) / 2.56 + 1e-3
@@ -72,10 +72,10 @@ def _standard(points: Floats) -> Singles:
 
 
 def _fold(
-    table: Singles, offset: Floats, known: NDArray[np.bool_], learn: Indices, judge: Indices
+    table: Singles, values: Floats, known: NDArray[np.bool_], learn: Indices, judge: Indices
 ) -> Iterator[tuple[int, Indices, Floats]]:
-    """For each keypoint: rows to judge, and the offsets that are expected there."""
-    keypoints = offset.shape[1]
+    """For each keypoint: rows to judge, and the values that are expected there."""
+    keypoints = values.shape[1]
     base = _squares(table[learn], table[learn])
     weights: dict[int, tuple[Indices, Floats, Singles]] = {}
     for k in range(keypoints):
@@ -84,7 +84,7 @@ def _fold(
             continue
         own = table[learn, 2 * k : 2 * k + 2]
         kernel = _kernel(base - _squares(own, own), table.shape[1])[np.ix_(use, use)]
-        target = offset[learn[use], k]
+        target = values[learn[use], k]
         middle = np.median(target, axis=0)
         kernel[np.diag_indices_from(kernel)] += np.float32(_RIDGE)
         solved = np.linalg.solve(kernel, (target - middle).astype(np.float32))

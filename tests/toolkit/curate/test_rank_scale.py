@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from toolkit.curate.rank_expect import unexplained
+from toolkit.curate.rank_expect import expected
 from toolkit.curate.rank_scale import calibrate, log_density, pools
 from toolkit.schema import Schema
 
@@ -63,20 +63,29 @@ def test_a_feature_that_foretells_the_distance_sets_the_scale() -> None:
     assert np.median(np.abs(np.log(scale.width) - foretold[..., 0])) < 0.15
 
 
-def test_what_the_other_keypoints_say_is_taken_off() -> None:
+def test_what_the_other_keypoints_say_is_expected() -> None:
     rng = np.random.default_rng(0)
     common = rng.normal(0, 0.1, (400, 1, 2))
     offset = common + rng.normal(0, 0.005, (400, 6, 2))
     offset[7, 3] = np.nan
 
-    rest = unexplained(offset, rng.normal(0, 0.001, (400, 6, 2)), np.arange(400))
+    answer = expected(offset, rng.normal(0, 0.001, (400, 6, 2)), np.arange(400))
 
-    assert np.isnan(rest[7, 3]).all()
-    assert np.isfinite(np.delete(rest, 7, axis=0)).all()
-    assert np.nanmedian(np.abs(rest)) < 0.2 * np.nanmedian(np.abs(offset))
+    assert np.isfinite(answer).all()
+    assert np.nanmedian(np.abs(offset - answer)) < 0.2 * np.nanmedian(np.abs(offset))
 
 
-def test_too_few_people_leave_the_offsets_as_they_are() -> None:
+def test_places_are_expected_from_the_other_places_alone() -> None:
+    rng = np.random.default_rng(0)
+    first = rng.uniform(-1, 1, (400, 2))
+    places = np.stack([first, -first, first[:, ::-1]], axis=1)
+
+    answer = expected(places, places[:, :0], np.arange(400))
+
+    assert np.median(np.abs(places - answer)) < 0.05
+
+
+def test_from_too_few_people_nothing_is_expected() -> None:
     offset = np.random.default_rng(0).normal(0, 1, (30, 4, 2))
 
-    assert np.array_equal(unexplained(offset, offset, np.arange(30)), offset)
+    assert np.isnan(expected(offset, offset, np.arange(30))).all()
