@@ -9,6 +9,7 @@ import pytest
 
 from toolkit.annotations import Annotations, Images, Predictions
 from toolkit.curate.rank import Entry, rank
+from toolkit.curate.rank_evidence import Labels, judge, misplaced
 from toolkit.dataset import Dataset
 from toolkit.schema import Schema
 
@@ -184,6 +185,31 @@ def test_a_keypoint_that_the_model_cannot_see_does_not_fill_the_queue(
 
     assert queue[0].annotation_id == 1017
     assert sum(entry.score > queue[0].score / 2 for entry in queue) == 1
+
+
+def test_where_only_the_model_is_wrong_the_other_labels_speak_for_the_label(
+    people: tuple[Dataset, Predictions],
+) -> None:
+    dataset, answers = people
+    knee = NAMES.index("left_knee")
+    points = dataset.annotations.keypoints.copy()
+    points[17, knee] += [0, 30]
+    labels = with_points(dataset, points).annotations
+    guesses = answers.keypoints.copy()
+    guesses[100, knee] += [0, 30]
+
+    judged = judge(
+        Labels(
+            labels,
+            replace(answers, keypoints=guesses),
+            image_row=labels.image_id - 1,
+            order=np.arange(COUNT),
+        )
+    )
+
+    assert judged.pose.surprise[100, knee] < 0
+    assert min(judged.together.surprise[17, knee], judged.pose.surprise[17, knee]) > 3
+    assert misplaced(judged)[:, knee].argmax() == 17
 
 
 def test_the_order_of_the_file_changes_nothing(people: tuple[Dataset, Predictions]) -> None:
