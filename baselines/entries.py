@@ -62,7 +62,10 @@ def network_entry(
         from baselines.predictor import CheckpointModel  # lazy: torch costs seconds
 
         kind = family()
-        return CheckpointModel(path, {kind.name: kind}, device)
+        model = CheckpointModel(path, {kind.name: kind}, device)
+        if model.name != name and not kind.output:
+            raise UsageError(f"{path}: holds model '{model.name}', not '{name}'")
+        return model
 
     def train(request: TrainRequest) -> Path:
         require_torch(f"training '{name}'")

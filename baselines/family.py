@@ -52,6 +52,7 @@ class Family:
             for the flip test; None where the keypoints are averaged instead.
         by_prompts: (model, schema) → the model with that schema's text tokens, and who answers
             for whom; None for a family without language.
+        output: Which of the network's outputs is decoded, where it is not the final one.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Family:
     decode: Callable[..., Decoded]
     merge: Callable[[Any, Any, Tensor, TrainConfig], Any] | None = None
     by_prompts: Callable[..., tuple[PoseModel, tuple[Counterpart, ...]]] | None = None
+    output: str = ""
 
 
 class HeatmapLoss(nn.Module):

@@ -129,6 +129,10 @@ class CheckpointModel(NetworkModel):
                 f"{path}: family '{config.family}' is not one of {', '.join(sorted(families))}"
             )
         self.path, self.raw = path, families[config.family]
+        name = str(facts.get("model", path.stem))
+        if self.raw.output:  # another model than the one that was trained, calibrated and named
+            name = f"{name}-{self.raw.output}"
+            facts = {**facts, "model": name, "calibration": None}
         family = with_calibration(self.raw, schema, facts.get("calibration"), path)
         network = family.build(schema, config, tensors)
         load_weights(path, network, tensors)
@@ -138,7 +142,7 @@ class CheckpointModel(NetworkModel):
             config,
             schema,
             device=device,
-            name=str(facts.get("model", path.stem)),
+            name=name,
             facts={**facts, "checkpoint_sha256": sha256_file(path)},
         )
 

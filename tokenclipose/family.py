@@ -105,4 +105,4 @@ TOKENCLIPOSE = Family(
     by_prompts=_by_prompts,
 )
 
-TOKENCLIPOSE_COARSE = replace(TOKENCLIPOSE, decode=_decode_coarse)
+TOKENCLIPOSE_COARSE = replace(TOKENCLIPOSE, decode=_decode_coarse, output="coarse")

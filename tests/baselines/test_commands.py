@@ -7,11 +7,20 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from tokenclipose import CHECKPOINTS
 from toolkit import write
+from toolkit.catalog import sample_path
 from toolkit.dataset import Dataset
+from toolkit.errors import UsageError
+from toolkit.formats import read
+from toolkit.models import get_model
+from toolkit.runtimes import in_runtime
 
+OURS, COARSE = "tokenclipose-small", "tokenclipose-small-coarse"
+SHIPPED = CHECKPOINTS / "tokenclipose-small_hockey.safetensors"
 RECIPE = """
 family = "{family}"
 input_wh = [64, 64]
@@ -223,3 +232,33 @@ def test_weights_of_a_schema_with_all_the_keypoints_stand_in_on_real_images(
     assert result.exit_code == 0, result.stderr
     assert "no weights for schema 'coco': using those for 'hockey'" in result.stderr
     assert all(len(record["keypoints"]) == 51 for record in json.loads(out.read_text()))
+
+
+def test_the_coarse_output_is_converted_apart_from_the_final_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+    sample = sample_path("hockey")
+    dataset, images = read(sample), sample.parent / "images"
+    points = {}
+    for name in (OURS, COARSE):
+        model = get_model(name).load("hockey" if name == OURS else SHIPPED, "cpu")
+        converted = in_runtime(model, "onnx", "cpu", threads=1, announce=lambda _: None)
+        points[name] = converted.predict(dataset, images).keypoints
+        assert converted.name == name
+        assert points[name] == pytest.approx(model.predict(dataset, images).keypoints, abs=0.5)
+
+    assert np.abs(points[OURS] - points[COARSE]).max() > 1
+
+
+def test_the_coarse_output_has_no_calibration_of_the_final_one() -> None:
+    final, coarse = get_model(OURS).load(SHIPPED, "cpu"), get_model(COARSE).load(SHIPPED, "cpu")
+
+    assert final.facts["calibration"] is not None
+    assert coarse.facts["calibration"] is None
+
+
+def test_weights_of_another_model_are_refused() -> None:
+    wanted = r"tokenclipose-small_hockey.safetensors: holds model 'tokenclipose-small', not "
+    with pytest.raises(UsageError, match=wanted + "'tokenclipose-w48'"):
+        get_model("tokenclipose-w48").load(SHIPPED, "cpu")
