@@ -11,6 +11,7 @@ from PIL import Image
 from toolkit.errors import InvalidDataError, UsageError, WriteError
 from toolkit.images import load_image
 from toolkit.labelstudio.canvas import paddings_of
+from toolkit.labelstudio.desk import Place
 from toolkit.labelstudio.pictures import PADDED, Links, LocalFiles, Picture, Uploads
 
 IMAGE = {"id": 1, "width": 200, "height": 100}
@@ -110,7 +111,7 @@ def test_an_address_is_the_prefix_and_the_quoted_name(file: Path) -> None:
 
 def test_a_file_address_is_refused() -> None:
     with pytest.raises(UsageError, match="'file:///etc': wanted http, https"):
-        Links("file:///etc", Uploads.__new__(Uploads))
+        Place("file:///etc")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_a_file_address_is_refused() -> None:
 )
 def test_an_address_that_no_name_can_follow_is_refused(prefix: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        Links(prefix, Uploads.__new__(Uploads))
+        Place(prefix)
 
 
 def test_a_served_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from toolkit.errors import InvalidDataError
+from toolkit.formats import read
+from toolkit.labelstudio.desk import send
 from toolkit.labelstudio.prelabel import prelabels_of
-from toolkit.labelstudio.push import Job, push_tasks
+from toolkit.labelstudio.push import Job, push_tasks, ready_tasks
+from toolkit.labelstudio.server import Server
 from toolkit.schema import Schema
 
 
@@ -37,6 +42,17 @@ def test_a_task_that_is_submitted_while_a_push_is_under_way_stays_as_it_is(
     labels = prelabels_of(coco_document, schema)
     job = Job(coco_document, schema, tmp_path, labels, {}, {0: ""})
 
-    pushed = push_tasks(Desk({trace: 1}), 3, job, host=None)  # type: ignore[arg-type]
+    pushed = push_tasks(Desk({trace: 1}), 3, ready_tasks(job), host=None, version="")  # type: ignore[arg-type]
 
     assert (pushed.kept, pushed.updated, pushed.created) == (1, 0, 0)
+
+
+def test_data_that_cannot_be_pushed_are_refused_before_a_project_is_made(
+    coco_document: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(coco_document), "utf-8")
+    nobody = Server("http://127.0.0.1:9", "token")
+
+    with pytest.raises(InvalidDataError, match="1 of 1 images are missing"):
+        send(nobody, read(path, "coco"), tmp_path, "clips")

@@ -14,7 +14,7 @@ from toolkit.formats.foreign_values import categories_of
 from toolkit.labelstudio.canvas import MARGIN, Pad, paddings_of
 from toolkit.labelstudio.client import Client
 from toolkit.labelstudio.config import config_xml
-from toolkit.labelstudio.pictures import Host, Links, LocalFiles, Uploads
+from toolkit.labelstudio.pictures import Host, Links, LocalFiles, Uploads, check_prefix
 from toolkit.labelstudio.prelabel import prelabels_of
 from toolkit.labelstudio.project import (
     Progress,
@@ -24,7 +24,7 @@ from toolkit.labelstudio.project import (
     make_project,
 )
 from toolkit.labelstudio.pull import Pulled, pull_tasks
-from toolkit.labelstudio.push import Job, Pushed, push_tasks
+from toolkit.labelstudio.push import Job, Pushed, push_tasks, ready_tasks
 from toolkit.labelstudio.queue import all_frames
 from toolkit.labelstudio.server import Server
 
@@ -49,11 +49,13 @@ class Place:
     served: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse two places."""
+        """Refuse two places, and an address that is none."""
         if self.url is not None and self.folder is not None:
             raise UsageError("--image-url and --local-files are two ways; choose one")
         if self.served is not None and self.folder is None:
             raise UsageError("--server-root says where the server sees --local-files; add that")
+        if self.url is not None:
+            check_prefix(self.url)
 
     def host(self, client: Client, project: int) -> Host:
         """What puts them there."""
@@ -77,7 +79,7 @@ def send(
     annotators: int = 1,
     progress: Progress | None = None,
 ) -> tuple[Project, Pushed]:
-    """Push frames to a project, which is made where it does not exist.
+    """Push frames to a project, which is made where it does not exist and the data are fit.
 
     Args:
         server: Where to.
@@ -94,14 +96,14 @@ def send(
         progress: Called with (done, total) frames.
 
     Raises:
-        ToolkitError: As `push_tasks`, `paddings_of` and the client.
+        ToolkitError: As `ready_tasks`, `push_tasks`, `paddings_of` and the client.
     """
     document, schema = document_of_dataset(dataset), dataset.schema
     notes = all_frames(document) if notes is None else notes
     prelabels = prelabels_of(document, schema, predictions)
     images = records_of(document, "images")
     paddings = paddings_of(images, prelabels.records(), notes, pad, margin)
-    job = Job(document, schema, images_dir, prelabels, paddings, notes)
+    tasks = ready_tasks(Job(document, schema, images_dir, prelabels, paddings, notes))
     config = config_xml(categories_of(document, schema), schema)
     with Client(server) as client:
         found = find_project(client, project)
@@ -110,7 +112,7 @@ def send(
         else:
             fit_config(client, found, config)
         host = (place or Place()).host(client, found.id)
-        return found, push_tasks(client, found.id, job, host, progress)
+        return found, push_tasks(client, found.id, tasks, host, prelabels.version, progress)
 
 
 def fetch(

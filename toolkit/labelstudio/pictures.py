@@ -133,24 +133,7 @@ class Links:
     """Pictures that somebody serves; padded ones are uploaded."""
 
     def __init__(self, prefix: str, uploads: Uploads) -> None:
-        """Remember the address that comes before each file name.
-
-        Raises:
-            UsageError: It is no http, https, s3, gs or azure-blob address, or has a query.
-        """
-        try:
-            parts = urlsplit(prefix)
-        except ValueError:
-            raise UsageError(f"--image-url '{prefix}': is no URL") from None
-        if parts.scheme not in ("http", "https", "s3", "gs", "azure-blob"):
-            raise UsageError(
-                f"--image-url '{prefix}': wanted http, https, s3, gs or azure-blob"
-            )
-        if parts.query or parts.fragment:
-            raise UsageError(
-                "--image-url holds a query or a fragment, and file names are added to its "
-                "end; wanted https://HOST/FOLDER"
-            )
+        """Remember the address that comes before each file name; see `check_prefix`."""
         self.prefix, self.uploads = prefix.rstrip("/") + "/", uploads
 
     def addresses(self, pictures: Sequence[Picture]) -> list[str]:
@@ -161,6 +144,25 @@ class Links:
             next(made) if p.padding is not None else self.prefix + quote(p.name)
             for p in pictures
         ]
+
+
+def check_prefix(prefix: str) -> None:
+    """Refuse what cannot stand before file names.
+
+    Raises:
+        UsageError: It is no http, https, s3, gs or azure-blob address, or has a query.
+    """
+    try:
+        parts = urlsplit(prefix)
+    except ValueError:
+        raise UsageError(f"--image-url '{prefix}': is no URL") from None
+    if parts.scheme not in ("http", "https", "s3", "gs", "azure-blob"):
+        raise UsageError(f"--image-url '{prefix}': wanted http, https, s3, gs or azure-blob")
+    if parts.query or parts.fragment:
+        raise UsageError(
+            "--image-url holds a query or a fragment, and file names are added to its "
+            "end; wanted https://HOST/FOLDER"
+        )
 
 
 class LocalFiles:

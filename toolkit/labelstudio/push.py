@@ -78,8 +78,17 @@ class Pushed:
 
 
 @dataclass(frozen=True)
-class _Task:
-    """A task that is ready but for the address of its picture."""
+class Task:
+    """A task that is ready but for the address of its picture.
+
+    Attributes:
+        row: In the document's `images`.
+        key: Tells its frame on the server.
+        data: What the task shows, but for the picture.
+        prediction: The pre-annotation.
+        picture: Its frame's.
+        sent: Hash of all that.
+    """
 
     row: int
     key: str
@@ -90,16 +99,26 @@ class _Task:
 
 
 def push_tasks(
-    client: Client, project: int, job: Job, host: Host, progress: Progress | None = None
+    client: Client,
+    project: int,
+    tasks: Sequence[Task],
+    host: Host,
+    version: str,
+    progress: Progress | None = None,
 ) -> Pushed:
-    """Bring a project's tasks to what the job says.
+    """Bring a project's tasks to what was made ready.
+
+    Args:
+        client: The connection.
+        project: The project's id.
+        tasks: From `ready_tasks`.
+        host: Puts the pictures where the server finds them.
+        version: Of the pre-annotations that the project shows.
+        progress: Called with (done, total) frames.
 
     Raises:
-        InvalidDataError: A picture is missing, damaged, or of another size than its record
-            says; or two images cannot be told apart.
         ServiceError: The server fails; what was pushed stays, and running again goes on.
     """
-    tasks = _tasks(job)
     known, spare = known_tasks(client, project)
     pushed = Pushed(removed=_remove(client, spare))
     pushed.padded = sum(task.picture.padding is not None for task in tasks)
@@ -124,13 +143,17 @@ def push_tasks(
     if pushed.created:
         _, spare = known_tasks(client, project)
         pushed.removed += _remove(client, spare)
-        versions = {"model_version": job.prelabels.version}
-        client.patch(f"/api/projects/{project}/", versions)
+        client.patch(f"/api/projects/{project}/", {"model_version": version})
     return pushed
 
 
-def _tasks(job: Job) -> list[_Task]:
-    """Everything that can go wrong with the data goes wrong here, before anything is sent."""
+def ready_tasks(job: Job) -> list[Task]:
+    """All tasks of a job; what can go wrong with the data goes wrong here, before a push.
+
+    Raises:
+        InvalidDataError: A picture is missing, damaged, or of another size than its record
+            says; or two images cannot be told apart.
+    """
     images = records_of(job.document, "images")
     rows = list(job.notes)
     names = [str(images[row].get("file_name")) for row in rows]
@@ -138,7 +161,7 @@ def _tasks(job: Job) -> list[_Task]:
     paths = resolve_images(job.images_dir, names, [i if type(i) is int else -1 for i in ids])
     bare = tasks_of(job.document, job.schema, paddings=job.paddings, rows=rows)
     categories = categories_of(job.document, job.schema)
-    found: dict[str, _Task] = {}
+    found: dict[str, Task] = {}
     for row, name, path, task in zip(rows, names, paths, bare, strict=True):
         padding = job.paddings.get(row)
         size = size_of(images[row], row)
@@ -161,14 +184,14 @@ def _tasks(job: Job) -> list[_Task]:
         data = dict(task["data"])  # type: ignore[call-overload]  # an object
         data |= {NOTE: job.notes[row], KEY: key}
         sent = _hash([{**data, IMAGE: picture.mark}, prediction])
-        found[key] = _Task(row, key, data, prediction, picture, sent)
+        found[key] = Task(row, key, data, prediction, picture, sent)
     return list(found.values())
 
 
 def _create(
     client: Client,
     project: int,
-    tasks: Sequence[_Task],
+    tasks: Sequence[Task],
     host: Host,
     known: dict[str, Known],
     pushed: Pushed,
@@ -200,12 +223,12 @@ def _create(
     pushed.created += len(tasks)
 
 
-def _body(task: _Task, place: str) -> Record:
+def _body(task: Task, place: str) -> Record:
     data = {**task.data, IMAGE: place, SENT: task.sent}
     return {"data": data, "predictions": [task.prediction] if task.prediction["result"] else []}
 
 
-def _update(client: Client, project: int, task: _Task, there: Known, host: Host) -> None:
+def _update(client: Client, project: int, task: Task, there: Known, host: Host) -> None:
     """Replace a task; the hash goes last, so that a half is done again."""
     place = host.addresses([task.picture])[0]
     body = _body(task, place)
