@@ -27,6 +27,8 @@ Halves = tuple[NDArray[np.int64], NDArray[np.int64]]
 HALF_PADDING = 1.5  # round the keypoints of a half, as in HRNet's published training
 HALF_KEYPOINTS = 3  # a half with fewer labelled keypoints is no crop
 MAX_ZOOM = 2.5  # the cache holds no more detail than the input: beyond this all is blur
+TONES = 5
+_STRAIGHT = np.linspace(0, 255, TONES)  # the curve that changes nothing
 _LOWER = frozenset(
     {"hip", "pelvis", "thigh", "leg", "knee", "shin", "calf", "ankle", "foot", "toe", "heel"}
 )
@@ -44,6 +46,7 @@ class Chances:
         gain: (B, 1, 1, 3) factor of each channel.
         offset: (B, 1, 1, 3) added to each channel, in grey levels.
         half: (B,) 0 for the whole person, else which half is tried first.
+        curve: (B, 3, TONES) what `TONES` evenly spaced grey levels of each channel become.
     """
 
     flips: NDArray[np.bool_]
@@ -53,6 +56,7 @@ class Chances:
     gain: Floats
     offset: Floats
     half: NDArray[np.int64]
+    curve: Floats
 
     def __getitem__(self, rows: slice) -> Chances:
         """Those of some crops."""
@@ -77,11 +81,11 @@ def draw_chances(count: int, config: TrainConfig, rng: np.random.Generator) -> C
     if config.half_body:
         chosen = rng.random(count) < config.half_body
         half = rng.integers(1, 3, count) * chosen
-    if config.negative:
-        turned = rng.random((count, 1, 1, 3)) < config.negative
-        offset = np.where(turned, offset + 255 * gain, offset)
-        gain = np.where(turned, -gain, gain)
-    return Chances(flips, scale, angle, shift, gain, offset, half)
+    curve = np.tile(_STRAIGHT, (count, 3, 1))
+    if config.curve:
+        bent = rng.random((count, 3, 1)) < config.curve
+        curve = np.where(bent, rng.uniform(0, 255, curve.shape), curve)
+    return Chances(flips, scale, angle, shift, gain, offset, half, curve)
 
 
 def crop_affines(
@@ -116,13 +120,21 @@ def crop_affines(
 def augmented_images(
     crops: TrainingCrops, rows: NDArray[np.int64], affines: Floats, chances: Chances
 ) -> NDArray[np.float32]:
-    """Warped and tinted network inputs (B, H, W, 3), normalised."""
+    """Warped, toned and tinted network inputs (B, H, W, 3), normalised."""
     width, height = crops.input_wh
     images = np.empty((len(rows), height, width, 3), dtype=np.uint8)
     for place, row in enumerate(rows):
         images[place] = cv2.warpAffine(crops.pixels[row], affines[place], (width, height))
+        if (chances.curve[place] != _STRAIGHT).any():
+            images[place] = cv2.LUT(images[place], _tones(chances.curve[place]))
     gain, offset = chances.gain.astype(np.float32), chances.offset.astype(np.float32)
     return normalised(images * gain + offset)
+
+
+def _tones(curve: Floats) -> NDArray[np.uint8]:
+    """(1, 256, 3) what each grey level of each channel becomes."""
+    table = [np.interp(np.arange(256), _STRAIGHT, channel) for channel in curve]
+    return np.stack(table, axis=1).round().astype(np.uint8)[None]
 
 
 def augmented_points(

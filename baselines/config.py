@@ -59,7 +59,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "flip": _SHARE,
     "half_body": _SHARE,
     "color": _ANY,
-    "negative": _SHARE,
+    "curve": _SHARE,
     "validation_instances": (1, math.inf),
     "heatmap_sigma": (0.01, math.inf),
     "dim": (4, math.inf),
@@ -106,8 +106,8 @@ class TrainConfig:
         flip: Probability of mirroring.
         half_body: Probability of a crop on the upper or the lower half of the body alone.
         color: Random gain and offset of each channel, as a share.
-        negative: Probability, channel by channel, of its negative: pale ice turns green or
-            black, so that no contrast between people and ground can be relied on.
+        curve: Probability, channel by channel, of a random tone curve, which may turn light
+            into dark: no colour and no contrast of the training's people can be relied on.
         validate_every: Crops between validations.
         validation_instances: At most this many, the first ones.
         heatmap_sigma: Of the target in cells (heatmap family).
@@ -157,7 +157,7 @@ class TrainConfig:
     flip: float = 0.5
     half_body: float = 0.0
     color: float = 0.2
-    negative: float = 0.0
+    curve: float = 0.0
     validate_every: int = 15_000
     validation_instances: int = 1_000
     heatmap_sigma: float = 1.5

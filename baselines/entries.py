@@ -63,7 +63,7 @@ def network_entry(
 
         kind = family()
         model = CheckpointModel(path, {kind.name: kind}, device)
-        if model.name != name and not kind.output:
+        if model.facts.get("model", name) != name and not kind.output:
             raise UsageError(f"{path}: holds model '{model.name}', not '{name}'")
         return model
 

@@ -20,7 +20,10 @@ def load_control(name: str) -> Callable[[str | Path, str], PoseModel]:
         require_torch(f"loading '{name}'")
         from baselines.controls import CONTROLS  # lazy: torch costs seconds
 
-        return CONTROLS[name].load(path, device)
+        model = CONTROLS[name].load(path, device)
+        if model.name != name:  # one is given the true joints, the other is not
+            raise UsageError(f"{path}: holds model '{model.name}', not '{name}'")
+        return model
 
     return load
 

@@ -130,8 +130,9 @@ class CheckpointModel(NetworkModel):
             )
         self.path, self.raw = path, families[config.family]
         name = str(facts.get("model", path.stem))
-        if self.raw.output:  # another model than the one that was trained, calibrated and named
-            name = f"{name}-{self.raw.output}"
+        suffix = f"-{self.raw.output}" if self.raw.output else ""
+        if not name.endswith(suffix):  # not what was trained, calibrated and named
+            name += suffix
             facts = {**facts, "model": name, "calibration": None}
         family = with_calibration(self.raw, schema, facts.get("calibration"), path)
         network = family.build(schema, config, tensors)
@@ -150,6 +151,7 @@ class CheckpointModel(NetworkModel):
         """The same model with the network's raw scores."""
         model = copy.copy(self)
         model.family, model.network = self.raw, bare(self.network)
+        model.facts = {**self.facts, "calibration": None}
         decode_by(model)
         return model
 

@@ -56,6 +56,16 @@ TOKENCLIPOSE_SMALL_COARSE = network_entry(
     family=_coarse_family,
     checkpoints=CHECKPOINTS,
 )
+TOKENCLIPOSE_SMALL_TRANSFER = network_entry(
+    "tokenclipose-small-transfer",
+    "TokenCLIPose-small, for transfer",
+    role="model",
+    recipe="tokenclipose_small_transfer",
+    note="The same network, trained with random tone curves: for people in other clothes and "
+    "on another ground.",
+    family=_family,
+    checkpoints=CHECKPOINTS,
+)
 TOKENCLIPOSE_W48 = network_entry(
     "tokenclipose-w48",
     "TokenCLIPose-W48",
@@ -75,8 +85,15 @@ TOKENPOSE_SMALL = network_entry(
     checkpoints=CHECKPOINTS,
 )
 
-TOKENCLIPOSE_SMALL, TOKENCLIPOSE_W48 = (
-    replace(entry, text_tokens=_text_tokens) for entry in (TOKENCLIPOSE_SMALL, TOKENCLIPOSE_W48)
+TOKENCLIPOSE_SMALL, TOKENCLIPOSE_SMALL_TRANSFER, TOKENCLIPOSE_W48 = (
+    replace(entry, text_tokens=_text_tokens)
+    for entry in (TOKENCLIPOSE_SMALL, TOKENCLIPOSE_SMALL_TRANSFER, TOKENCLIPOSE_W48)
 )
 
-MODELS = (TOKENCLIPOSE_SMALL, TOKENCLIPOSE_SMALL_COARSE, TOKENCLIPOSE_W48, TOKENPOSE_SMALL)
+MODELS = (
+    TOKENCLIPOSE_SMALL,
+    TOKENCLIPOSE_SMALL_COARSE,
+    TOKENCLIPOSE_SMALL_TRANSFER,
+    TOKENCLIPOSE_W48,
+    TOKENPOSE_SMALL,
+)

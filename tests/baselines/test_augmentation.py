@@ -51,6 +51,7 @@ def chances(**options: object) -> Chances:
         gain=np.ones((1, 1, 1, 3)),
         offset=np.zeros((1, 1, 1, 3)),
         half=np.array([given["half"]], np.int64),
+        curve=np.tile(np.linspace(0, 255, 5), (1, 3, 1)),
     )
 
 
@@ -135,19 +136,29 @@ def test_colour_changes_pixels_and_no_keypoint() -> None:
     assert not np.allclose(plain[0], coloured[0])
 
 
-def test_the_negative_of_every_channel_turns_light_and_dark_round() -> None:
-    plain, turned = tinted(), tinted(negative=1.0)
+def test_a_tone_curve_gives_each_grey_level_another_and_moves_no_keypoint() -> None:
+    """The curve 255, ..., 0 of every channel is the negative."""
+    crops, rows = one_crop(np.array([[48.0, 48.0]])), np.array([0])
+    drawn = chances(half=0)
+    affines = crop_affines(crops, rows, drawn, body_halves(COCO))
+    plain = augmented_images(crops, rows, affines, drawn)
+    turned = replace(drawn, curve=drawn.curve[..., ::-1])
+
     white = normalised(np.full((1, 64, 64, 3), 255, np.uint8))
     black = normalised(np.zeros((1, 64, 64, 3), np.uint8))
-    assert np.array_equal(plain[1], turned[1])
-    np.testing.assert_allclose(plain[0] + turned[0], white + black, atol=1e-5)
+    negative = augmented_images(crops, rows, affines, turned)
+    np.testing.assert_allclose(plain + negative, white + black, atol=1e-5)
+    bent = tinted(curve=1.0)
+    assert np.array_equal(tinted()[1], bent[1])
+    assert not np.allclose(tinted()[0], bent[0])
 
 
-def test_the_negative_is_drawn_for_each_channel_alone() -> None:
-    drawn = draw_chances(400, replace(STILL, negative=0.25), np.random.default_rng(0))
-    turned = drawn.gain[:, 0, 0] < 0
-    assert turned.mean() == pytest.approx(0.25, abs=0.05)
-    assert (turned.sum(axis=1) == 1).any()
+def test_a_tone_curve_is_drawn_for_each_channel_alone() -> None:
+    drawn = draw_chances(400, replace(STILL, curve=0.25), np.random.default_rng(0))
+    bent = (drawn.curve != np.linspace(0, 255, 5)).any(axis=2)  # (B, 3)
+    assert bent.mean() == pytest.approx(0.25, abs=0.05)
+    assert (bent.sum(axis=1) == 1).any()
+    assert 0 <= drawn.curve.min() <= drawn.curve.max() <= 255
 
 
 def test_half_body_zooms_in_on_one_half_and_leaves_the_other_outside() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from baselines.entries import CHECKPOINTS as BASELINES
 from tokenclipose import CHECKPOINTS
 from toolkit import write
 from toolkit.catalog import sample_path
@@ -262,3 +263,11 @@ def test_weights_of_another_model_are_refused() -> None:
     wanted = r"tokenclipose-small_hockey.safetensors: holds model 'tokenclipose-small', not "
     with pytest.raises(UsageError, match=wanted + "'tokenclipose-w48'"):
         get_model("tokenclipose-w48").load(SHIPPED, "cpu")
+
+
+def test_a_control_that_is_given_less_does_not_read_the_weights_of_one_that_is_given_more() -> (
+    None
+):
+    truth = BASELINES / "body-to-stick_hockey.safetensors"
+    with pytest.raises(UsageError, match="holds model 'body-to-stick', not 'body-to-stick-p"):
+        get_model("body-to-stick-predicted").load(truth, "cpu")

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from toolkit.errors import InvalidDataError
+from toolkit.errors import InvalidDataError, UsageError
 from toolkit.formats import read
-from toolkit.labelstudio.desk import send
+from toolkit.labelstudio.desk import Place, send
 from toolkit.labelstudio.prelabel import prelabels_of
 from toolkit.labelstudio.push import Job, push_tasks, ready_tasks
 from toolkit.labelstudio.server import Server
@@ -56,3 +56,32 @@ def test_data_that_cannot_be_pushed_are_refused_before_a_project_is_made(
 
     with pytest.raises(InvalidDataError, match="1 of 1 images are missing"):
         send(nobody, read(path, "coco"), tmp_path, "clips")
+
+
+def test_pictures_that_the_server_would_not_serve_are_refused_before_a_project_is_made(
+    coco_document: dict[str, Any], tmp_path: Path
+) -> None:
+    path, served = tmp_path / "labels.json", tmp_path / "served"
+    path.write_text(json.dumps(coco_document), "utf-8")
+    name = coco_document["images"][0]["file_name"]
+    Image.new("RGB", (100, 80)).save(tmp_path / name)
+    served.mkdir()
+    nobody = Server("http://127.0.0.1:9", "token")
+
+    with pytest.raises(UsageError, match="does not lie in a folder below it"):
+        send(nobody, read(path, "coco"), tmp_path, "clips", place=Place(folder=served))
+
+
+def test_a_task_whose_picture_lies_elsewhere_is_another_task(
+    coco_document: dict[str, Any], tmp_path: Path
+) -> None:
+    coco_document["images"][0]["file_name"] = "seven.png"
+    Image.new("RGB", (100, 80)).save(tmp_path / "seven.png")
+    schema = Schema.load("coco")
+    labels = prelabels_of(coco_document, schema)
+    sent = set()
+    for place in (Place(), Place("https://a/x"), Place("https://b/x"), Place(folder=tmp_path)):
+        job = Job(coco_document, schema, tmp_path, labels, {}, {0: ""}, str(place))
+        sent |= {task.sent for task in ready_tasks(job)}
+
+    assert len(sent) == 4

@@ -50,6 +50,38 @@ def test_embeddings_are_kept_by_their_prompts(
     assert len(list((tmp_path / "text").glob("*.npy"))) == 1
 
 
+def test_another_file_of_clip_has_embeddings_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Told:
+        def __init__(self, value: float) -> None:
+            self.value = value
+
+        def encode(self, sentences: Sequence[str]) -> torch.Tensor:
+            return torch.tensor([[self.value, 1.0]]).repeat(len(sentences), 1)
+
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path))
+    file = tmp_path / "clip.safetensors"
+    found = []
+    for value in (1.0, 2.0):
+        file.write_text(str(value), "utf-8")
+        monkeypatch.setattr("tokenclipose.text.make_encoder", lambda kind, v=value: Told(v))
+        found.append(keypoint_embeddings(Schema.load("coco"), f"openclip:ViT-B-32/{file}"))
+
+    assert not torch.equal(*found)
+
+
+def test_damaged_embeddings_in_the_cache_are_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path))
+    first = keypoint_embeddings(Schema.load("coco"), "minilm")
+    (path,) = (tmp_path / "text").glob("*.npy")
+    path.write_bytes(b"")
+
+    assert torch.equal(keypoint_embeddings(Schema.load("coco"), "minilm"), first)
+
+
 def test_learned_tokens_need_no_language() -> None:
     assert keypoint_embeddings(Schema.load("coco"), "learned", dim=32).shape == (17, 32)
 

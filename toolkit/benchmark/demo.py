@@ -33,6 +33,7 @@ COSTS = (
 
 SPORT_MODELS = (
     "tokenclipose-small",
+    "tokenclipose-small-transfer",
     "hrnet-small",
     "hrnet-small-enlarged",
     "hrnet-small-oracle",

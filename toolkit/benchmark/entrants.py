@@ -7,9 +7,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+import toolkit
 from toolkit.annotations import Predictions
 from toolkit.benchmark.demo import GIVEN_TRUE_BODY, SPORT_MODELS, Suite
 from toolkit.benchmark.demo_data import make_cache
@@ -18,7 +22,8 @@ from toolkit.benchmark.prediction_cache import cache_key, cached, code_hash
 from toolkit.benchmark.tables import RowKind, Value
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
-from toolkit.files import sha256_file
+from toolkit.files import sha256_bytes, sha256_file
+from toolkit.models import GROUP
 from toolkit.processes import predict
 from toolkit.zero_shot import CHOICES, How, explain, zero_shot
 
@@ -155,8 +160,11 @@ def model_entrant(
         entry.name,
         json.dumps(model.facts, sort_keys=True, default=str),
         code_of(entry),
+        model.schema,
         truth.sha256,
+        _read_by_models(truth),
         images_dir.resolve(),
+        getattr(model, "device", ""),
     )
     path = make_cache("predictions") / f"{entry.name}_{suite.name}_{key}.npz"
     predictions, seconds = cached(path, model.schema, compute)
@@ -171,6 +179,13 @@ def model_entrant(
         seeds=_training_seeds(model.facts, truth.sha256),
         is_ours=entry.role == "model",
     )
+
+
+def _read_by_models(truth: Dataset) -> str:
+    """Hash of boxes and keypoints: zero-shot, they are no longer those of the file."""
+    people = truth.annotations
+    arrays = (people.bbox_xywh, people.keypoints, people.visibility)
+    return sha256_bytes(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays))
 
 
 def file_entrant(label: str, path: Path, truth: Dataset) -> Entrant:
@@ -250,10 +265,19 @@ def _training_seeds(
 
 
 def code_of(entry: ModelEntry) -> str:
-    """Hash of the package that the model's loader comes from, as far as it is files."""
-    module = sys.modules.get(entry.load.__module__.partition(".")[0])
-    file = getattr(module, "__file__", None)
-    if file is None:
-        return ""
-    path = Path(file)
-    return code_hash(path.parent) if path.name == "__init__.py" else sha256_file(path)
+    """Hash of the code that predictions may depend on, as far as it is files.
+
+    The package of the entry's loader, all packages that register models (one may build on
+    another, as TokenCLIPose does on the baselines), and the toolkit's own modules that read
+    images and turn crops.
+    """
+    names = {point.module for point in entry_points(group=GROUP)} | {entry.load.__module__}
+    parts = []
+    for name in sorted({name.partition(".")[0] for name in names}):
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file is not None:
+            path = Path(file)
+            of_package = path.name == "__init__.py"
+            parts.append(code_hash(path.parent) if of_package else sha256_file(path))
+    own = sorted(Path(toolkit.__file__).parent.glob("*.py"))
+    return sha256_bytes("\n".join(parts + [sha256_file(path) for path in own]).encode())

@@ -52,7 +52,8 @@ class Entrant:
         note: For readers of the table.
         costs: Values of the cost columns; empty for predictions from a file.
         seeds: Column key -> training seed -> value on this test set.
-        is_ours: Whether the improvement row is about it.
+        is_ours: Whether the improvement row may be about it; the first that is, is its
+            subject, and the others are no rivals.
     """
 
     label: str
@@ -126,7 +127,12 @@ def make_table(
             comparisons[other.label] = _compare(suite, truth, reference, other, resampling)
             tick()
     rows = tuple(_row(suite, e, evaluations[e.label]) for e in entrants)
-    gains = _improvement(suite, rows, reference.label, comparisons)
+    rivals = tuple(
+        row
+        for row, entrant in zip(rows, entrants, strict=True)
+        if entrant is reference or not entrant.is_ours
+    )
+    gains = _improvement(suite, rivals, reference.label, comparisons)
     with_costs = any(entrant.costs for entrant in entrants)
     return Table(
         name=suite.name,

@@ -144,8 +144,9 @@ def _kinds(judged: Judged) -> dict[str, Floats]:
     _, gains = exchanged(judged)
     whole = gains.sum(axis=1)
     part = np.maximum(gains - PAIR_COST, 0).sum(axis=1)
+    swap = np.maximum(whole, part)
     return {
-        "swap": np.maximum(whole, part) if gains.shape[1] else np.full(len(gains), -np.inf),
+        "swap": np.where(swap > 0, swap, -np.inf),
         "misplaced": misplaced(judged).max(axis=1, initial=-np.inf),
         "other person": of_another(judged)[0].max(axis=1, initial=-np.inf),
         "missing": missing(judged).max(axis=1, initial=-np.inf),

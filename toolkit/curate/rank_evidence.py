@@ -154,20 +154,13 @@ class Judged:
         alone: Scale of the distance to the prediction.
         together: By the prediction and the person's other labels.
         pose: By the person's other labels only: where the model took somebody else for this
-            person, they still tell.
+            person, they still tell. Nothing is said of people without a box.
     """
 
     labels: Labels
     alone: Scale
     together: Hearing
     pose: Hearing
-
-    @cached_property
-    def distance(self) -> Floats:
-        """(N, K) by whom of both is the surer, in lengths of the person."""
-        surer = self.pose.scale.width < self.together.scale.width
-        usable = surer & np.isfinite(self.pose.distance)
-        return np.asarray(np.where(usable, self.pose.distance, self.together.distance))
 
 
 def judge(labels: Labels, progress: Callable[[int, int], None] | None = None) -> Judged:
@@ -179,10 +172,13 @@ def judge(labels: Labels, progress: Callable[[int, int], None] | None = None) ->
     answer = expected(labels.offset, predicted, labels.order, told)
     remainder = labels.offset - np.nan_to_num(answer)  # where nothing is: the prediction
     together = _hearing(labels, remainder, np.log(alone.width))
-    place = (labels.points - labels.centre[:, None]) / size
+    boxed = np.isfinite(_side(labels.people.bbox_xywh))[:, None, None]
+    place = np.where(boxed, (labels.points - labels.centre[:, None]) / size, np.nan)
     told = None if progress is None else lambda done, of: progress(of + done, 2 * of)
     answer = expected(place, place[:, :0], labels.order, told)
-    return Judged(labels, alone, together, _hearing(labels, place - answer))
+    unheard = labels.known.shape[1] - labels.known.sum(axis=1, keepdims=True)
+    few = np.broadcast_to(np.log1p(unheard), labels.known.shape)
+    return Judged(labels, alone, together, _hearing(labels, place - answer, few))
 
 
 def _hearing(labels: Labels, remainder: Floats, more: Floats | None = None) -> Hearing:

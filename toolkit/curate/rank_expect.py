@@ -44,12 +44,14 @@ def expected(
     """
     count = len(values)
     known = np.asarray(np.isfinite(values).all(axis=2))
+    result = np.full(values.shape, np.nan)
     table = np.concatenate(
-        [_standard(np.where(known[..., None], values, 0.0)), _standard(given)], axis=1
+        [_standard(np.where(known[..., None], values, np.nan)), _standard(given)], axis=1
     )
+    if table.shape[1] <= 2:  # a keypoint's own place is all there is
+        return result
     fold = np.empty(count, np.int64)
     fold[order] = np.random.default_rng(0).permutation(count) % FOLDS
-    result = np.full(values.shape, np.nan)
     for number in range(FOLDS):
         learn = order[fold[order] != number][:LEARN_FROM]
         judge = np.flatnonzero(fold == number)
@@ -62,13 +64,20 @@ def expected(
 
 
 def _standard(points: Floats) -> Singles:
-    """(N, 2K) columns of median 0 and spread 1, cut off where they are far out."""
-    rows = points.reshape(len(points), -1)
+    """(N, 2K) columns of median 0 and spread 1, cut off where they are far out; NaN is 0."""
+    rows = points.reshape(len(points), -1).copy()
     if not rows.size:
         return rows.astype(np.float32)
-    low, middle, high = np.quantile(rows, (0.1, 0.5, 0.9), axis=0)
-    spread = (high - low) / 2.56 + 1e-3
-    return np.asarray(np.clip((rows - middle) / spread, -_LIMIT, _LIMIT), np.float32)
+    rows[:, np.isnan(rows).all(axis=0)] = 0
+    middle, reach = _ordinary(rows)
+    scaled = (rows - middle) / reach * _LIMIT
+    return np.nan_to_num(np.clip(scaled, -_LIMIT, _LIMIT)).astype(np.float32)
+
+
+def _ordinary(rows: Floats) -> tuple[Floats, Floats]:
+    """Median of each column, and how far from it anything may lie; NaN is left out."""
+    low, middle, high = np.nanquantile(rows, (0.1, 0.5, 0.9), axis=0)
+    return middle, _LIMIT * ((high - low) / 2.56 + 1e-3)
 
 
 def _fold(
@@ -85,7 +94,8 @@ def _fold(
         own = table[learn, 2 * k : 2 * k + 2]
         kernel = _kernel(base - _squares(own, own), table.shape[1])[np.ix_(use, use)]
         target = values[learn[use], k]
-        middle = np.median(target, axis=0)
+        middle, reach = _ordinary(target)
+        target = np.clip(target, middle - reach, middle + reach)
         kernel[np.diag_indices_from(kernel)] += np.float32(_RIDGE)
         solved = np.linalg.solve(kernel, (target - middle).astype(np.float32))
         weights[k] = (use, middle, solved)

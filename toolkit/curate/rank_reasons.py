@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from toolkit.curate.rank_evidence import (
     PAIR_COST,
+    Hearing,
     Judged,
     exchanged,
     misplaced,
@@ -109,15 +110,20 @@ class Speaker:
 
     def _stray(self, at: int, score: float) -> Reason:
         picked = _worst(self._misplaced[at])
-        told = " and ".join(self._away(at, k) for k in picked[:2])
-        words = f"{told} from where the model and the other keypoints put it"
+        together, pose = self.judged.together, self.judged.pose
+        first = picked[0]
+        by_pose = pose.surprise[at, first] > max(together.surprise[at, first], 0)
+        heard = pose if by_pose else together
+        picked = [k for k in picked if np.isfinite(heard.distance[at, k])] or [first]
+        told = " and ".join(self._away(heard, at, k) for k in picked[:2])
+        who = "the other keypoints" if by_pose else "the model and the other keypoints"
+        words = f"{told} from where {who} put it"
         if len(picked) > 1:
             words = words.removesuffix("it") + "them"
         return Reason("misplaced", score, words, self._names(picked))
 
-    def _away(self, at: int, k: int) -> str:
-        judged = self.judged
-        px = float(judged.distance[at, k] * judged.labels.size[at])
+    def _away(self, heard: Hearing, at: int, k: int) -> str:
+        px = float(heard.distance[at, k] * self.judged.labels.size[at])
         heads = px / float(self.heads[at])
         name = self._names([k])[0]
         if np.isfinite(heads):

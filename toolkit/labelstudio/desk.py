@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,15 @@ from toolkit.formats.foreign_values import categories_of
 from toolkit.labelstudio.canvas import MARGIN, Pad, paddings_of
 from toolkit.labelstudio.client import Client
 from toolkit.labelstudio.config import config_xml
-from toolkit.labelstudio.pictures import Host, Links, LocalFiles, Uploads, check_prefix
+from toolkit.labelstudio.pictures import (
+    Host,
+    Links,
+    LocalFiles,
+    Picture,
+    Uploads,
+    check_prefix,
+    check_served,
+)
 from toolkit.labelstudio.prelabel import prelabels_of
 from toolkit.labelstudio.project import (
     Progress,
@@ -56,6 +64,16 @@ class Place:
             raise UsageError("--server-root says where the server sees --local-files; add that")
         if self.url is not None:
             check_prefix(self.url)
+
+    def __str__(self) -> str:
+        """What the addresses of pictures begin with; empty for uploads."""
+        return self.url or str(self.served or self.folder or "")
+
+    def check(self, pictures: Iterable[Picture]) -> None:
+        """Refuse pictures that the server would not serve; see `check_served`."""
+        if self.folder is not None:
+            for picture in pictures:
+                check_served(picture, self.folder)
 
     def host(self, client: Client, project: int) -> Host:
         """What puts them there."""
@@ -103,7 +121,10 @@ def send(
     prelabels = prelabels_of(document, schema, predictions)
     images = records_of(document, "images")
     paddings = paddings_of(images, prelabels.records(), notes, pad, margin)
-    tasks = ready_tasks(Job(document, schema, images_dir, prelabels, paddings, notes))
+    place = place or Place()
+    job = Job(document, schema, images_dir, prelabels, paddings, notes, str(place))
+    tasks = ready_tasks(job)
+    place.check(task.picture for task in tasks)
     config = config_xml(categories_of(document, schema), schema)
     with Client(server) as client:
         found = find_project(client, project)
@@ -111,7 +132,7 @@ def send(
             found = make_project(client, project, config, annotators)
         else:
             fit_config(client, found, config)
-        host = (place or Place()).host(client, found.id)
+        host = place.host(client, found.id)
         return found, push_tasks(client, found.id, tasks, host, prelabels.version, progress)
 
 

@@ -165,6 +165,23 @@ def check_prefix(prefix: str) -> None:
         )
 
 
+def check_served(picture: Picture, root: Path) -> None:
+    """Refuse a picture that does not lie in a folder below the server's document root.
+
+    Those with a margin are written there.
+
+    Raises:
+        UsageError: It lies elsewhere.
+    """
+    path, root = picture.path.resolve(), root.resolve()
+    fits = path.is_relative_to(root) and path.parent != root
+    if picture.padding is None and not fits:
+        raise UsageError(
+            f"--local-files {root}: '{path}' does not lie in a folder below it; Label Studio "
+            "serves only such files"
+        )
+
+
 class LocalFiles:
     """Pictures in a folder of this machine that the server serves as it is.
 
@@ -198,11 +215,7 @@ class LocalFiles:
         if picture.padding is not None:
             path = self.root / PADDED / str(self.project) / picture.stored_name
             self._write(path, picture)
-        if not path.is_relative_to(self.root) or path.parent == self.root:
-            raise UsageError(
-                f"--local-files {self.root}: '{path}' does not lie in a folder below it; Label "
-                "Studio serves only such files"
-            )
+        check_served(picture, self.root)
         inside = path.relative_to(self.root)
         self._allow(str(self.served / inside.parts[0]))
         return f"/data/local-files/?d={quote(inside.as_posix())}"

@@ -44,6 +44,7 @@ class Job:
         prelabels: Who is drawn.
         paddings: Margin by row in `images`.
         notes: For the annotator, by row; the rows that are pushed, in order.
+        where: Where pictures will lie, in words: elsewhere, a task is another.
     """
 
     document: CocoDocument
@@ -52,6 +53,7 @@ class Job:
     prelabels: Prelabels
     paddings: Mapping[int, Padding]
     notes: Mapping[int, str]
+    where: str = ""
 
 
 @dataclass
@@ -183,7 +185,8 @@ def ready_tasks(job: Job) -> list[Task]:
             )
         data = dict(task["data"])  # type: ignore[call-overload]  # an object
         data |= {NOTE: job.notes[row], KEY: key}
-        sent = _hash([{**data, IMAGE: picture.mark}, prediction])
+        image = f"{picture.mark} {job.where}".rstrip()
+        sent = _hash([{**data, IMAGE: image}, prediction])
         found[key] = Task(row, key, data, prediction, picture, sent)
     return list(found.values())
 

@@ -112,6 +112,21 @@ class TestPlan:
 
         assert make_run(FULL, 64, 0, other, Path("runs")).name != run_name(FULL)
 
+    def test_other_pictures_of_the_users_own_are_another_run(
+        self, players: Dataset, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "labels.json"
+        write(players, path)
+        names = []
+        for content in (b"one", b"other"):
+            folder = tmp_path / content.decode()
+            folder.mkdir()
+            (folder / "a.jpg").write_bytes(content)
+            data = given_data(path, folder, "hockey", tmp_path / "runs")
+            names.append(make_run(FULL, 64, 0, data.train, Path("runs")).name)
+
+        assert len(set(names)) == 2
+
     def test_another_schema_file_is_another_run(self, root: Path, tmp_path: Path) -> None:
         mine = tmp_path / "mine.yaml"
         text = (root / "datasets" / "hockey" / "schema.yaml").read_text("utf-8")

@@ -10,12 +10,12 @@ import pytest
 from toolkit.annotations import Predictions
 from toolkit.benchmark.demo import DEMO, HOCKEY, TEST_SEEDS, TRAIN_SEEDS, VALIDATION_SEEDS
 from toolkit.benchmark.demo_data import demo_set
-from toolkit.benchmark.entrants import Contender, model_entrant, parse_named_files
+from toolkit.benchmark.entrants import Contender, code_of, model_entrant, parse_named_files
 from toolkit.benchmark.prediction_cache import cache_key, cached
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError, WriteError
 from toolkit.formats import read
-from toolkit.models import ModelEntry, TrainRequest
+from toolkit.models import ModelEntry, TrainRequest, get_model
 from toolkit.schema import Schema
 
 
@@ -73,6 +73,41 @@ def test_a_model_predicts_once_and_again_when_its_checkpoint_changes(
     assert [c.model.calls for c in (one, same, other)] == [1, 0, 1]
     np.testing.assert_array_equal(rows[0].predictions.keypoints, rows[1].predictions.keypoints)
     assert rows[0].costs["s/person"] == rows[1].costs["s/person"]
+
+
+def test_a_model_predicts_again_where_it_reads_another_truth_or_speaks_other_prompts(
+    players: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+    people = players.annotations
+    hidden = replace(
+        people,
+        keypoints=np.full_like(people.keypoints, np.nan),
+        visibility=np.zeros_like(people.visibility),
+    )
+    first, fewer, other = contender(), contender(), contender()
+    schema = Schema.load("hockey")
+    nose = replace(schema.keypoints[0], prompts=("a nose",) * 5)
+    other.model.schema = replace(schema, keypoints=(nose, *schema.keypoints[1:]))
+
+    model_entrant(HOCKEY, first, players, tmp_path, nothing)
+    model_entrant(HOCKEY, fewer, replace(players, annotations=hidden), tmp_path, nothing)
+    model_entrant(HOCKEY, other, players, tmp_path, nothing)
+
+    assert [c.model.calls for c in (first, fewer, other)] == [1, 1, 1]
+
+
+def test_the_code_of_a_model_is_that_of_all_packages_that_register_models(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hashed: list[str] = []
+    monkeypatch.setattr(
+        "toolkit.benchmark.entrants.code_hash", lambda path: hashed.append(path.name) or ""
+    )
+
+    code_of(get_model("tokenclipose-small"))
+
+    assert {"baselines", "tokenclipose"} <= set(hashed)
 
 
 def test_facts_become_costs_notes_and_training_seeds(

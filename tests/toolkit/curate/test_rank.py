@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from toolkit.annotations import Annotations, Images, Predictions
 from toolkit.curate.rank import Entry, rank
 from toolkit.curate.rank_evidence import Labels, judge, misplaced
+from toolkit.curate.rank_reasons import Speaker
 from toolkit.dataset import Dataset
-from toolkit.schema import Schema
+from toolkit.schema import Keypoint, Schema
 
 COUNT = 200
 SCHEMA = Schema.load("hockey")
@@ -210,6 +212,107 @@ def test_where_only_the_model_is_wrong_the_other_labels_speak_for_the_label(
     assert judged.pose.surprise[100, knee] < 0
     assert min(judged.together.surprise[17, knee], judged.pose.surprise[17, knee]) > 3
     assert misplaced(judged)[:, knee].argmax() == 17
+
+
+def test_right_labels_of_people_with_few_labels_do_not_lead_the_queue(
+    people: tuple[Dataset, Predictions],
+) -> None:
+    dataset, answers = people
+    rng = np.random.default_rng(5)
+    moves = rng.normal(0, 12, (COUNT, 1, 2))  # people stand anywhere in their boxes
+    points = dataset.annotations.keypoints + moves
+    answers = replace(answers, keypoints=answers.keypoints + moves)
+    sparse = np.arange(0, COUNT, 4)
+    for row in sparse:
+        points[row, rng.permutation(20)[4:]] = np.nan
+    strays = np.arange(1, 41, 4)
+    points[strays, NAMES.index("left_knee")] += [0, 20]
+
+    queue = rank(with_points(dataset, points), answers)
+
+    leading = {e.row for e in queue if e.reasons[0].kind == "misplaced"}
+    first_rows = [e.row for e in queue if e.row in leading][: len(strays)]
+    assert set(first_rows) == set(strays.tolist())
+
+
+def test_one_label_that_is_far_off_does_not_hide_the_others(
+    people: tuple[Dataset, Predictions],
+) -> None:
+    dataset, answers = people
+    knee = NAMES.index("left_knee")
+    points = dataset.annotations.keypoints.copy()
+    points[3, knee] += 1e5
+    points[17, knee] += [0, 30]
+
+    queue = rank(with_points(dataset, points), answers, limit=2)
+
+    assert {entry.annotation_id for entry in queue} == {1003, 1017}
+
+
+def test_people_without_a_box_are_judged_by_the_model_alone(
+    people: tuple[Dataset, Predictions],
+) -> None:
+    dataset, answers = people
+    labels = dataset.annotations
+    labels = replace(labels, bbox_xywh=np.full_like(labels.bbox_xywh, np.nan))
+
+    judged = judge(Labels(labels, answers, labels.image_id - 1, np.arange(COUNT)))
+
+    assert (judged.pose.surprise == 0).all()
+    assert np.isfinite(misplaced(judged)).all()
+
+
+@pytest.mark.parametrize(
+    ("quiet", "who"), [("together", "the other keypoints"), ("pose", "the model and the other")]
+)
+def test_the_distance_that_is_told_is_that_which_speaks_against_the_label(
+    people: tuple[Dataset, Predictions], quiet: str, who: str
+) -> None:
+    dataset, answers = people
+    points = dataset.annotations.keypoints.copy()
+    points[17, NAMES.index("left_knee")] += [0, 60]
+    labels = with_points(dataset, points).annotations
+    judged = judge(Labels(labels, answers, labels.image_id - 1, np.arange(COUNT)))
+    silent = getattr(judged, quiet)
+    silent = replace(silent, distance=np.zeros_like(silent.distance))
+    judged = replace(judged, **{quiet: silent})
+
+    speaker = Speaker(judged, np.arange(COUNT), np.full(COUNT, 10.0))
+    speaker.odds["misplaced"] = misplaced(judged).max(axis=1)
+    (reason,) = speaker.reasons(17)
+
+    words = rf"left_knee lies [56]\.\d heads \([56]\d px\) from where {who}"
+    assert re.match(words, reason.words), reason.words
+
+
+def test_a_schema_of_one_keypoint_is_ranked_by_the_model_alone() -> None:
+    schema = Schema("one", "One", (Keypoint("nose"),))
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(20, 80, (100, 1, 2))
+    points = truth + rng.normal(0, 0.5, truth.shape)
+    points[7] += 30
+    boxes = np.tile([0.0, 0, 100, 100], (100, 1))
+    images = Images.from_ids(np.arange(100), size_wh=np.full((100, 2), 100, np.int64))
+    labels = Annotations.from_arrays(
+        schema, np.arange(100), points, np.full((100, 1), 2, np.uint8), boxes
+    )
+    answers = Predictions.from_arrays(
+        schema, np.arange(100), truth, annotation_id=labels.instance_id
+    )
+
+    queue = rank(Dataset(schema, images, labels), answers)
+
+    assert (len(queue), queue[0].row) == (100, 7)
+
+
+def test_sides_that_fit_as_they_are_are_no_reason(
+    people: tuple[Dataset, Predictions],
+) -> None:
+    queue = rank(*people)
+
+    assert not [
+        r for entry in queue for r in entry.reasons if r.kind == "swap" and not r.keypoints
+    ]
 
 
 def test_the_order_of_the_file_changes_nothing(people: tuple[Dataset, Predictions]) -> None:

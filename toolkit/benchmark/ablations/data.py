@@ -11,7 +11,7 @@ from toolkit.benchmark.demo_data import demo_set
 from toolkit.benchmark.runner import Bar
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError
-from toolkit.files import sha256_file
+from toolkit.files import sha256_bytes, sha256_file
 from toolkit.schema import Schema
 
 TEST_SHARE = 0.25  # of the user's clips
@@ -28,6 +28,7 @@ class Files:
         sha256: Of the file.
         schema: Name or file of its schema.
         schema_sha256: Of a schema file of the user's own; None for a built-in one.
+        images_sha256: Of the images' names and sizes in bytes, where they are the user's own.
     """
 
     annotations: Path
@@ -35,6 +36,7 @@ class Files:
     sha256: str
     schema: str
     schema_sha256: str | None = None
+    images_sha256: str | None = None
 
     @classmethod
     def of(cls, annotations: Path, images: Path, schema: str) -> Files:
@@ -90,6 +92,13 @@ def rendered_data(scale: Scale, bar: Bar) -> Data:
     return Data(HOCKEY, sides["train"], sides["test"], truth, True, (line,))
 
 
+def _digest(folder: Path) -> str:
+    """Hash of the names and sizes of a folder's files: another folder is other data."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    told = [f"{path.relative_to(folder).as_posix()} {path.stat().st_size}" for path in files]
+    return sha256_bytes("\n".join(told).encode())
+
+
 def given_data(path: Path, images: Path, schema: str, runs: Path) -> Data:
     """The user's own file, a quarter of its clips held out for the test.
 
@@ -108,8 +117,10 @@ def given_data(path: Path, images: Path, schema: str, runs: Path) -> Data:
     if not (folder / "manifest.json").is_file():
         settings = SplitSettings({"train": 1 - TEST_SHARE, "test": TEST_SHARE})
         make_split(formats.read(path, schema), settings).write(folder)
+    pictures = _digest(images)
     sides = {
-        name: Files.of(folder / f"{name}.json", images, schema) for name in ("train", "test")
+        name: replace(Files.of(folder / f"{name}.json", images, schema), images_sha256=pictures)
+        for name in ("train", "test")
     }
     truth = formats.read(sides["test"].annotations, schema)
     for name, side in (

@@ -67,6 +67,7 @@ def prediction_file(
     key = cache_key(
         reader,
         sha256_file(checkpoint),
+        sha256_file(checkpoint.with_suffix(".json")),
         code_of(get_model(reader)),
         truth.sha256,
         images_dir.resolve(),

@@ -2,8 +2,8 @@
 
 A run's folder holds `recipe.toml`, the training folder `run/`, `train.log`, and, when it is
 done, `done.json`. What is done is never trained again; what was interrupted goes on from the
-loop's own state. The name is a hash of everything that decides the weights, so a changed
-recipe or another data set never meets an old run.
+loop's own state. The name is a hash of everything that decides the weights but the code, so
+a changed recipe or another data set never meets an old run.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class TrainingRun:
 
     @property
     def name(self) -> str:
-        """Model, hash of recipe and own schema file, seed, hash of the data."""
+        """Model, hash of recipe, own schema file and images, seed, hash of the data."""
         parts: dict[str, object] = {
             "model": self.model,
             "recipe": dict(self.recipe or {}),
@@ -57,6 +57,8 @@ class TrainingRun:
         }
         if self.data.schema_sha256 is not None:
             parts["schema"] = self.data.schema_sha256
+        if self.data.images_sha256 is not None:
+            parts["images"] = self.data.images_sha256
         digest = sha256_bytes(json.dumps(parts, sort_keys=True).encode("utf-8"))[:NAME_CHARS]
         return f"{self.model}-{digest}-seed{self.seed}-{self.data.sha256[:NAME_CHARS]}"
 
