@@ -323,7 +323,7 @@ def test_the_order_of_the_file_changes_nothing(people: tuple[Dataset, Prediction
     shuffled = rank(dataset.subset(order), answers[order[::-1].copy()], limit=50)
 
     assert [e.annotation_id for e in straight] == [e.annotation_id for e in shuffled]
-    assert [e.score for e in straight] == pytest.approx([e.score for e in shuffled], abs=1e-3)
+    assert [e.score for e in straight] == pytest.approx([e.score for e in shuffled], abs=1e-9)
 
 
 def test_without_sigmas_a_stray_keypoint_is_still_found(
