@@ -18,6 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from toolkit.annotations import Predictions
 from toolkit.benchmark.demo import HOCKEY, LACROSSE, VALIDATION_SEEDS, Suite
 from toolkit.benchmark.demo_data import demo_set
 from toolkit.dataset import Dataset
@@ -70,17 +71,8 @@ def measure(suites: dict[str, Suite], people: int) -> dict[str, object]:
             ways.append(("lacrosse", how, zero_shot(model, truths["lacrosse"].schema, how)))
         for sport, how, one in ways:
             predictions = one.predict(truths[sport], folders[sport] / "images")
-            value, low, high = pckh(truths[sport], predictions, shared)
-            rows.append(
-                {
-                    "model": name,
-                    "data": sport,
-                    "how": how,
-                    "PCKh": value,
-                    "low": low,
-                    "high": high,
-                }
-            )
+            row = {"model": name, "data": sport, "how": how}
+            rows.append(row | pckh(truths[sport], predictions, shared))
     for row in rows:
         own = next(r for r in rows if (r["model"], r["data"]) == (row["model"], "hockey"))
         row["apart"] = own["PCKh"] - row["PCKh"]
@@ -93,11 +85,10 @@ def measure(suites: dict[str, Suite], people: int) -> dict[str, object]:
     }
 
 
-def pckh(truth: Dataset, predictions: object, names: list[str]) -> tuple[float, float, float]:
+def pckh(truth: Dataset, predictions: Predictions, names: list[str]) -> dict[str, float]:
     """Per cent of labelled keypoints within half a head, and its interval by clip."""
-    errors = errors_in_heads(truth, predictions).heads[
-        :, [truth.schema.index(n) for n in names]
-    ]
+    columns = [truth.schema.index(name) for name in names]
+    errors = errors_in_heads(truth, predictions).heads[:, columns]
     counted = np.isfinite(errors) | np.isinf(errors)
     found, of = (errors <= THRESHOLD).sum(axis=1), counted.sum(axis=1)
     weights = draw_weights(truth.images, RESAMPLES, "clip", 0)[:, truth.image_row]  # (B, N)
@@ -109,9 +100,8 @@ def pckh(truth: Dataset, predictions: object, names: list[str]) -> tuple[float, 
 def print_table(result: dict[str, object]) -> None:
     """The table for people."""
     seeds = ", ".join(f"{name} seed {seed}" for name, seed in result["seeds"].items())
-    print(
-        f"PCKh@{THRESHOLD} of {len(result['keypoints'])} body keypoints that both schemas have"
-    )
+    count = len(result["keypoints"])
+    print(f"PCKh@{THRESHOLD} of {count} body keypoints that both schemas have")
     print(f"{result['people']} people of each sport: {seeds}")
     print(f"{'model':<30}{'data':<10}{'how':<16}{'PCKh':>7}{'95 %':>15}{'apart':>7}")
     for row in result["rows"]:
