@@ -14,6 +14,7 @@ from toolkit.models import (
     PoseModel,
     Role,
     TrainRequest,
+    check_model,
     require_torch,
 )
 
@@ -63,8 +64,8 @@ def network_entry(
 
         kind = family()
         model = CheckpointModel(path, {kind.name: kind}, device)
-        if model.facts.get("model", name) != name and not kind.output:
-            raise UsageError(f"{path}: holds model '{model.name}', not '{name}'")
+        if not kind.output:  # such a family reads any checkpoint of the network
+            check_model(path, model.facts.get("model", name), name)
         return model
 
     def train(request: TrainRequest) -> Path:

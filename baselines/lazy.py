@@ -8,7 +8,7 @@ from pathlib import Path
 from baselines.entries import CHECKPOINTS, find_checkpoint
 from toolkit.detectors import PersonDetector
 from toolkit.errors import UsageError
-from toolkit.models import AdoptRequest, PoseModel, TrainRequest, require_torch
+from toolkit.models import AdoptRequest, PoseModel, TrainRequest, check_model, require_torch
 from toolkit.processes import by_leader, processes
 
 
@@ -21,8 +21,7 @@ def load_control(name: str) -> Callable[[str | Path, str], PoseModel]:
         from baselines.controls import CONTROLS  # lazy: torch costs seconds
 
         model = CONTROLS[name].load(path, device)
-        if model.name != name:  # one is given the true joints, the other is not
-            raise UsageError(f"{path}: holds model '{model.name}', not '{name}'")
+        check_model(path, model.name, name)  # one is given the true joints, another is not
         return model
 
     return load

@@ -31,7 +31,6 @@ from toolkit.zero_shot import zero_shot
 MODELS = ("tokenclipose-small", "tokenclipose-small-transfer")
 BAR = 15.0  # points
 RESAMPLES, THRESHOLD = 1000, 0.5
-LACROSSE_VALIDATION = 242
 
 
 def main() -> int:
@@ -43,8 +42,9 @@ def main() -> int:
     given = parser.parse_args()
     suites = {"hockey": HOCKEY, "lacrosse": LACROSSE}
     if given.set == "validation":
-        seeds = {"hockey": VALIDATION_SEEDS["hockey"], "lacrosse": LACROSSE_VALIDATION}
-        suites = {name: replace(suite, seed=seeds[name]) for name, suite in suites.items()}
+        suites = {
+            name: replace(suite, seed=VALIDATION_SEEDS[name]) for name, suite in suites.items()
+        }
     people = given.people or (2000 if given.set == "test" else 1000)
     result = measure(suites, people)
     if given.json:

@@ -62,7 +62,7 @@ TOKENCLIPOSE_SMALL_TRANSFER = network_entry(
     role="model",
     recipe="tokenclipose_small_transfer",
     note="The same network, trained with random tone curves: for people in other clothes and "
-    "on another ground.",
+    "on another ground; chosen on the validation sets of hockey and lacrosse.",
     family=_family,
     checkpoints=CHECKPOINTS,
 )

@@ -185,6 +185,16 @@ class ModelEntry:
     shipped: Callable[[str], Path | None] | None = None
 
 
+def check_model(path: str | Path, found: object, wanted: str) -> None:
+    """Refuse a checkpoint of another model than the one that was named.
+
+    Raises:
+        UsageError: It holds another one.
+    """
+    if found != wanted:
+        raise UsageError(f"{path}: holds model '{found}', not '{wanted}'")
+
+
 def find_models() -> dict[str, ModelEntry]:
     """All models of all installed packages, by name, sorted."""
     found = {point.name: point.load() for point in entry_points(group=GROUP)}

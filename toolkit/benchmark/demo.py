@@ -13,7 +13,7 @@ from typing import Literal
 from toolkit.benchmark.tables import Column
 
 TRAIN_SEEDS = {"hockey": 101, "crowdpose": 111}
-VALIDATION_SEEDS = {"hockey": 202, "crowdpose": 212}
+VALIDATION_SEEDS = {"hockey": 202, "lacrosse": 242, "crowdpose": 212}
 TEST_SEEDS = {"hockey": 404, "lacrosse": 424, "crowdpose": 414}
 TRAIN_PEOPLE = {"hockey": 24_000, "crowdpose": 16_000}
 VALIDATION_PEOPLE = {"hockey": 2000, "crowdpose": 1000}

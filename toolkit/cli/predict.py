@@ -182,13 +182,14 @@ def _meaning(calibrated: bool) -> str:
 def _load_onnx(model: str, weights: str | None, runtime: str, threads: int | None) -> PoseModel:
     """The model in an ONNX file; torch is not needed."""
     from toolkit.errors import UsageError
+    from toolkit.models import check_model
     from toolkit.runtimes import find_runtime
 
     if runtime == "torch":
         raise UsageError(f"{weights or model}: an ONNX file; --runtime torch cannot run it")
     loaded = find_runtime("onnx").load(Path(weights or model), threads=threads)
-    if weights is not None and loaded.name != model:
-        raise UsageError(f"{weights}: holds model '{loaded.name}', not '{model}'")
+    if weights is not None:
+        check_model(weights, loaded.name, model)
     return loaded
 
 

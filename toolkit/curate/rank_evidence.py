@@ -165,17 +165,21 @@ class Judged:
 
 def judge(labels: Labels, progress: Callable[[int, int], None] | None = None) -> Judged:
     """Learn from the set what is ordinary, and hold every label against it."""
+
+    def half(number: int) -> Callable[[int, int], None] | None:
+        if progress is None:
+            return None
+        return lambda done, of: progress(number * of + done, 2 * of)
+
     size = labels.size[:, None, None]
     alone = _hearing(labels, labels.offset).scale
     predicted = (labels.predicted.keypoints - labels.centre[:, None]) / size
-    told = None if progress is None else lambda done, of: progress(done, 2 * of)
-    answer = expected(labels.offset, predicted, labels.order, told)
+    answer = expected(labels.offset, predicted, labels.order, half(0))
     remainder = labels.offset - np.nan_to_num(answer)  # where nothing is: the prediction
     together = _hearing(labels, remainder, np.log(alone.width))
     boxed = np.isfinite(_side(labels.people.bbox_xywh))[:, None, None]
     place = np.where(boxed, (labels.points - labels.centre[:, None]) / size, np.nan)
-    told = None if progress is None else lambda done, of: progress(of + done, 2 * of)
-    answer = expected(place, place[:, :0], labels.order, told)
+    answer = expected(place, place[:, :0], labels.order, half(1))
     unheard = labels.known.shape[1] - labels.known.sum(axis=1, keepdims=True)
     few = np.broadcast_to(np.log1p(unheard), labels.known.shape)
     return Judged(labels, alone, together, _hearing(labels, place - answer, few))

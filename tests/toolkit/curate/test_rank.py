@@ -10,7 +10,7 @@ import pytest
 
 from toolkit.annotations import Annotations, Images, Predictions
 from toolkit.curate.rank import Entry, rank
-from toolkit.curate.rank_evidence import Labels, judge, misplaced
+from toolkit.curate.rank_evidence import Judged, Labels, judge, misplaced
 from toolkit.curate.rank_reasons import Speaker
 from toolkit.dataset import Dataset
 from toolkit.schema import Keypoint, Schema
@@ -80,6 +80,11 @@ def with_points(dataset: Dataset, points: np.ndarray) -> Dataset:
     return replace(
         dataset, annotations=replace(people, keypoints=points, visibility=visibility)
     )
+
+
+def held_against(labels: Annotations, answers: Predictions) -> Judged:
+    """The labels of `people` in the light of the model and of each other."""
+    return judge(Labels(labels, answers, labels.image_id - 1, np.arange(COUNT)))
 
 
 def first(dataset: Dataset, answers: Predictions) -> Entry:
@@ -200,14 +205,7 @@ def test_where_only_the_model_is_wrong_the_other_labels_speak_for_the_label(
     guesses = answers.keypoints.copy()
     guesses[100, knee] += [0, 30]
 
-    judged = judge(
-        Labels(
-            labels,
-            replace(answers, keypoints=guesses),
-            image_row=labels.image_id - 1,
-            order=np.arange(COUNT),
-        )
-    )
+    judged = held_against(labels, replace(answers, keypoints=guesses))
 
     assert judged.pose.surprise[100, knee] < 0
     assert min(judged.together.surprise[17, knee], judged.pose.surprise[17, knee]) > 3
@@ -256,7 +254,7 @@ def test_people_without_a_box_are_judged_by_the_model_alone(
     labels = dataset.annotations
     labels = replace(labels, bbox_xywh=np.full_like(labels.bbox_xywh, np.nan))
 
-    judged = judge(Labels(labels, answers, labels.image_id - 1, np.arange(COUNT)))
+    judged = held_against(labels, answers)
 
     assert (judged.pose.surprise == 0).all()
     assert np.isfinite(misplaced(judged)).all()
@@ -272,7 +270,7 @@ def test_the_distance_that_is_told_is_that_which_speaks_against_the_label(
     points = dataset.annotations.keypoints.copy()
     points[17, NAMES.index("left_knee")] += [0, 60]
     labels = with_points(dataset, points).annotations
-    judged = judge(Labels(labels, answers, labels.image_id - 1, np.arange(COUNT)))
+    judged = held_against(labels, answers)
     silent = getattr(judged, quiet)
     silent = replace(silent, distance=np.zeros_like(silent.distance))
     judged = replace(judged, **{quiet: silent})
