@@ -37,7 +37,6 @@ class PoseModel(Protocol):
     Attributes:
         name: Of the model.
         schema: Whose keypoints it predicts.
-        num_parameters: Of what runs at prediction.
         facts: JSON values: `images_seen`, `seed`, `generator`, `data_sha256`,
             `checkpoint_sha256`, `text_encoder`, `box`, `recipe`, and so on; None or absent
             where a model has no such thing.
@@ -45,8 +44,11 @@ class PoseModel(Protocol):
 
     name: str
     schema: Schema
-    num_parameters: int
     facts: dict[str, object]
+
+    @property
+    def num_parameters(self) -> int | None:
+        """Of what runs at prediction; None where it is not known."""
 
     def predict(
         self,

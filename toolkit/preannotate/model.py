@@ -44,7 +44,7 @@ class MediapipeModel:
         facts: What it is made of.
         found: How many people mediapipe found in the last call, of how many.
         name: Of the model.
-        num_parameters: Of the project's own model; mediapipe's are not counted.
+        num_parameters: None: mediapipe's are not counted.
     """
 
     schema: Schema
@@ -53,7 +53,7 @@ class MediapipeModel:
     facts: dict[str, object] = field(default_factory=dict)
     found: tuple[int, int] = (0, 0)
     name: str = NAME
-    num_parameters: int = 0
+    num_parameters: int | None = None
 
     def predict(
         self,
@@ -190,9 +190,7 @@ def load(schema_name: str | Path, device: str) -> PoseModel:
     facts: dict[str, object] = {"box": "human", "images_seen": None}
     if own is not None:
         facts |= {"own": OWN, "checkpoint_sha256": own.facts.get("checkpoint_sha256")}
-    return MediapipeModel(
-        schema, python, own, facts, num_parameters=0 if own is None else own.num_parameters
-    )
+    return MediapipeModel(schema, python, own, facts)
 
 
 def _own_model(schema: Schema, device: str) -> PoseModel | None:
