@@ -1,0 +1,74 @@
+"""Errors of sticks are taken apart: what is long or short, and what points elsewhere."""
+
+from __future__ import annotations
+
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from toolkit.annotations import Predictions
+from toolkit.dataset import Dataset
+from toolkit.formats import read
+
+
+@pytest.fixture(scope="module")
+def script(root: Path) -> ModuleType:
+    spec = spec_from_file_location("stick_errors", root / "benchmarks" / "stick_errors.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def truth(root: Path) -> Dataset:
+    return read(root / "datasets" / "hockey" / "sample" / "annotations.json", "hockey")
+
+
+def moved(truth: Dataset, *, along: float = 0.0, across: float = 0.0) -> Predictions:
+    """The truth, with every keypoint moved so many heads along and across the stick."""
+    people = truth.annotations
+    butt, heel = (
+        people.keypoints[:, truth.schema.index(name)] for name in ("butt_end", "stick_heel")
+    )
+    shaft = (heel - butt) / np.linalg.norm(heel - butt, axis=1, keepdims=True)
+    side = np.stack([-shaft[:, 1], shaft[:, 0]], axis=1)
+    head = 0.6 * np.hypot(people.head_box_xywh[:, 2], people.head_box_xywh[:, 3])
+    step = head[:, None] * (along * shaft + across * side)
+    return Predictions.from_arrays(
+        truth.schema,
+        people.image_id,
+        people.keypoints + step[:, None],
+        annotation_id=people.instance_id,
+    )
+
+
+def test_a_stick_that_is_too_long_is_wrong_along_itself_only(
+    script: ModuleType, truth: Dataset
+) -> None:
+    row = script.measure(truth, moved(truth, along=0.8))
+
+    assert (row["along"], row["across"]) == pytest.approx((0.8, 0.0), abs=1e-6)
+    assert (row["along right"], row["across right"], row["PCKh"]) == (0.0, 100.0, 0.0)
+
+
+def test_a_stick_that_points_elsewhere_is_wrong_across_itself_only(
+    script: ModuleType, truth: Dataset
+) -> None:
+    row = script.measure(truth, moved(truth, across=-0.8))
+
+    assert (row["along"], row["across"]) == pytest.approx((0.0, 0.8), abs=1e-6)
+    assert (row["along right"], row["across right"], row["PCKh"]) == (100.0, 0.0, 0.0)
+
+
+def test_only_heels_and_toes_outside_the_box_count_and_each_has_its_distance(
+    script: ModuleType,
+) -> None:
+    points = np.array([[0.0, 5.0], [10.0, 5.0], [13.0, 14.0]])
+    boxes = np.tile([0.0, 0.0, 10.0, 10.0], (3, 1))
+
+    assert script._beyond(points, boxes).tolist() == [0.0, 0.0, 5.0]
