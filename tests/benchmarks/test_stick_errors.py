@@ -72,3 +72,16 @@ def test_only_heels_and_toes_outside_the_box_count_and_each_has_its_distance(
     boxes = np.tile([0.0, 0.0, 10.0, 10.0], (3, 1))
 
     assert script._beyond(points, boxes).tolist() == [0.0, 0.0, 5.0]
+
+
+def test_noisy_joints_are_off_by_the_median_that_was_asked_for(
+    script: ModuleType, truth: Dataset
+) -> None:
+    people = truth.annotations
+    head = 0.6 * np.hypot(people.head_box_xywh[:, 2], people.head_box_xywh[:, 3])
+    away = [
+        np.linalg.norm(script._noisy(people, 0.2, rng) - people.keypoints, axis=2)
+        for rng in map(np.random.default_rng, range(50))
+    ]
+
+    assert np.median(np.stack(away) / head[:, None]) == pytest.approx(0.2, rel=0.03)
