@@ -54,6 +54,7 @@ def test_a_stick_that_is_too_long_is_wrong_along_itself_only(
 
     assert (row["along"], row["across"]) == pytest.approx((0.8, 0.0), abs=1e-6)
     assert (row["along right"], row["across right"], row["PCKh"]) == (0.0, 100.0, 0.0)
+    assert row["body"] == 0.0
 
 
 def test_a_stick_that_points_elsewhere_is_wrong_across_itself_only(
