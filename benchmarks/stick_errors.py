@@ -31,8 +31,7 @@ from toolkit.benchmark.demo_data import demo_set
 from toolkit.benchmark.entrants import load_models
 from toolkit.dataset import Dataset
 from toolkit.formats import read
-from toolkit.geometry import inside_box
-from toolkit.metrics.errors_in_heads import errors_in_heads
+from toolkit.geometry import distance_from_box, inside_box
 from toolkit.metrics.head_size import head_sizes
 
 MODELS = (
@@ -40,10 +39,12 @@ MODELS = (
 )
 THRESHOLD = 0.5  # heads
 FAR = (0.0, 0.5, 1.0, 2.0, np.inf)  # heads outside the box
-STICK = ("butt_end", "stick_heel")  # ends of the shaft
+SHAFT = ("butt_end", "stick_heel")
 ENDS = ("stick_heel", "stick_toe")
 RAYLEIGH_MEDIAN = float(np.sqrt(2 * np.log(2)))  # of the length of 2-D Gaussian noise, sigma 1
 SEED = 0
+
+Row = dict[str, float | None]  # None where nothing is counted
 
 
 def main() -> int:
@@ -58,13 +59,13 @@ def main() -> int:
     folder = demo_set(suite, people=given.people)
     truth = read(folder / "annotations.json", "hockey")
     contenders, _ = load_models(suite, given.models.split(","), "cpu")
-    rows = []
+    rows = {}
     for one in contenders:
         predictions = one.model.predict(truth, folder / "images")
-        rows.append({"model": one.label, **measure(truth, predictions)})
+        rows[one.label] = measure(truth, predictions)
     for median in map(float, given.noise.split(",") if given.noise else ()):
-        row = measure(truth, from_noisy_joints(truth, median))
-        rows.append({"model": f"true joints, {median:g} heads off", **row})
+        predictions = from_noisy_joints(truth, median)
+        rows[f"true joints, {median:g} heads off"] = measure(truth, predictions)
     if given.json:
         print(json.dumps({"seed": suite.seed, "people": given.people, "rows": rows}, indent=2))
     else:
@@ -72,37 +73,35 @@ def main() -> int:
     return 0
 
 
-def measure(truth: Dataset, predictions: Predictions) -> dict[str, float]:
+def measure(truth: Dataset, predictions: Predictions) -> Row:
     """Shares in per cent, errors in heads, over heels and toes outside the box.
 
     Predictions stand in the order of the annotations; everything is labelled.
     """
-    people = truth.annotations
-    errors = errors_in_heads(truth, predictions)
-    butt, heel = (people.keypoints[:, truth.schema.index(name)] for name in STICK)
-    shaft = heel - butt  # (N, 2)
-    shaft = shaft / np.linalg.norm(shaft, axis=1, keepdims=True)
-    away, along, across, off = [], [], [], []
-    for name in ENDS:
-        column = truth.schema.index(name)
-        place = people.keypoints[:, column]
-        outside = ~inside_box(place[:, None], people.bbox_xywh)[:, 0]
-        gap = (predictions.keypoints[:, column] - place) / errors.head.size[:, None]  # heads
-        away.append(errors.heads[outside, column])
-        along.append(np.abs((gap * shaft).sum(axis=1))[outside])
-        turned = gap[:, 1] * shaft[:, 0] - gap[:, 0] * shaft[:, 1]
-        across.append(np.abs(turned)[outside])
-        off.append((_beyond(place, people.bbox_xywh) / errors.head.size)[outside])
-    heads, far = np.concatenate(away), np.concatenate(off)
-    ways = {"along": np.concatenate(along), "across": np.concatenate(across)}
-    right = heads <= THRESHOLD
-    body = errors.heads[:, ~truth.schema.is_extension]
-    row = {"people": len(people), "body": _share(body <= THRESHOLD)}
-    row |= {"keypoints": len(heads), "PCKh": _share(right)}
-    row["median"] = float(np.median(heads))
+    people, schema = truth.annotations, truth.schema
+    head = head_sizes(people).size[:, None]  # (N, 1) px
+    gap = (predictions.keypoints - people.keypoints) / head[..., None]  # (N, K, 2) heads
+    butt, heel = (people.keypoints[:, schema.index(name)] for name in SHAFT)
+    shaft = (heel - butt) / np.linalg.norm(heel - butt, axis=1, keepdims=True)
+    x, y = np.moveaxis(shaft[:, None], 2, 0)  # (N, 1) each
+
+    columns = [schema.index(name) for name in ENDS]
+    outside = ~inside_box(people.keypoints, people.bbox_xywh)[:, columns]  # (N, 2)
+    away = np.linalg.norm(gap, axis=2)  # (N, K)
+    ways = {
+        "along": np.abs(gap[..., 0] * x + gap[..., 1] * y)[:, columns][outside],
+        "across": np.abs(gap[..., 1] * x - gap[..., 0] * y)[:, columns][outside],
+    }
+    ends = away[:, columns][outside]
+    right = ends <= THRESHOLD
+    row: Row = {
+        "body": _share(away[:, ~schema.is_extension] <= THRESHOLD),
+        "PCKh": _share(right),
+        "median": _median(ends),
+    }
     for way, values in ways.items():
-        row[way] = float(np.median(values))
-        row[f"{way} right"] = _share(values <= THRESHOLD)
+        row |= {way: _median(values), f"{way} right": _share(values <= THRESHOLD)}
+    far = (distance_from_box(people.keypoints, people.bbox_xywh) / head)[:, columns][outside]
     for low, high in itertools.pairwise(FAR):
         row[f"{low:g} to {high:g}"] = _share(right[(far > low) & (far <= high)])
     return row
@@ -110,8 +109,11 @@ def measure(truth: Dataset, predictions: Predictions) -> dict[str, float]:
 
 def from_noisy_joints(truth: Dataset, median: float) -> Predictions:
     """Body-to-stick by a network that is taught on joints as inexact as those it is given."""
-    from baselines.controls import complete, fit_body_to_stick  # lazy: torch
+    import torch  # lazy, with the next: seconds
 
+    from baselines.controls import complete, fit_body_to_stick
+
+    torch.set_num_threads(1)  # their number changes the rounding, and so the network
     suite = replace(HOCKEY, seed=TRAIN_SEEDS["hockey"])
     folder = demo_set(suite, people=TRAIN_PEOPLE["hockey"])
     taught = read(folder / "annotations.json", "hockey").annotations
@@ -142,29 +144,23 @@ def _noisy(people: Annotations, median: float, rng: np.random.Generator) -> NDAr
     return moved
 
 
-def _beyond(points: NDArray[np.float64], bbox_xywh: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N,) distance in px of points from their boxes; 0 inside."""
-    low, high = bbox_xywh[:, :2], bbox_xywh[:, :2] + bbox_xywh[:, 2:]
-    out: NDArray[np.float64] = np.linalg.norm(
-        np.maximum(low - points, 0) + np.maximum(points - high, 0), axis=1
-    )
-    return out
+def _share(counted: NDArray[np.bool_]) -> float | None:
+    return 100 * float(counted.mean()) if counted.size else None
 
 
-def _share(counted: NDArray[np.bool_]) -> float:
-    return 100 * float(counted.mean()) if len(counted) else float("nan")
+def _median(heads: NDArray[np.float64]) -> float | None:
+    return float(np.median(heads)) if heads.size else None
 
 
-def print_table(rows: list[dict[str, float]], seed: int, people: int) -> None:
+def print_table(rows: dict[str, Row], seed: int, people: int) -> None:
     """The table for people."""
     print(f"heels and toes outside the human's box: {people} people, validation seed {seed}")
-    columns = [key for key in rows[0] if key not in ("model", "people", "keypoints")]
+    columns = list(next(iter(rows.values())))
     print(f"{'model':<27}" + "".join(f"{column:>14}" for column in columns))
-    for row in rows:
-        print(f"{row['model']:<27}" + "".join(f"{row[column]:>14.2f}" for column in columns))
-    print(
-        "PCKh, '... right' and by heads outside the box: per cent; the rest: median, in heads"
-    )
+    for name, row in rows.items():
+        cells = ("-" if value is None else f"{value:.2f}" for value in row.values())
+        print(f"{name:<27}" + "".join(f"{cell:>14}" for cell in cells))
+    print("in per cent: body, PCKh, right, and PCKh by heads outside the box; medians in heads")
 
 
 if __name__ == "__main__":

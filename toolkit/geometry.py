@@ -30,6 +30,23 @@ def inside_box(points: Floats, bbox_xywh: Floats) -> Bools:
     return np.asarray(((points >= low) & (points <= high)).all(axis=2))
 
 
+def distance_from_box(points: Floats, bbox_xywh: Floats) -> Floats:
+    """How far points lie from the edge of their instance's box; negative inside it.
+
+    Args:
+        points: (N, K, 2) px, NaN where not labelled.
+        bbox_xywh: (N, 4) px.
+
+    Returns:
+        (N, K) px: outside, to the nearest point of the box; inside, to the nearest side; NaN
+        for a point that is NaN.
+    """
+    half = bbox_xywh[:, None, 2:] / 2
+    beyond = np.abs(points - (bbox_xywh[:, None, :2] + half)) - half  # (N, K, 2)
+    outside = np.hypot(*np.moveaxis(np.maximum(beyond, 0), 2, 0))
+    return np.where((beyond <= 0).all(axis=2), beyond.max(axis=2), outside)
+
+
 def inside_image(points: Floats, size_wh: NDArray[np.int64]) -> Bools:
     """Which points lie inside their image, far edges excluded.
 

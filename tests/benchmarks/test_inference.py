@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -13,13 +13,8 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def script(root: Path) -> ModuleType:
-    spec = spec_from_file_location("inference", root / "benchmarks" / "inference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("inference")
 
 
 def test_it_measures_a_small_model_and_prints_json(root: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.util import module_from_spec, spec_from_file_location
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -15,13 +16,8 @@ from toolkit.formats import read
 
 
 @pytest.fixture(scope="module")
-def script(root: Path) -> ModuleType:
-    spec = spec_from_file_location("stick_errors", root / "benchmarks" / "stick_errors.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("stick_errors")
 
 
 @pytest.fixture
@@ -66,13 +62,24 @@ def test_a_stick_that_points_elsewhere_is_wrong_across_itself_only(
     assert (row["along right"], row["across right"], row["PCKh"]) == (100.0, 0.0, 0.0)
 
 
-def test_only_heels_and_toes_outside_the_box_count_and_each_has_its_distance(
-    script: ModuleType,
+def test_a_keypoint_counts_among_those_as_far_outside_the_box_and_an_empty_bin_has_no_number(
+    script: ModuleType, truth: Dataset
 ) -> None:
-    points = np.array([[0.0, 5.0], [10.0, 5.0], [13.0, 14.0]])
-    boxes = np.tile([0.0, 0.0, 10.0, 10.0], (3, 1))
+    people = truth.annotations
+    butt, heel, toe = map(truth.schema.index, ("butt_end", "stick_heel", "stick_toe"))
+    points = np.tile(np.array([5.0, 5.0]), (len(people), truth.schema.num_keypoints, 1))
+    points[:, butt] = [5.0, 0.0]
+    points[:, heel] = [5.0, 10.0]  # on the edge: inside
+    points[:, toe] = [5.0, 17.0]  # 7 px outside, with a head of 6 px
+    boxes = np.tile([0.0, 0.0, 10.0, 10.0], (len(people), 1))
+    heads = np.tile([0.0, 0.0, 6.0, 8.0], (len(people), 1))
+    people = replace(people, keypoints=points, bbox_xywh=boxes, head_box_xywh=heads)
+    truth = replace(truth, annotations=people)
 
-    assert script._beyond(points, boxes).tolist() == [0.0, 0.0, 5.0]
+    row = script.measure(truth, moved(truth))
+
+    assert row["1 to 2"] == row["PCKh"] == 100.0
+    assert row["0 to 0.5"] is row["0.5 to 1"] is row["2 to inf"] is None
 
 
 def test_noisy_joints_are_off_by_the_median_that_was_asked_for(

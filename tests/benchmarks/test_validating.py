@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -13,14 +13,8 @@ import pytest
 
 
 @pytest.fixture
-def benchmark(root: Path) -> ModuleType:
-    place = root / "benchmarks" / "validating.py"
-    spec = importlib.util.spec_from_file_location("validating", place)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def benchmark(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("validating")
 
 
 def test_the_short_form_reports_time_memory_and_growth(root: Path) -> None:

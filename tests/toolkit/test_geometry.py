@@ -30,6 +30,14 @@ def test_all_edges_of_a_box_are_inside_it() -> None:
     assert inside.tolist() == [[True, True, True, True, False, False, False]]
 
 
+def test_distance_from_a_box_is_to_its_nearest_point_and_negative_inside() -> None:
+    places = points((13, 14), (5, 12), (10, 5), (4, 5), (NAN, NAN))
+
+    away = geometry.distance_from_box(places, box(0, 0, 10, 10))
+
+    assert np.array_equal(away, [[5.0, 2.0, 0.0, -4.0, np.nan]], equal_nan=True)
+
+
 def test_the_far_edges_of_an_image_are_outside_it() -> None:
     corners = points((0, 0), (99.9, 49.9), (100, 10), (10, 50), (-0.1, 10), (NAN, NAN))
 

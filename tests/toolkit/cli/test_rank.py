@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -180,15 +178,9 @@ def test_no_predictions_rank_nobody(files: Files, toolkit_cli: Callable) -> None
 
 
 @pytest.fixture(scope="module")
-def benchmark(root: Path) -> ModuleType:
+def benchmark(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
     """The program that measures ranking, as a module."""
-    spec = importlib.util.spec_from_file_location("ranking", root / "benchmarks/ranking.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["ranking"] = module
-    spec.loader.exec_module(module)
-    return module
+    return benchmark_script("ranking")
 
 
 def test_planted_errors_on_practice_data_are_found_by_the_shipped_model(

@@ -16,7 +16,7 @@ from toolkit.annotations import Predictions
 from toolkit.benchmark.render_html import Figure
 from toolkit.charts import COLORS, Series, curves
 from toolkit.dataset import Dataset
-from toolkit.geometry import expand_to_aspect
+from toolkit.geometry import distance_from_box, expand_to_aspect
 from toolkit.metrics import errors_in_heads
 from toolkit.metrics.calibration import held_out, reliability, within_heads
 
@@ -73,12 +73,8 @@ def edge_distance(truth: Dataset, crop: Crop) -> Floats:
     """
     people = truth.annotations
     region = expand_to_aspect(people.bbox_xywh, crop.aspect, crop.padding)
-    center = region[:, None, :2] + region[:, None, 2:] / 2
-    beyond = np.abs(people.keypoints - center) - region[:, None, 2:] / 2  # (N, K, 2)
-    outside = np.hypot(*np.moveaxis(np.maximum(beyond, 0), 2, 0))
-    signed = np.where((beyond <= 0).all(axis=2), beyond.max(axis=2), outside)
-    head = _heads(truth)
-    return np.asarray(np.where(people.labelled, signed / head[:, None], np.nan))
+    heads = distance_from_box(people.keypoints, region) / _heads(truth)[:, None]
+    return np.asarray(np.where(people.labelled, heads, np.nan))
 
 
 def scale_in_heads(truth: Dataset, predictions: Predictions) -> Floats:
