@@ -41,6 +41,7 @@ def network_entry(
     family: Callable[[], Family] = _heatmap,
     checkpoints: Path = CHECKPOINTS,
     published: str | None = None,
+    reads: str | None = None,
 ) -> ModelEntry:
     """An entry whose checkpoints are files `NAME_SCHEMA.safetensors` in one folder.
 
@@ -55,10 +56,12 @@ def network_entry(
         checkpoints: Folder of the shipped checkpoints.
         published: Which reader of `baselines.adoption` knows the weights that others
             published for it; None where there are none.
+        reads: The model whose shipped checkpoints this one reads; None for its own.
     """
+    ships = reads or name
 
     def load(schema_or_path: str | Path, device: str) -> PoseModel:
-        path = find_checkpoint(name, schema_or_path, checkpoints)
+        path = find_checkpoint(ships, schema_or_path, checkpoints)
         require_torch(f"loading '{name}'")
         from baselines.predictor import CheckpointModel  # lazy: torch costs seconds
 
@@ -95,7 +98,7 @@ def network_entry(
         note,
         changed,
         adopt if published else None,
-        shipped=lambda schema: shipped_checkpoint(name, schema, checkpoints),
+        shipped=lambda schema: shipped_checkpoint(ships, schema, checkpoints),
     )
 
 

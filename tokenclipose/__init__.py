@@ -51,10 +51,11 @@ TOKENCLIPOSE_SMALL_COARSE = network_entry(
     "TokenCLIPose-small, coarse output",
     role="baseline",
     recipe="tokenclipose_small",
-    note="Reads the coarse output of any TokenCLIPose checkpoint: what it knew before its "
-    "decoder; no checkpoint of its own ships.",
+    note="Reads the coarse output of any TokenCLIPose checkpoint, what it knew before its "
+    "decoder; that of tokenclipose-small where none is named.",
     family=_coarse_family,
     checkpoints=CHECKPOINTS,
+    reads="tokenclipose-small",
 )
 TOKENCLIPOSE_SMALL_TRANSFER = network_entry(
     "tokenclipose-small-transfer",

@@ -243,13 +243,23 @@ def test_the_coarse_output_is_converted_apart_from_the_final_one(
     dataset, images = read(sample), sample.parent / "images"
     points = {}
     for name in (OURS, COARSE):
-        model = get_model(name).load("hockey" if name == OURS else SHIPPED, "cpu")
+        model = get_model(name).load("hockey", "cpu")
         converted = in_runtime(model, "onnx", "cpu", threads=1, announce=lambda _: None)
         points[name] = converted.predict(dataset, images).keypoints
         assert converted.name == name
         assert points[name] == pytest.approx(model.predict(dataset, images).keypoints, abs=0.5)
 
     assert np.abs(points[OURS] - points[COARSE]).max() > 1
+
+
+def test_the_coarse_output_is_read_from_the_weights_that_ship_with_the_network() -> None:
+    shipped = get_model(OURS).load("hockey", "cpu")
+    for weights in ("hockey", SHIPPED):
+        coarse = get_model(COARSE).load(weights, "cpu")
+        assert coarse.facts["data_sha256"] == shipped.facts["data_sha256"]
+
+    with pytest.raises(UsageError, match="train one with 'toolkit train tokenclipose-small'"):
+        get_model(COARSE).load("lacrosse", "cpu")
 
 
 def test_the_coarse_output_has_no_calibration_of_the_final_one() -> None:

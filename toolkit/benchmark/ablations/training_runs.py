@@ -154,7 +154,8 @@ def take_shipped(run: TrainingRun) -> Path | None:
         return None
     facts = json.loads(shipped.with_suffix(".json").read_text(encoding="utf-8"))
     same = (
-        facts.get("seed") == run.seed
+        facts.get("model") == run.model
+        and facts.get("seed") == run.seed
         and facts.get("images_seen") == run.images_seen
         and facts.get("data_sha256") == run.data.sha256
         and entry.recipe(facts.get("recipe", {})) == run.recipe
