@@ -175,11 +175,22 @@ def _with_predictions(content: Content, sources: Sources, notes: list[str]) -> C
         columns += score_columns(name, scores)
         frames.append(worst_of_frame(f"{name}_rank", scores.rank, dataset))
         own = [
+            Column("answers_for", "IntField", _partners(scores, dataset), "id of the instance"),
             Column("oks", "FloatField", known(scores.of_predictions(scores.oks)), "OKS"),
             Column("pckh", "FloatField", known(scores.of_predictions(scores.pckh)), "PCKh@0.5"),
         ]
         predictions[name] = (scores.predictions, own)
     return replace(content, columns=columns, image_columns=frames, predictions=predictions)
+
+
+def _partners(scores: Scores, dataset: Dataset) -> list[int | None]:
+    """The id of the instance that each prediction answers for, None for none."""
+    partners: list[int | None] = [None] * len(scores.predictions)
+    ids = dataset.annotations.instance_id.tolist()
+    for row, prediction in enumerate(scores.prediction.tolist()):
+        if prediction >= 0:
+            partners[prediction] = ids[row]
+    return partners
 
 
 def score_columns(name: str, scores: Scores) -> list[Column]:

@@ -66,18 +66,18 @@ def _questions(
         yield Question(
             "sticks outside the box",
             "People whose stick reaches beyond their box",
-            _people(view, F("extension_strata").contains("out_of_box")),
+            _people(view, models, F("extension_strata").contains("out_of_box")),
         )
     yield Question(
         "keypoints outside the image",
         "People with a keypoint beyond the picture's edge",
-        _people(view, F("strata").contains("out_of_image")),
+        _people(view, models, F("strata").contains("out_of_image")),
     )
     if toe is not None:
         yield Question(
             f"{toe.rpartition('_')[2]} missing",
             f"People whose {toe} is not labelled",
-            _people(view, F("missing").contains(toe)),
+            _people(view, models, F("missing").contains(toe)),
         )
     yield Question(
         "validator errors",
@@ -88,19 +88,19 @@ def _questions(
         yield Question(
             f"worst by {model}",
             f"The {WORST} people whom {model} fits worst, by OKS; worst frame first",
-            _ranked(view, f"{model}_rank"),
+            _ranked(view, models, f"{model}_rank"),
         )
     if "disagreement" in queues:
         yield Question(
             "annotators disagree",
             "People whom annotators label differently, worst frame first",
-            _ranked(view, "disagreement_rank", limit=None),
+            _ranked(view, models, "disagreement_rank", limit=None),
         )
     if "label_error" in queues:
         yield Question(
             "likely label errors",
             f"The {WORST} people whose label is most likely wrong",
-            _ranked(view, "label_error_rank"),
+            _ranked(view, models, "label_error_rank"),
         )
     if "near_duplicates" in queues:
         yield Question(
@@ -110,21 +110,31 @@ def _questions(
         )
 
 
-def _people(view: FiftyOneDataset, condition: ViewExpression) -> DatasetView:
-    """The people that fit, both labels of each, and the frames that they are in."""
-    chosen = view.filter_labels(POINTS, condition, only_matches=False)
-    chosen = chosen.filter_labels(BOXES, condition, only_matches=False)
+def _people(
+    view: FiftyOneDataset, models: Iterable[str], condition: ViewExpression
+) -> DatasetView:
+    """The people that fit, what was predicted for them, and the frames that they are in."""
     from fiftyone import ViewField as F  # lazy: 2 to 7 s
 
+    chosen = view.filter_labels(POINTS, condition, only_matches=False)
+    chosen = chosen.filter_labels(BOXES, condition, only_matches=False)
+    # By now the frame's own fields hold those that fit, so their ids are the ids to keep.
+    shown = F(f"${POINTS}.keypoints.annotation_id"), F(f"${BOXES}.detections.annotation_id")
+    partner = [F("answers_for")]
+    theirs = shown[0].contains(partner) | shown[1].contains(partner)
+    for model in models:
+        chosen = chosen.filter_labels(model, theirs, only_matches=False)
     found = (F(f"{POINTS}.keypoints").length() > 0) | (F(f"{BOXES}.detections").length() > 0)
     return chosen.match(found)
 
 
-def _ranked(view: FiftyOneDataset, rank: str, limit: int | None = WORST) -> DatasetView:
+def _ranked(
+    view: FiftyOneDataset, models: Iterable[str], rank: str, limit: int | None = WORST
+) -> DatasetView:
     """The first people of a ranking, the frame with the very first in front."""
     from fiftyone import ViewField as F  # lazy: 2 to 7 s
 
     condition = F(rank) > 0
     if limit is not None:
         condition &= F(rank) <= limit
-    return _people(view, condition).sort_by(f"worst_{rank}")
+    return _people(view, models, condition).sort_by(f"worst_{rank}")

@@ -36,6 +36,10 @@ print(json.dumps({
     "saved": {name: [len(view.load_saved_view(name)),
                      view.load_saved_view(name).count("keypoints.keypoints")]
               for name in view.list_saved_views()},
+    "shown": {name: [shown.values("keypoints.keypoints.annotation_id", unwind=True),
+                     shown.values("noisy.keypoints.answers_for", unwind=True)]
+              for name in view.list_saved_views() if "outside" in name or "by noisy" in name
+              for shown in [view.load_saved_view(name)]},
     "clips": view.distinct("clip"),
     "splits": view.count_values("split"),
     "oks": view.values("keypoints.keypoints.noisy_oks", unwind=True),
@@ -113,6 +117,10 @@ def test_everything_is_there_after_a_restart_in_a_new_process(
     outside = formats_outside(truth)
     assert found["saved"]["sticks outside the box"][1] == outside["sticks"]
     assert found["saved"]["keypoints outside the image"][1] == outside["image"]
+    assert len(found["shown"]) == 3  # of each set of predictions the same people
+    for of_people, of_predictions in found["shown"].values():
+        assert 0 < len(of_people) < 83
+        assert sorted(of_predictions) == sorted(of_people)
     assert found["saved"]["toe missing"] == [0, 0]
     assert found["saved"]["validator errors"] == [0, 0]
     assert found["saved"]["worst by noisy"][1] == 50
