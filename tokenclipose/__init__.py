@@ -57,6 +57,17 @@ TOKENCLIPOSE_SMALL_COARSE = network_entry(
     checkpoints=CHECKPOINTS,
     reads="tokenclipose-small",
 )
+TOKENCLIPOSE_SMALL_ENLARGED = network_entry(
+    "tokenclipose-small-enlarged",
+    "TokenCLIPose-small, enlarged box",
+    role="model",
+    recipe="tokenclipose_small_enlarged",
+    box="enlarged",
+    note="The human's box enlarged by 2.0: the network sees the ends of most sticks, and the "
+    "body smaller.",
+    family=_family,
+    checkpoints=CHECKPOINTS,
+)
 TOKENCLIPOSE_SMALL_TRANSFER = network_entry(
     "tokenclipose-small-transfer",
     "TokenCLIPose-small, for transfer",
@@ -86,14 +97,25 @@ TOKENPOSE_SMALL = network_entry(
     checkpoints=CHECKPOINTS,
 )
 
-TOKENCLIPOSE_SMALL, TOKENCLIPOSE_SMALL_TRANSFER, TOKENCLIPOSE_W48 = (
+(
+    TOKENCLIPOSE_SMALL,
+    TOKENCLIPOSE_SMALL_ENLARGED,
+    TOKENCLIPOSE_SMALL_TRANSFER,
+    TOKENCLIPOSE_W48,
+) = (
     replace(entry, text_tokens=_text_tokens)
-    for entry in (TOKENCLIPOSE_SMALL, TOKENCLIPOSE_SMALL_TRANSFER, TOKENCLIPOSE_W48)
+    for entry in (
+        TOKENCLIPOSE_SMALL,
+        TOKENCLIPOSE_SMALL_ENLARGED,
+        TOKENCLIPOSE_SMALL_TRANSFER,
+        TOKENCLIPOSE_W48,
+    )
 )
 
 MODELS = (
     TOKENCLIPOSE_SMALL,
     TOKENCLIPOSE_SMALL_COARSE,
+    TOKENCLIPOSE_SMALL_ENLARGED,
     TOKENCLIPOSE_SMALL_TRANSFER,
     TOKENCLIPOSE_W48,
     TOKENPOSE_SMALL,

@@ -190,6 +190,11 @@ RIVALS = PlannedTable(
             Variant(changes={"attention": "none"}),
             note="the decoder never looks at the image",
         ),
+        PlannedRow(
+            f"{OURS}-enlarged",
+            Variant(f"{OURS}-enlarged"),
+            note="the same network on hrnet-small-enlarged's crop",
+        ),
         PlannedRow("rle-small", Variant("rle-small"), note="direct regression with RLE"),
         PlannedRow("hrnet-small", HRNET, note="heatmaps on the human's box"),
         PlannedRow("hrnet-small-enlarged", Variant("hrnet-small-enlarged")),
