@@ -38,6 +38,8 @@ _CHOICES = {
     "modalities": ("image", "image+location", "image+text", "image+location+text"),
     "attention": ("cross", "self", "intention", "none"),
     "coarse": ("vote", "mlp"),
+    "final": ("offset", "absolute"),
+    "rle": ("plain", "normalised", "reference"),
     "prompts": ("none", "single", "ensemble"),
 }
 
@@ -116,6 +118,8 @@ class TrainConfig:
             `baselines.codecs.grid_steps`.
         refine: How a peak is found between the cells: `parabola`, `dark`, `quarter`, `none`.
         flip_test: Predict on each crop and its mirror image, and average.
+        rle: What RLE counts: `plain`, `normalised` (log s too), or as the `reference`
+            implementation, see `baselines.rle` (tokenclipose and regression families).
         dim: Token width (this and the rest: tokenclipose family).
         layers: Decoder layers.
         heads: Attention heads.
@@ -124,6 +128,7 @@ class TrainConfig:
             `image+location+text` (see docs/model.md for what each means).
         attention: How tokens read the image: `cross`, `self`, `intention`, or `none`.
         coarse: `vote` or `mlp`.
+        final: Places are an `offset` from the coarse ones, or `absolute` from an MLP.
         evidence: Location tokens carry the features behind their votes.
         text: Text encoder, see `tokenclipose.text`: `learned`, `minilm`, `openclip:...`.
         prompts: Of each keypoint: `ensemble` (the mean of all), `single` (the first), or
@@ -165,6 +170,7 @@ class TrainConfig:
     heatmap_grid: str = "cells"
     refine: str = "parabola"
     flip_test: bool = False
+    rle: str = "plain"
     dim: int = 96
     layers: int = 3
     heads: int = 4
@@ -172,6 +178,7 @@ class TrainConfig:
     modalities: str = "image+location+text"
     attention: str = "cross"
     coarse: str = "vote"
+    final: str = "offset"
     evidence: bool = True
     text: str = "learned"
     prompts: str = "ensemble"

@@ -22,7 +22,7 @@ from baselines.codecs import decode_coordinates, encode_coordinates
 from baselines.config import TrainConfig
 from baselines.family import Decoded, Family
 from baselines.precision import full, in_full
-from baselines.rle import RLELoss
+from baselines.rle import make_rle
 from toolkit.schema import Schema
 
 
@@ -67,7 +67,7 @@ class _Loss(nn.Module):
     def __init__(self, config: TrainConfig) -> None:
         """Build the loss with its flow."""
         super().__init__()
-        self.crop_wh, self.rle = config.input_wh, RLELoss()
+        self.crop_wh, self.rle = config.input_wh, make_rle(config.rle)
 
     def forward(self, out: Regressed, points: Tensor, labelled: Tensor) -> Tensor:
         units = encode_coordinates(points, self.crop_wh)

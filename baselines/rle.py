@@ -129,6 +129,11 @@ class RLELoss(nn.Module):
         return _log_laplace(errors).sum(dim=1) + self.flow.log_prob(errors) + self.log_s()
 
 
+def make_rle(counts: str) -> RLELoss:
+    """The loss of a recipe: `plain`, `normalised` or `reference`."""
+    return RLELoss(as_reference=counts == "reference", normalised=counts == "normalised")
+
+
 def _log_laplace(errors: Tensor) -> Tensor:
     """Log of Q for each axis."""
     return -math.log(2) - errors.abs()

@@ -37,6 +37,7 @@ class _Loss(nn.Module):
             crop_wh=config.input_wh,
             guide_weight=config.guide_weight,
             error_weight=config.error_weight,
+            rle=config.rle,
         )
 
     def forward(self, poses: Poses, points: Tensor, labelled: Tensor) -> Tensor:
@@ -65,6 +66,7 @@ def _build(schema: Schema, config: TrainConfig, stored: dict[str, Tensor] | None
         modalities=config.modalities,
         attention=config.attention,
         coarse=config.coarse,
+        final=config.final,
         evidence=config.evidence,
         guided=config.guide_weight > 0,
     )

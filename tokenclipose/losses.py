@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.codecs import cell_centers
-from baselines.rle import RLELoss
+from baselines.rle import make_rle
 from tokenclipose.model import Poses
 from tokenclipose.votes import SPOT_STRIDE, STRIDE, Votes
 
@@ -31,6 +31,7 @@ class TokenCLIPoseLoss(nn.Module):
         error_weight: Weight of plain absolute errors: of both outputs, of every proposal, and
             of the gate's choice. RLE divides errors by sigma, so keypoints that are hard to
             place pull little at first; these terms pull on all alike.
+        rle: What both RLE losses count, see `baselines.rle.make_rle`.
     """
 
     extension: Tensor
@@ -43,10 +44,11 @@ class TokenCLIPoseLoss(nn.Module):
         crop_wh: tuple[int, int],
         guide_weight: float = 0.0,
         error_weight: float = 0.0,
+        rle: str = "plain",
     ) -> None:
         """Build both RLE losses and the guide."""
         super().__init__()
-        self.coarse, self.final = RLELoss(), RLELoss()
+        self.coarse, self.final = make_rle(rle), make_rle(rle)
         self.spots = Spots(crop_wh, SPOT_STRIDE)
         self.trails = Trails(edge_index, len(extension), crop_wh)
         everything = torch.ones_like(extension)

@@ -37,6 +37,7 @@ from toolkit.errors import UsageError
 MODALITIES = ("image", "image+location", "image+text", "image+location+text")
 ATTENTIONS = ("cross", "self", "intention", "none")
 COARSE_HEADS = ("vote", "mlp")
+FINAL_HEADS = ("offset", "absolute")
 RIDGE = 1.0  # alpha of the least-squares attention
 
 
@@ -70,6 +71,8 @@ class TokenCLIPose(nn.Module):
             query image tokens), `self` (all tokens attend to all), `intention` (as cross, by
             least squares), `none` (tokens attend among themselves only).
         coarse: `vote` (ours) or `mlp` (the paper's).
+        final: `offset` adds a step to the coarse place, `absolute` asks an MLP for the place
+            itself: only then must a token tell which keypoint it stands for.
         evidence: Whether location tokens carry the features behind their votes.
         guided: Whether the weights of the votes are trained by the guide alone.
     """
@@ -90,6 +93,7 @@ class TokenCLIPose(nn.Module):
         modalities: str = "image+location+text",
         attention: str = "cross",
         coarse: str = "vote",
+        final: str = "offset",
         evidence: bool = True,
         guided: bool = False,
     ) -> None:
@@ -98,6 +102,7 @@ class TokenCLIPose(nn.Module):
         _require("modalities", modalities, MODALITIES)
         _require("attention", attention, ATTENTIONS)
         _require("coarse", coarse, COARSE_HEADS)
+        _require("final", final, FINAL_HEADS)
         has_text, has_location = "text" in modalities, "location" in modalities
         if has_text != (text_embeddings is not None):
             raise UsageError(f"modalities '{modalities}' and the text embeddings do not agree")
@@ -130,10 +135,11 @@ class TokenCLIPose(nn.Module):
         self.decoder = nn.ModuleList(DecoderLayer(dim, heads, attention) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
         answers = 1 if has_text or has_location else num_keypoints  # a token
-        self.delta = nn.Linear(dim, 2 * answers)
+        self.final = final
+        self.delta, last = _final_head(dim, 2 * answers, final)
         self.scale = nn.Linear(dim, 2 * answers)
-        nn.init.normal_(self.delta.weight, std=0.01)
-        nn.init.zeros_(self.delta.bias)
+        nn.init.normal_(last.weight, std=0.01)
+        nn.init.zeros_(last.bias)
         nn.init.constant_(self.scale.bias, -1.5)
 
     def forward(self, images: Tensor) -> Poses:
@@ -161,8 +167,9 @@ class TokenCLIPose(nn.Module):
         with in_full(answers):
             delta = self.delta(answers).reshape(coarse.mu.shape)  # (B, K, 2)
             scale = self.scale(answers).reshape(coarse.mu.shape)  # (B, K, 2)
+        start = coarse.mu.detach() if self.final == "offset" else 0  # the crop's middle
         return Poses(
-            mu=coarse.mu.detach() + delta,
+            mu=start + delta,
             sigma=positive(scale),
             mu_coarse=coarse.mu,
             sigma_coarse=coarse.sigma,
@@ -188,6 +195,15 @@ class TokenCLIPose(nn.Module):
         if not parts:
             parts = [image.mean(dim=1, keepdim=True)]  # (B, 1, D)
         return torch.cat([*parts, registers], dim=1), parts[0].shape[1]
+
+
+def _final_head(dim: int, values: int, final: str) -> tuple[nn.Module, nn.Linear]:
+    """What turns an answer into places, and its last layer: linear, or an MLP."""
+    if final == "offset":
+        last = nn.Linear(dim, values)
+        return last, last
+    last = nn.Linear(2 * dim, values)
+    return nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), last), last
 
 
 class FusedMap(nn.Module):

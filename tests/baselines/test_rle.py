@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from baselines.rle import RealNVP, RLELoss
+from baselines.rle import RealNVP, RLELoss, make_rle
 
 LABELLED = torch.tensor([[True, False]])
 
@@ -92,6 +92,24 @@ def test_log_s_of_an_identity_flow_is_that_of_laplace_times_gauss() -> None:
     beyond = 0.5 * math.erfc(1 / math.sqrt(2))
     wanted = -2 * math.log(math.exp(0.5) * beyond)
     assert flat_loss(normalised=True).log_s().item() == pytest.approx(wanted, abs=0.02)
+
+
+@pytest.mark.parametrize("counts", ["plain", "normalised", "reference"])
+def test_a_recipe_says_what_rle_counts(counts: str) -> None:
+    loss = make_rle(counts)
+    wanted = RLELoss(normalised=counts == "normalised", as_reference=counts == "reference")
+    wanted.load_state_dict(loss.state_dict())
+    for module in (loss, wanted):
+        module.eval()
+    generator = torch.Generator().manual_seed(0)
+    mu, sigma, truth = torch.rand(3, 2, 4, 2, generator=generator)
+    labelled = torch.ones(2, 4, dtype=torch.bool)
+    found = loss(mu, sigma + 0.1, truth, labelled)
+    assert torch.equal(found, wanted(mu, sigma + 0.1, truth, labelled))
+    plain = RLELoss()
+    plain.load_state_dict(loss.state_dict())
+    same = torch.equal(found, plain(mu, sigma + 0.1, truth, labelled))
+    assert same == (counts == "plain")
 
 
 @pytest.mark.parametrize("normalised", [True, False])

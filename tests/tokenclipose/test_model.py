@@ -65,6 +65,8 @@ def test_every_keypoint_gets_a_place_and_a_positive_scale(
         {"evidence": False},
         {"coarse": "mlp"},
         {"coarse": "mlp", "modalities": "image"},
+        {"final": "absolute"},
+        {"coarse": "mlp", "final": "absolute", "modalities": "image+text"},
         {"backbone": "resnet50"},
         {"registers": 0},
     ],
@@ -106,6 +108,19 @@ def test_an_unlabelled_keypoint_gives_no_gradient_even_if_its_place_is_nan(
         if tensor.grad is not None:
             assert torch.isfinite(tensor.grad).all()
             assert (tensor.grad[:, 1] == 0).all()
+
+
+def test_an_absolute_place_does_not_start_from_the_coarse_one(images: Tensor) -> None:
+    found = {}
+    for final in ("offset", "absolute"):
+        network = make_network(final=final).eval()
+        last = network.delta if final == "offset" else network.delta[-1]
+        torch.nn.init.zeros_(last.weight)
+        found[final] = network(images)
+    assert torch.equal(found["offset"].mu, found["offset"].mu_coarse)
+    assert torch.equal(found["absolute"].mu, torch.zeros(2, 3, 2)), "the crop's middle"
+    with pytest.raises(UsageError, match="final is 'relative'; known: offset, absolute"):
+        make_network(final="relative")
 
 
 def test_a_keypoint_outside_the_crop_is_supervised_like_any_other(images: Tensor) -> None:

@@ -11,7 +11,7 @@ from toolkit.cli.common import echo_json, force_option, json_option, notice, pro
 
 SUITES = ("demo", "hockey", "lacrosse", "crowdpose", "ablations")
 SCALES = ("tiny", "small", "full", "long")
-_ABLATIONS = ("scale", "seeds", "tables", "runs", "jobs", "detector_weights")
+_ABLATIONS = ("scale", "seeds", "tables", "recipe", "runs", "jobs", "detector_weights")
 _PATH = click.Path(path_type=Path)
 
 
@@ -63,12 +63,18 @@ _PATH = click.Path(path_type=Path)
     "--tables", metavar="A,B", help="Ablations: some of 4, 5, 6, 7, rivals (default: all)."
 )
 @click.option(
+    "--recipe",
+    type=_PATH,
+    help="Ablations: a TOML file of recipe keys for every TokenCLIPose row, such as another "
+    "backbone or crop.",
+)
+@click.option(
     "--runs", type=_PATH, help="Ablations: folder of trained networks (default: the cache)."
 )
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    help="Ablations: trainings side by side, one thread each (default: one a core).",
+    help="Ablations: trainings side by side (default: one a core; one on a GPU).",
 )
 @click.option(
     "--detector-weights", metavar="FILE|TAG", help="Ablations: Faster R-CNN's, for table 7."
@@ -90,6 +96,7 @@ def benchmark(
     scale: str,
     seeds: str,
     tables: str | None,
+    recipe: Path | None,
     runs: Path | None,
     jobs: int | None,
     detector_weights: str | None,
@@ -128,11 +135,19 @@ def benchmark(
                 "--suite ablations is many small runs: start it without torchrun, and let it "
                 "do several at a time with --jobs"
             )
-        from toolkit.benchmark.ablations.plan import SCALES, choose_tables, parse_seeds
+        from toolkit.benchmark.ablations.plan import (
+            SCALES,
+            choose_tables,
+            on_recipe,
+            parse_seeds,
+            read_changes,
+        )
         from toolkit.benchmark.ablations.run import AblationRequest, run_ablations
 
+        changes = {} if recipe is None else read_changes(recipe)
         ablations = AblationRequest(
-            tables=choose_tables(tables),
+            tables=on_recipe(choose_tables(tables), changes),
+            changes=changes,
             scale=SCALES[scale],
             seeds=parse_seeds(seeds),
             data=data,

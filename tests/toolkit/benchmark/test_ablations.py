@@ -23,6 +23,7 @@ from toolkit.benchmark.ablations.data import Files, given_data
 from toolkit.benchmark.ablations.figures import Crop, binned, edge_distance
 from toolkit.benchmark.ablations.panels import strongest
 from toolkit.benchmark.ablations.plan import (
+    ATTENTION,
     BOXES,
     FULL,
     MODALITIES,
@@ -35,7 +36,9 @@ from toolkit.benchmark.ablations.plan import (
     Scale,
     Variant,
     choose_tables,
+    on_recipe,
     parse_seeds,
+    read_changes,
 )
 from toolkit.benchmark.ablations.pool import Task, run_tasks
 from toolkit.benchmark.ablations.seed_scores import (
@@ -106,6 +109,35 @@ class TestPlan:
     )
     def test_another_recipe_or_seed_is_another_run(self, changed: Variant, seed: int) -> None:
         assert run_name(changed, seed) != run_name(FULL)
+
+    def test_recipe_keys_lie_under_every_row_of_ours_and_under_no_rival(self) -> None:
+        laid = on_recipe((ATTENTION, RIVALS), {"coarse": "mlp", "attention": "self"})
+        for table, before in zip(laid, (ATTENTION, RIVALS), strict=True):
+            for row, old in zip(table.rows, before.rows, strict=True):
+                ours = row.variant.model.startswith("tokenclipose-small")
+                assert (row.variant.changes.get("coarse") == "mlp") == ours
+                assert row.label == old.label
+        # what the row is about is the row's own
+        assert row_of(laid[0], "intention").variant.changes["attention"] == "intention"
+        assert row_of(laid[0], "cross").variant.changes["attention"] == "self"
+
+    def test_what_the_scale_sets_stands_in_no_recipe(self, tmp_path: Path) -> None:
+        path = tmp_path / "mine.toml"
+        path.write_text("coarse = 'mlp'\n", "utf-8")
+        assert read_changes(path) == {"coarse": "mlp"}
+        path.write_text("images_seen = 5\n", "utf-8")
+        with pytest.raises(UsageError, match=r"mine\.toml: 'images_seen' is what --scale sets"):
+            read_changes(path)
+        path.write_text("images_seen = \n", "utf-8")
+        with pytest.raises(
+            ReadError, match=r"mine\.toml: cannot read the recipe: Invalid value"
+        ):
+            read_changes(path)
+
+    def test_a_key_that_no_recipe_has_is_refused_before_anything_is_trained(self) -> None:
+        with pytest.raises(InvalidDataError, match="unknown key 'heads_up'"):
+            make_run(row_of(on_recipe((RIVALS,), {"heads_up": 1})[0], "learned tokens").variant,
+                     64, 0, DATA, Path("runs"))  # fmt: skip
 
     def test_other_data_are_another_run(self) -> None:
         other = replace(DATA, sha256="cd" * 32)

@@ -8,12 +8,14 @@ the same order for the same seed, and its last weights count: nothing is chosen 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from toolkit.benchmark.tables import RowKind
-from toolkit.errors import UsageError
+from toolkit.errors import ReadError, UsageError
 
 Boxes = Literal["truth", "small-detector", "faster-rcnn"]
 MEAN, OUTSIDE = "Mean", "outside"  # columns that a paper's difference may be about
@@ -239,6 +241,37 @@ def choose_tables(names: str | None) -> tuple[PlannedTable, ...]:
     if not chosen:
         raise UsageError("option --tables: got no name; wanted such as 4,5 or rivals")
     return tuple(chosen)
+
+
+def on_recipe(
+    tables: Sequence[PlannedTable], changes: Mapping[str, object]
+) -> tuple[PlannedTable, ...]:
+    """The tables with recipe keys laid under every variant of ours; rivals stay as they are."""
+
+    def laid(row: PlannedRow) -> PlannedRow:
+        variant = row.variant
+        if not variant.model.startswith(OURS):
+            return row
+        return replace(row, variant=replace(variant, changes={**changes, **variant.changes}))
+
+    return tuple(replace(table, rows=tuple(map(laid, table.rows))) for table in tables)
+
+
+def read_changes(path: Path) -> dict[str, object]:
+    """Recipe keys of a TOML file, for `on_recipe`; their values are checked with the recipe.
+
+    Raises:
+        ReadError: It is no TOML file.
+        UsageError: It sets what the scale sets.
+    """
+    try:
+        changes = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ReadError(f"{path}: cannot read the recipe: {error}") from error
+    for key in ("images_seen", "validate_every"):
+        if key in changes:
+            raise UsageError(f"{path}: '{key}' is what --scale sets; leave it out")
+    return changes
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

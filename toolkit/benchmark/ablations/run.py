@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from toolkit.annotations import Predictions
@@ -12,7 +12,7 @@ from toolkit.benchmark.ablations.data import Data, given_data, rendered_data
 from toolkit.benchmark.ablations.detected import BoxSource, box_source
 from toolkit.benchmark.ablations.figures import make_figures
 from toolkit.benchmark.ablations.panels import make_panels
-from toolkit.benchmark.ablations.plan import FULL, OURS, PlannedRow, PlannedTable, Scale
+from toolkit.benchmark.ablations.plan import OURS, PlannedRow, PlannedTable, Scale
 from toolkit.benchmark.ablations.pool import Task, run_tasks
 from toolkit.benchmark.ablations.predictions import num_parameters, predict_row, prediction_file
 from toolkit.benchmark.ablations.seed_scores import score_row
@@ -32,7 +32,7 @@ from toolkit.benchmark.render_html import Figure, Gallery
 from toolkit.benchmark.rules import rule_lines
 from toolkit.benchmark.runner import Bar, Results
 from toolkit.benchmark.tables import Table, Value
-from toolkit.errors import UsageError, counted
+from toolkit.errors import ToolkitError, UsageError, counted
 from toolkit.files import write_text
 from toolkit.metrics import evaluate
 from toolkit.metrics.evaluate import sorted_weights
@@ -60,6 +60,7 @@ class AblationRequest:
         device: Torch device.
         detector_weights: Of Faster R-CNN: a file or a tag; None leaves its row empty.
         figures: Whether to draw the figures.
+        changes: Recipe keys that the tables were laid on, see `on_recipe`.
     """
 
     tables: tuple[PlannedTable, ...]
@@ -74,6 +75,7 @@ class AblationRequest:
     device: str = "cpu"
     detector_weights: str | None = None
     figures: bool = False
+    changes: Mapping[str, object] = field(default_factory=dict)
 
 
 def run_ablations(
@@ -125,7 +127,8 @@ class _Suite:
             if request.data is None or request.images is None
             else given_data(request.data, request.images, request.schema or "hockey", self.runs)
         )
-        self.jobs = request.jobs or _cores()
+        # One GPU takes one training at a time; a core takes one each.
+        self.jobs = request.jobs or (_cores() if request.device == "cpu" else 1)
         self.notices: list[str] = []
         self.all_runs = all_runs(
             request.tables, request.scale.images_seen, request.seeds, self.data.train, self.runs
@@ -222,14 +225,20 @@ class _Suite:
     def _token_map(self) -> list[Figure]:
         """Of our network's first seed; none where no table holds it."""
         scale = self.request.scale
-        run = make_run(
-            FULL, scale.images_seen, self.request.seeds[0], self.data.train, self.runs
-        )
-        make_tokens = self.known[run.model].text_tokens
-        if make_tokens is None or run.name not in self.all_runs:
+        first = self.request.tables[0]
+        full = next(row for row in first.rows if row.label == first.reference)
+        runs = self._runs_of(full)
+        make_tokens = self.known[full.variant.model].text_tokens if runs else None
+        if make_tokens is None:
             return []
+        run = runs[0]
         trained = f"{run.model}, scale '{scale.name}', seed {run.seed}"
-        return [token_map(self.data.truth.schema, make_tokens(run.checkpoint), trained)]
+        try:
+            tokens = make_tokens(run.checkpoint)
+        except ToolkitError as error:  # a figure less is no reason to lose the tables
+            self.notices.append(f"no map of the text tokens: {error}")
+            return []
+        return [token_map(self.data.truth.schema, tokens, trained)]
 
     def facts(self) -> dict[str, object]:
         """For the JSON document: scale, seeds, and every run with its time."""
@@ -238,6 +247,7 @@ class _Suite:
             "scale": scale.name,
             "images_seen": scale.images_seen,
             "seeds": list(self.request.seeds),
+            "recipe": dict(self.request.changes),
             "train_sha256": self.data.train.sha256,
             "test_sha256": self.data.test.sha256,
             "runs": {name: run.facts() for name, run in sorted(self.all_runs.items())},
@@ -358,6 +368,9 @@ class _Suite:
             f"{request.scale.images_seen:,} images and its last weights count: nothing was "
             "chosen on any data",
         ]
+        if request.changes:
+            changes = ", ".join(f"{key} = {value!r}" for key, value in request.changes.items())
+            own.append(f"recipe of every TokenCLIPose row: tokenclipose-small with {changes}")
         if not with_boxes:
             own.append(
                 "boxes: a detected box counts for the person it overlaps most (IoU of at least "
