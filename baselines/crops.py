@@ -123,34 +123,40 @@ def cut_crops(
     starts = np.searchsorted(frame_of[order], frames)
     ends = np.append(starts[1:], len(order))
     for done, (path, start, end) in enumerate(zip(paths, starts, ends, strict=True)):
-        image = load_image(path)
+        frame = _Frame(load_image(path))
         rows = order[start:end]
-        yield rows, np.stack([_warp(image, affines[row], crop_wh) for row in rows])
+        yield rows, np.stack([frame.warp(affines[row], crop_wh) for row in rows])
         if progress is not None:
             progress(done + 1, len(paths))
 
 
-def _warp(
-    image: NDArray[np.uint8], affine: Floats, crop_wh: tuple[int, int]
-) -> NDArray[np.uint8]:
-    """Cut a crop; where it shrinks the image, average over the px that merge."""
-    shrink = int(1 / max(affine[0, 0], 1e-6))
-    if shrink >= 2:
-        image, affine = _halved(image, affine, shrink)
-    return np.asarray(cv2.warpAffine(image, affine, crop_wh, flags=cv2.INTER_LINEAR))
+class _Frame:
+    """A frame, and smaller copies of it for crops that shrink it; each is made once."""
 
+    def __init__(self, image: NDArray[np.uint8]) -> None:
+        """Keep the frame as it is."""
+        self.copies = {1: image}
 
-def _halved(
-    image: NDArray[np.uint8], affine: Floats, shrink: int
-) -> tuple[NDArray[np.uint8], Floats]:
-    """The image averaged in blocks of `shrink` px, and the map from it to the crop."""
-    height, width = (max(side // shrink, 1) for side in image.shape[:2])
-    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    ratio = np.array([image.shape[1] / width, image.shape[0] / height])
-    adjusted = affine.copy()
-    adjusted[:, :2] = affine[:, :2] * ratio
-    adjusted[:, 2] = affine[:, 2] + affine[:, :2] @ (0.5 * ratio - 0.5)
-    return np.asarray(small), adjusted
+    def warp(self, affine: Floats, crop_wh: tuple[int, int]) -> NDArray[np.uint8]:
+        """Cut a crop; where it shrinks the image, average over the px that merge."""
+        shrink = max(1, int(1 / max(affine[0, 0], 1e-6)))
+        if shrink > 1:
+            affine = self._to_copy(affine, shrink)
+        image = self.copies[shrink]
+        return np.asarray(cv2.warpAffine(image, affine, crop_wh, flags=cv2.INTER_LINEAR))
+
+    def _to_copy(self, affine: Floats, shrink: int) -> Floats:
+        """The map to the crop from the frame averaged in blocks of `shrink` px."""
+        full = self.copies[1]
+        height, width = (max(side // shrink, 1) for side in full.shape[:2])
+        if shrink not in self.copies:
+            small = cv2.resize(full, (width, height), interpolation=cv2.INTER_AREA)
+            self.copies[shrink] = np.asarray(small, np.uint8)
+        ratio = np.array([full.shape[1] / width, full.shape[0] / height])
+        adjusted = affine.copy()
+        adjusted[:, :2] = affine[:, :2] * ratio
+        adjusted[:, 2] = affine[:, 2] + affine[:, :2] @ (0.5 * ratio - 0.5)
+        return adjusted
 
 
 def margin(config: TrainConfig) -> float:

@@ -14,7 +14,7 @@ from baselines.entries import network_entry
 
 if TYPE_CHECKING:
     from baselines.family import Family
-    from toolkit.models import TextTokens
+    from toolkit.models import Box, ModelEntry, TextTokens
 
 CHECKPOINTS = Path(__file__).resolve().parent / "checkpoints"
 
@@ -37,14 +37,50 @@ def _text_tokens(checkpoint: Path) -> TextTokens:
     return text_tokens(checkpoint)
 
 
-TOKENCLIPOSE_SMALL = network_entry(
+def _in_language(name: str, title: str, *, note: str, box: Box = "human") -> ModelEntry:
+    """An entry of TokenCLIPose with language; its recipe has its name."""
+    entry = network_entry(
+        name,
+        title,
+        role="model",
+        recipe=name.replace("-", "_"),
+        box=box,
+        note=note,
+        family=_family,
+        checkpoints=CHECKPOINTS,
+    )
+    return replace(entry, text_tokens=_text_tokens)
+
+
+TOKENCLIPOSE_SMALL = _in_language(
     "tokenclipose-small",
     "TokenCLIPose-small",
-    role="model",
-    recipe="tokenclipose_small",
     note="The human's box only; keypoints outside the crop are regressed.",
-    family=_family,
-    checkpoints=CHECKPOINTS,
+)
+TOKENCLIPOSE_SMALL_ENLARGED = _in_language(
+    "tokenclipose-small-enlarged",
+    "TokenCLIPose-small, enlarged box",
+    box="enlarged",
+    note="The human's box enlarged by 2.0: the network sees the ends of most sticks, and the "
+    "body smaller.",
+)
+TOKENCLIPOSE_SMALL_TRANSFER = _in_language(
+    "tokenclipose-small-transfer",
+    "TokenCLIPose-small, for transfer",
+    note="The same network, trained with random tone curves: for people in other clothes and "
+    "on another ground; chosen on the validation sets of hockey and lacrosse.",
+)
+_UNTRAINED = "no trained weights ship with the project."
+TOKENCLIPOSE_R50 = _in_language(
+    "tokenclipose-r50",
+    "TokenCLIPose-R50",
+    note=f"On ResNet-50, one of the paper's encoders; {_UNTRAINED}",
+)
+TOKENCLIPOSE_W32 = _in_language(
+    "tokenclipose-w32", "TokenCLIPose-W32", note=f"On HRNet-W32; {_UNTRAINED}"
+)
+TOKENCLIPOSE_W48 = _in_language(
+    "tokenclipose-w48", "TokenCLIPose-W48", note=f"The paper's size; {_UNTRAINED}"
 )
 TOKENCLIPOSE_SMALL_COARSE = network_entry(
     "tokenclipose-small-coarse",
@@ -57,36 +93,6 @@ TOKENCLIPOSE_SMALL_COARSE = network_entry(
     checkpoints=CHECKPOINTS,
     reads="tokenclipose-small",
 )
-TOKENCLIPOSE_SMALL_ENLARGED = network_entry(
-    "tokenclipose-small-enlarged",
-    "TokenCLIPose-small, enlarged box",
-    role="model",
-    recipe="tokenclipose_small_enlarged",
-    box="enlarged",
-    note="The human's box enlarged by 2.0: the network sees the ends of most sticks, and the "
-    "body smaller.",
-    family=_family,
-    checkpoints=CHECKPOINTS,
-)
-TOKENCLIPOSE_SMALL_TRANSFER = network_entry(
-    "tokenclipose-small-transfer",
-    "TokenCLIPose-small, for transfer",
-    role="model",
-    recipe="tokenclipose_small_transfer",
-    note="The same network, trained with random tone curves: for people in other clothes and "
-    "on another ground; chosen on the validation sets of hockey and lacrosse.",
-    family=_family,
-    checkpoints=CHECKPOINTS,
-)
-TOKENCLIPOSE_W48 = network_entry(
-    "tokenclipose-w48",
-    "TokenCLIPose-W48",
-    role="model",
-    recipe="tokenclipose_w48",
-    note="The paper's size; no trained weights ship with the project.",
-    family=_family,
-    checkpoints=CHECKPOINTS,
-)
 TOKENPOSE_SMALL = network_entry(
     "tokenpose-small",
     "TokenPose (small): learned tokens",
@@ -97,26 +103,13 @@ TOKENPOSE_SMALL = network_entry(
     checkpoints=CHECKPOINTS,
 )
 
-(
-    TOKENCLIPOSE_SMALL,
-    TOKENCLIPOSE_SMALL_ENLARGED,
-    TOKENCLIPOSE_SMALL_TRANSFER,
-    TOKENCLIPOSE_W48,
-) = (
-    replace(entry, text_tokens=_text_tokens)
-    for entry in (
-        TOKENCLIPOSE_SMALL,
-        TOKENCLIPOSE_SMALL_ENLARGED,
-        TOKENCLIPOSE_SMALL_TRANSFER,
-        TOKENCLIPOSE_W48,
-    )
-)
-
 MODELS = (
     TOKENCLIPOSE_SMALL,
     TOKENCLIPOSE_SMALL_COARSE,
     TOKENCLIPOSE_SMALL_ENLARGED,
     TOKENCLIPOSE_SMALL_TRANSFER,
+    TOKENCLIPOSE_R50,
+    TOKENCLIPOSE_W32,
     TOKENCLIPOSE_W48,
     TOKENPOSE_SMALL,
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -56,6 +58,35 @@ def test_each_frame_is_opened_once_however_many_people_it_holds(
     dataset, folder = people
     found = list(cut_crops(dataset, folder, crop_boxes(dataset, STILL), (96, 128)))
     assert [rows.tolist() for rows, _ in found] == [[0, 1], [2, 3], [4, 5], [6, 7]]
+
+
+def test_a_frame_is_shrunk_once_for_all_whom_it_must_be_shrunk_for(
+    people: tuple[Dataset, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Crops of 12 x 16 px from boxes of 45 x 60 px average blocks of 3 x 3 px."""
+    dataset, folder = people
+    shrunk = []
+    resize = cv2.resize
+
+    def counted(image: np.ndarray, size: tuple[int, int], **options: int) -> np.ndarray:
+        shrunk.append(size)
+        return resize(image, size, **options)
+
+    monkeypatch.setattr(crops_module.cv2, "resize", counted)
+    together = dict(_by_row(cut_crops(dataset, folder, crop_boxes(dataset, STILL), (12, 16))))
+    assert len(shrunk) == 4, "one a frame"
+
+    second = dataset.subset(np.array([1, 3, 5, 7]))
+    alone = cut_crops(second, folder, crop_boxes(second, STILL), (12, 16))
+    for row, crop in _by_row(alone):
+        assert np.array_equal(crop, together[2 * row + 1])
+
+
+def _by_row(
+    frames: Iterator[tuple[np.ndarray, np.ndarray]],
+) -> Iterator[tuple[int, np.ndarray]]:
+    for rows, crops in frames:
+        yield from zip(rows.tolist(), crops, strict=True)
 
 
 def test_missing_frames_are_all_named(people: tuple[Dataset, Path], tmp_path: Path) -> None:

@@ -12,12 +12,15 @@ import torch
 
 from baselines.checkpoints import read_tensors, write_tensors
 from baselines.config import TrainConfig, load_recipe
-from baselines.family import HEATMAP
+from baselines.family import HEATMAP, Family
 from baselines.pipeline import prefetched
 from baselines.precision import Precision, choose_precision, full
+from baselines.regression import REGRESSION
 from baselines.requests import start_from
 from baselines.run_state import STATE
 from baselines.training import batch_rows, deterministic, pckh_shares, rate, train
+from tokenclipose.family import TOKENCLIPOSE
+from toolkit.catalog import sample_path
 from toolkit.dataset import Dataset
 from toolkit.errors import (
     InvalidDataError,
@@ -28,11 +31,14 @@ from toolkit.errors import (
     UnsafeInputError,
     UsageError,
 )
+from toolkit.formats import read
+from toolkit.models import get_model
 from toolkit.schema import Schema
 
 TINY = TrainConfig(
     input_wh=(32, 32), images_seen=24, batch_size=4, validate_every=8, precision="float32"
 )
+SMALL = {"dim": 16, "layers": 1, "heads": 2, "guide_weight": 1.0, "error_weight": 1.0}
 
 
 def run(people: tuple[Dataset, Path], out: Path, **options: object) -> Path:
@@ -420,14 +426,28 @@ def test_batches_are_made_ahead_in_order_and_errors_come_in_their_place() -> Non
         {"precision": "auto", "compile": True},
     ],
 )
+@pytest.mark.parametrize(
+    ("family", "changes"),
+    [
+        (HEATMAP, {}),
+        (REGRESSION, {"family": "regression"}),
+        (TOKENCLIPOSE, {"family": "tokenclipose", "attention": "cross", **SMALL}),
+        (TOKENCLIPOSE, {"family": "tokenclipose", "attention": "intention", **SMALL}),
+    ],
+    ids=["heatmap", "regression", "cross", "intention"],
+)
 def test_a_gpu_trains_and_resumes_in_every_precision(
-    people: tuple[Dataset, Path], tmp_path: Path, options: dict[str, object]
+    people: tuple[Dataset, Path],
+    tmp_path: Path,
+    options: dict[str, object],
+    family: Family,
+    changes: dict[str, object],
 ) -> None:
     dataset, folder = people
-    config = replace(TINY, **options)
+    config = replace(TINY, **options, **changes)
     common = {"model": "x", "device": "cuda", "validation": (dataset, folder)}
-    train(HEATMAP, dataset, folder, tmp_path, config, stop_after=12, **common)
-    path = train(HEATMAP, dataset, folder, tmp_path, config, resume=True, **common)
+    train(family, dataset, folder, tmp_path, config, stop_after=12, **common)
+    path = train(family, dataset, folder, tmp_path, config, resume=True, **common)
     facts = json.loads((path.parent / "last.json").read_text())
     assert facts["images_seen"] == 24
     assert np.isfinite(facts["validation"]["loss"])
@@ -445,3 +465,16 @@ def test_a_gpu_gives_the_same_bits_again_in_deterministic_mode(
         train(HEATMAP, dataset, folder, tmp_path / name, config, model="x", device="cuda")
         found.append(read_tensors(tmp_path / name / "last.safetensors"))
     assert all(torch.equal(value, found[1][key]) for key, value in found[0].items())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("name", ["hrnet-small", "tokenclipose-small"])
+def test_a_gpu_predicts_what_a_cpu_predicts(name: str) -> None:
+    sample = sample_path("hockey")
+    dataset, images = read(sample), sample.parent / "images"
+    found = [
+        get_model(name).load("hockey", device).predict(dataset, images).keypoints
+        for device in ("cpu", "cuda")
+    ]
+    assert found[0] == pytest.approx(found[1], abs=0.1)
