@@ -168,13 +168,15 @@ def adopt_keypoint_rcnn(request: AdoptRequest) -> Path:
         UsageError: A size or a decoding was named: it takes whole frames and has its own.
     """
     from baselines.keypoint_rcnn import NAME, KeypointRCNNConfig, build_keypoint_rcnn
-    from baselines.torchvision_weights import KEYPOINT_RCNN, tensors_of
+    from baselines.torchvision_weights import KEYPOINT_RCNN, keypoint_rcnn_eps, tensors_of
 
     if request.input_wh is not None or request.decoding is not None:
         raise UsageError(f"'{NAME}' takes whole frames; --input and --decoding are for crops")
     check_output(request.out, force=request.force)
     schema = Schema.load(request.schema or "coco")
-    config = KeypointRCNNConfig(input_wh=(1333, 800), images_seen=0)
+    config = KeypointRCNNConfig(
+        input_wh=(1333, 800), images_seen=0, frozen_eps=keypoint_rcnn_eps(request.weights)
+    )
     network = build_keypoint_rcnn(schema.num_keypoints, config)
     path = Path(request.weights)
     if request.allow_pickle and path.is_file():
