@@ -8,7 +8,8 @@ Both kinds are timm's (MIT), without their classification heads:
 
 Pretrained weights (`load_pretrained`) come from a hub by timm's tag or from a local
 safetensors file, whose tensors may be named as timm, torchvision, the original HRNet
-repository, mmpose or our own checkpoints name them.
+repository, mmpose or our own checkpoints name them. A pose network's HRNet makes the finest
+map only: where four are wanted, the layers that make the other three start at random.
 
 Tensors are (B, C, H, W); H and W must be multiples of 32.
 
@@ -144,7 +145,11 @@ class Backbone(nn.Module):
 
 
 def load_pretrained(backbone: Backbone, weights: str) -> None:
-    """Put pretrained weights into a backbone.
+    """Put pretrained weights into a backbone; every tensor must be there and fit.
+
+    But for one case: pose networks that were published, and our own, end with the fusion that
+    makes HRNet's finest map. Where a file holds none of the layers that fuse the coarser maps,
+    those stay as they are.
 
     Args:
         backbone: To be filled.
@@ -172,6 +177,9 @@ def load_pretrained(backbone: Backbone, weights: str) -> None:
         for key, value in backbone.net.state_dict().items()
         if not key.endswith("num_batches_tracked")
     }
+    coarser = _coarser_fusions(backbone) & wanted.keys()
+    if not coarser & given.keys():
+        wanted = {key: value for key, value in wanted.items() if key not in coarser}
     wrong = [k for k, v in wanted.items() if k not in given or given[k].shape != v.shape]
     if wrong:
         key = wrong[0]
@@ -182,6 +190,19 @@ def load_pretrained(backbone: Backbone, weights: str) -> None:
             "fit); are the weights of another backbone?"
         )
     backbone.net.load_state_dict({k: given[k].to(v.dtype) for k, v in wanted.items()}, False)
+
+
+def _coarser_fusions(backbone: Backbone) -> set[str]:
+    """Tensors of an HRNet's last fusion that a pose network of the finest map lacks."""
+    if backbone.name not in HRNETS:
+        return set()
+    fusion = f"stage4.{len(backbone.net.stage4) - 1}.fuse_layers."
+    finest = f"{fusion}0."
+    return {
+        key
+        for key in backbone.net.state_dict()
+        if key.startswith(fusion) and not key.startswith(finest)
+    }
 
 
 def _from_hub(name: str, tag: str) -> dict[str, Tensor]:

@@ -362,7 +362,7 @@ def _save(
         "seed": request.seed,
         "images_seen": images_seen,
         "data_sha256": dataset.sha256,
-        "generator": generator_of(request.data),
+        "generator": generator_of(dataset),
         "training_instances": len(dataset.annotations),
         "code_version": __version__,
         "num_parameters": sum(v.numel() for v in network.state_dict().values()),

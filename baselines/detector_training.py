@@ -96,7 +96,7 @@ def training_facts(
         "data_sha256": dataset.sha256,
         "training_images": len(dataset.images.ids),
         "training_instances": len(dataset.annotations),
-        "generator": generator_of(request.data),
+        "generator": generator_of(dataset),
         "code_version": __version__,
         "num_parameters": sum(p.numel() for p in network.parameters()),
     }

@@ -129,7 +129,7 @@ def _build(schema: Schema, config: TrainConfig, stored: dict[str, Tensor] | None
 
         vit = VitPose(schema.num_keypoints, backbone=config.backbone, input_wh=config.input_wh)
         if stored is None:
-            load_published(vit, config.pretrained)
+            load_published(vit, config.pretrained, other_keypoints=True)
         return vit
     make = HRNetHeatmap if config.backbone in HRNETS else SimpleBaseline
     network = make(schema.num_keypoints, backbone=config.backbone)

@@ -13,7 +13,7 @@ Its maps reach over the box: what lies outside the box has no target and is neve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ from baselines.checkpoints import (
 from baselines.detector import DetectorConfig, Maps, usable_boxes
 from baselines.detector_training import fit, load_frames, training_facts
 from baselines.requests import choose_device, with_sha256
+from baselines.torchvision_weights import freeze_batchnorm
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.errors import OutputExistsError, ReadError, UsageError
@@ -49,22 +50,27 @@ from toolkit.files import sha256_file
 from toolkit.formats import read
 from toolkit.images import load_image, resolve_images
 from toolkit.models import Progress, TrainRequest
+from toolkit.schema import Schema
 
 NAME = "keypoint-rcnn"
+LAST_LAYER = "roi_heads.keypoint_predictor."
 
 
 @dataclass(frozen=True)
 class KeypointRCNNConfig(DetectorConfig):
-    """As `DetectorConfig`; frames of 640 px, a rate for a pretrained network.
+    """As `DetectorConfig`; frames of 640 px, a rate for weights to start from (`--init`).
 
     Attributes:
         backbone: `resnet50`, torchvision's; or `hrnet-small`, which a CPU trains.
+        frozen_eps: BatchNorm stays as the weights have it, with this `eps`, as torchvision
+            builds the network for its weights; None where it is learned from nothing.
     """
 
     input_wh: tuple[int, int] = (640, 384)
     images_seen: int = 200_000
     learning_rate: float = 2e-4
     backbone: str = "resnet50"
+    frozen_eps: float | None = None
 
 
 def build_keypoint_rcnn(num_keypoints: int, config: KeypointRCNNConfig) -> KeypointRCNN:
@@ -72,13 +78,16 @@ def build_keypoint_rcnn(num_keypoints: int, config: KeypointRCNNConfig) -> Keypo
     width, height = config.input_wh
     sizes = {"min_size": height, "max_size": width}
     if config.backbone == "resnet50":
-        return detection.keypointrcnn_resnet50_fpn(
+        network: KeypointRCNN = detection.keypointrcnn_resnet50_fpn(
             weights=None,
             weights_backbone=None,
             num_classes=2,
             num_keypoints=num_keypoints,
             **sizes,
         )
+        if config.frozen_eps is not None:
+            freeze_batchnorm(network, config.frozen_eps)
+        return network
     names = ["0", "1", "2"]
     return KeypointRCNN(
         Maps(config.dim),
@@ -112,13 +121,7 @@ class KeypointRCNNModel:
             ReadError: It cannot be read, or its tensors do not fit its facts.
         """
         tensors, facts = read_tensors(path), read_facts(path)
-        recipe = facts.get("recipe")
-        if facts.get("model") != NAME or not isinstance(recipe, dict):
-            raise ReadError(f"{path}: not weights of '{NAME}' but of '{facts.get('model')}'")
-        try:
-            config = KeypointRCNNConfig(**{**recipe, "input_wh": tuple(recipe["input_wh"])})
-        except (KeyError, TypeError) as error:
-            raise ReadError(f"{path.with_suffix('.json')}: recipe: {error}") from error
+        config = _config_of(path, facts)
         self.name, self.schema, self.device = NAME, schema_from_facts(path, facts), device
         self.net: Any = build_keypoint_rcnn(self.schema.num_keypoints, config)
         load_weights(path, self.net, tensors)
@@ -189,6 +192,45 @@ class KeypointRCNNModel:
         return found[:, :, :2].double().cpu().numpy(), share.double().cpu().numpy()
 
 
+def _config_of(path: Path, facts: dict[str, Any]) -> KeypointRCNNConfig:
+    """What a checkpoint was built by.
+
+    Raises:
+        ReadError: It is of another model, or its facts do not say.
+    """
+    recipe = facts.get("recipe")
+    if facts.get("model") != NAME or not isinstance(recipe, dict):
+        raise ReadError(f"{path}: not weights of '{NAME}' but of '{facts.get('model')}'")
+    try:
+        return KeypointRCNNConfig(**{**recipe, "input_wh": tuple(recipe["input_wh"])})
+    except (KeyError, TypeError) as error:
+        raise ReadError(f"{path.with_suffix('.json')}: recipe: {error}") from error
+
+
+def start_from(path: Path, schema: Schema, config: KeypointRCNNConfig) -> KeypointRCNN:
+    """A network with a checkpoint's weights, to train on.
+
+    BatchNorm is frozen where the checkpoint's is. Where the keypoints are others, the last
+    layer, which has a map for each, starts at random.
+
+    Args:
+        path: A checkpoint of this model, such as `toolkit adopt` writes.
+        schema: Whose keypoints are to be learned.
+        config: Built as the checkpoint is; see `_config_of`.
+
+    Raises:
+        UnsafeInputError: The file is a pickle.
+        ReadError: It cannot be read, or its tensors do not fit.
+    """
+    tensors = read_tensors(path)
+    network = build_keypoint_rcnn(schema.num_keypoints, config)
+    if schema_from_facts(path, read_facts(path)).names != schema.names:
+        own = network.state_dict().items()
+        tensors |= {key: value for key, value in own if key.startswith(LAST_LAYER)}
+    load_weights(path, network, tensors)
+    return network
+
+
 def train_keypoint_rcnn(
     request: TrainRequest, config: KeypointRCNNConfig | None = None
 ) -> Path:
@@ -197,18 +239,29 @@ def train_keypoint_rcnn(
     Raises:
         UsageError: A recipe or --resume was given; it has neither.
         InvalidDataError: A box is unusable, or an image is missing.
+        ReadError: The checkpoint to start from cannot be read, or is of another model.
     """
     if request.recipe is not None or request.resume:
         raise UsageError(f"'{NAME}' has one recipe and no --resume; leave both away")
     config = config or KeypointRCNNConfig(
         images_seen=request.images_seen or KeypointRCNNConfig.images_seen
     )
+    init: dict[str, object] = {}
+    if request.init is not None:
+        before = _config_of(request.init, read_facts(request.init))
+        config = replace(
+            config, backbone=before.backbone, dim=before.dim, frozen_eps=before.frozen_eps
+        )
+        init = {"init_sha256": sha256_file(request.init)}
     dataset = with_sha256(read(request.data, request.schema), request.data)
     out = request.out / "best.safetensors"
     if out.exists():
         raise OutputExistsError(f"{out}: holds weights already; choose another --out")
     torch.manual_seed(request.seed)
-    network = build_keypoint_rcnn(dataset.schema.num_keypoints, config)
+    if request.init is None:
+        network = build_keypoint_rcnn(dataset.schema.num_keypoints, config)
+    else:
+        network = start_from(request.init, dataset.schema, config)
     frames = load_frames(dataset, request.images, config, keypoints=True)
     fit(
         network, frames, config, request, choose_device(request.device),
@@ -218,6 +271,7 @@ def train_keypoint_rcnn(
         "model": NAME,
         "schema": schema_to_facts(dataset.schema),
         **training_facts(network, dataset, config, request),
+        **init,
     }
     request.out.mkdir(parents=True, exist_ok=True)
     save_checkpoint(out, network.cpu(), facts)

@@ -57,7 +57,7 @@ def load_keypoint_rcnn(schema_or_path: str | Path, device: str) -> PoseModel:
 def train_rcnn(request: TrainRequest) -> Path:
     """Train Keypoint R-CNN."""
     require_torch("training 'keypoint-rcnn'")
-    _refuse("keypoint-rcnn", request, "init", "tensorboard", "val_data")
+    _refuse("keypoint-rcnn", request, "tensorboard", "val_data")
     from baselines.keypoint_rcnn import train_keypoint_rcnn  # lazy: torch costs seconds
 
     return train_keypoint_rcnn(request)

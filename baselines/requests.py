@@ -16,7 +16,7 @@ from baselines.training import train, with_budget
 from toolkit.dataset import Dataset
 from toolkit.errors import SchemaError, UsageError
 from toolkit.files import sha256_file
-from toolkit.formats import read
+from toolkit.formats import CocoSource, read
 from toolkit.models import TrainRequest
 from toolkit.schema import Schema
 
@@ -40,7 +40,7 @@ def train_network(name: str, recipe: str, family: Family, request: TrainRequest)
         if request.val_images is None:
             raise UsageError("--val-data needs --val-images, the folder of its images")
         validation = (read(request.val_data, request.schema), request.val_images)
-    facts: dict[str, object] = {"generator": generator_of(request.data)}
+    facts: dict[str, object] = {"generator": generator_of(dataset)}
     initialise = None
     if request.init is not None:
         initialise = partial(start_from, path=request.init, schema=dataset.schema)
@@ -110,9 +110,18 @@ def with_sha256(dataset: Dataset, path: Path) -> Dataset:
     return dataset if dataset.digest else replace(dataset, digest=partial(sha256_file, path))
 
 
-def generator_of(path: Path) -> str | None:
-    """What rendered a data set, by its `info` record; None for real data."""
-    info = json.loads(path.read_text(encoding="utf-8")).get("info")
+def generator_of(dataset: Dataset) -> str | None:
+    """What rendered a data set, by its `info` record; None for real data.
+
+    Every format is read into a document of COCO's, which has the record where the file had a
+    place for it.
+    """
+    source = dataset.source
+    if not isinstance(source, CocoSource):
+        return None
+    # Numbers stay text: only names are looked at, and a number may have any length.
+    document = json.loads(source.document.data, parse_int=str, parse_float=str)
+    info = document.get("info")
     if not isinstance(info, dict):
         return None
     said = [info.get("generator"), info.get("generator_version")]

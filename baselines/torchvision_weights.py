@@ -2,6 +2,11 @@
 
 Weights come by torchvision's tag (`COCO_V1`: fetched once, checked against the hash in its
 name, read weights-only) or from a local safetensors file with torchvision's tensor names.
+
+torchvision builds another network for its weights than for none: BatchNorm is frozen, and for
+COCO_V1 of the ResNet-50s it divides by the variance alone (`FrozenBatchNorm2d` with `eps` 0,
+as those weights were trained). So do we. Tensors do not say which it was: a local file is taken
+for COCO_V1's, unless it has the name of another of torchvision's files.
 """
 
 from __future__ import annotations
@@ -15,22 +20,27 @@ from urllib.parse import urlparse
 import torch
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum, detection
+from torchvision.ops import FrozenBatchNorm2d
 
 from baselines.checkpoints import load_weights, read_tensors
 from toolkit.errors import ServiceError, UsageError
 
-FASTER_RCNN: dict[str, tuple[Any, Any]] = {
+# How each is made, its tags, and `eps` of its frozen BatchNorm; None: it is not frozen.
+FASTER_RCNN: dict[str, tuple[Any, Any, float | None]] = {
     "fasterrcnn": (
         detection.fasterrcnn_resnet50_fpn,
         detection.FasterRCNN_ResNet50_FPN_Weights,
+        0.0,
     ),
     "fasterrcnn-v2": (
         detection.fasterrcnn_resnet50_fpn_v2,
         detection.FasterRCNN_ResNet50_FPN_V2_Weights,
+        None,
     ),
     "fasterrcnn-mobile": (
         detection.fasterrcnn_mobilenet_v3_large_320_fpn,
         detection.FasterRCNN_MobileNet_V3_Large_320_FPN_Weights,
+        1e-5,
     ),
 }
 KEYPOINT_RCNN = detection.KeypointRCNN_ResNet50_FPN_Weights
@@ -49,11 +59,37 @@ def build_faster_rcnn(name: str, weights: str) -> nn.Module:
         UnsafeInputError: The file is a pickle.
         ReadError: The file cannot be read, or its tensors are not this network's.
     """
-    make, tags = FASTER_RCNN[name]
+    make, tags, eps = FASTER_RCNN[name]
     network: nn.Module = make(weights=None, weights_backbone=None)
+    if eps is not None:
+        freeze_batchnorm(network, eps)
     path, tensors = tensors_of(name, weights, tags)
     load_weights(path, network, tensors)
     return network
+
+
+def keypoint_rcnn_eps(weights: str) -> float:
+    """`eps` of the BatchNorm that Keypoint R-CNN's weights, a tag or a file, were trained with.
+
+    0 for COCO_V1's and for files whose name says nothing; torchvision's default for the
+    tag COCO_LEGACY and for its file.
+    """
+    legacy = Path(KEYPOINT_RCNN.COCO_LEGACY.url).stem
+    is_legacy = weights == "COCO_LEGACY" or Path(weights).stem == legacy
+    return 1e-5 if is_legacy else 0.0
+
+
+def freeze_batchnorm(network: nn.Module, eps: float) -> None:
+    """Put a frozen BatchNorm in the place of every one, as torchvision does for its weights.
+
+    Args:
+        network: To be changed; its tensors keep their names.
+        eps: What is added to the variance.
+    """
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(module, name, FrozenBatchNorm2d(child.num_features, eps))
 
 
 def tensors_of(

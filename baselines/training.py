@@ -49,12 +49,20 @@ from toolkit import __version__
 from toolkit.dataset import Dataset
 from toolkit.errors import ReadError, ToolkitError, UsageError
 from toolkit.files import write_text
-from toolkit.processes import Processes, by_leader, join, leader_first, own_device
+from toolkit.processes import (
+    Processes,
+    by_leader,
+    gather,
+    join,
+    leader_first,
+    own_device,
+)
 
 Progress = Callable[[int, int], None]
 Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]
 STATES = 5  # states saved between two validations ...
 STATE_SECONDS = 120.0  # ... and at least so often: the most that an interruption can cost
+_SHARED = "--out must be one folder that all machines share"
 SHOWN = 20  # losses shown in TensorBoard between two validations
 
 
@@ -130,8 +138,8 @@ def train(
         Path of the best checkpoint.
 
     Raises:
-        UsageError: `out` holds another run, a run to resume does not fit, or the device
-            cannot do what the recipe asks for.
+        UsageError: `out` holds another run, a run to resume does not fit, the processes do
+            not see one `out`, or the device cannot do what the recipe asks for.
         ToolkitError: The loss is not finite.
     """
     here, device = join(), own_device(device)
@@ -140,6 +148,8 @@ def train(
     if tensorboard:
         require_tensorboard()
     by_leader(lambda: _start_folder(out, config, seed=seed, resume=resume))
+    if not out.is_dir():
+        raise UsageError(f"{out}: made by the first process, not there in this one; {_SHARED}")
     crops = load_training_crops(dataset, images_dir, config, shared=out)
     with leader_first():  # it fills the caches of text and of hubs
         torch.manual_seed(seed)
@@ -147,6 +157,7 @@ def train(
     if resume and (out / STATE).is_file():
         load_state(out, run, dataset)
         check_validated(out, run, now=validation is not None)
+    _check_same_step(out, gather(run.step), config.batch_size)
     about: dict[str, object] = {
         "model": model,
         "schema": schema_to_facts(dataset.schema),
@@ -167,6 +178,20 @@ def train(
     with deterministic(wanted=config.deterministic):
         _loop(run, plan, crops, stop_after, progress, tensorboard=tensorboard)
     return out / "best.safetensors"
+
+
+def _check_same_step(out: Path, steps: list[int], batch_size: int) -> None:
+    """Refuse to go on from different states: the processes would train different steps.
+
+    Raises:
+        UsageError: The steps of the processes, in the order of their ranks, differ.
+    """
+    other = next((rank for rank, step in enumerate(steps) if step != steps[0]), None)
+    if other is not None:
+        raise UsageError(
+            f"{out}: the state to resume is at image {steps[0] * batch_size} for process 0, at "
+            f"{steps[other] * batch_size} for process {other}; {_SHARED}"
+        )
 
 
 def _loop(

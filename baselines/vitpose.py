@@ -25,6 +25,7 @@ SIZES: dict[str, dict[str, int]] = {
     "vitpose-s": {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 12},
     "vitpose-b": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12},
 }
+LAST_LAYER = ("head.conv.weight", "head.conv.bias")  # of the simple decoder
 SIMPLE_TAGS = {"vitpose-b": "usyd-community/vitpose-base-simple"}
 
 
@@ -85,13 +86,15 @@ def _transformers() -> ModuleType:
     return transformers
 
 
-def load_published(network: VitPose, weights: str) -> None:
+def load_published(network: VitPose, weights: str, *, other_keypoints: bool = False) -> None:
     """Put published weights into a network.
 
     Args:
-        network: With as many keypoints as the weights have.
+        network: To be filled.
         weights: A hub's tag such as `usyd-community/vitpose-base-simple`, a folder that holds
             `model.safetensors`, or that file itself; "" leaves the network as it is.
+        other_keypoints: Weights of another number of keypoints will do, to train from: the
+            head's last layer, which has one filter a keypoint, then stays as it is.
 
     Raises:
         UsageError: There is no such file, or a folder has no safetensors.
@@ -103,6 +106,9 @@ def load_published(network: VitPose, weights: str) -> None:
         return
     given = read_tensors(_file(weights))
     wanted = network.net.state_dict()
+    if other_keypoints:
+        for key in _of_other_keypoints(wanted, given):
+            del wanted[key]
     wrong = [
         key
         for key, value in wanted.items()
@@ -121,6 +127,17 @@ def load_published(network: VitPose, weights: str) -> None:
         for key, value in wanted.items():
             if key in given:
                 value.copy_(given[key])
+
+
+def _of_other_keypoints(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> set[str]:
+    """Tensors of the last layer that differ in the number of keypoints and in nothing else."""
+    return {
+        key
+        for key in LAST_LAYER
+        if key in theirs
+        and len(theirs[key]) != len(ours[key])
+        and theirs[key].shape[1:] == ours[key].shape[1:]
+    }
 
 
 def _file(weights: str) -> Path:

@@ -29,6 +29,7 @@ GROUP = "toolkit.models"
 Progress = Callable[[int, int], None]
 Role = Literal["model", "baseline", "control", "oracle", "pre-annotator"]
 Box = Literal["human", "enlarged", "oracle", "none"]
+Decoding = Literal["quarter", "dark", "udp"]
 
 
 class PoseModel(Protocol):
@@ -124,6 +125,11 @@ class AdoptRequest:
         schema: Name or file of the schema whose keypoints the weights have; None takes COCO's.
         allow_pickle: Also read torch's own files, weights only.
         force: Replace what is there.
+        input_wh: Width and height of the crops that the weights are for, px; None takes the
+            recipe's.
+        decoding: How their heatmaps are read; None takes the authors'. `quarter`: HRNet's
+            repository, a quarter of a cell towards the higher neighbour. `dark`: DARK on the
+            same grid. `udp`: DARK on UDP's grid.
     """
 
     weights: str
@@ -131,6 +137,8 @@ class AdoptRequest:
     schema: str | None = None
     allow_pickle: bool = False
     force: bool = False
+    input_wh: tuple[int, int] | None = None
+    decoding: Decoding | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -60,6 +61,103 @@ def test_published_heatmap_networks_are_adopted_bit_for_bit(
     for key, value in state.items():
         ours = key if key in tensors else f"backbone.net.{key}"
         assert torch.equal(tensors[ours], value) or key.endswith("num_batches_tracked")
+
+
+@pytest.mark.parametrize(
+    ("file", "options", "size", "read", "sigma", "assumed"),
+    [
+        ("pose.pth", (), "256x192", "quarter", 2.0, ["input", "decoding"]),
+        ("pose_256x192.pth", (), "256x192", "quarter", 2.0, ["input", "decoding"]),
+        ("pose.pth", ("--input", "384x288"), "384x288", "quarter", 3.0, ["decoding"]),
+        (
+            "hrnet_w32_coco_384x288_dark-307dafc2_20210203.pth",
+            ("--input", "384x288", "--decoding", "dark"), "384x288", "dark", 3.0, [],
+        ),
+        ("pose_udp.pth", ("--decoding", "udp"), "256x192", "udp", 2.0, ["input"]),
+        ("pose_udp.pth", ("--decoding", "quarter"), "256x192", "quarter", 2.0, ["input"]),
+    ],
+)  # fmt: skip
+def test_size_and_decoding_are_the_named_ones_and_what_was_assumed_is_told(
+    toolkit_cli: Callable[..., object],
+    tmp_path: Path,
+    file: str,
+    options: tuple[str, ...],
+    size: str,
+    read: str,
+    sigma: float,
+    assumed: list[str],
+) -> None:
+    torch.save(published("simplebaseline-r50"), tmp_path / file)
+    out = tmp_path / "adopted.safetensors"
+    words = ("adopt", "simplebaseline-r50", tmp_path / file, "--out", out, "--allow-pickle")
+
+    ran = toolkit_cli(*words, *options, "--json")
+
+    assert ran.exit_code == 0, ran.stderr
+    said = json.loads(ran.stdout)
+    assert (said["input"], said["decoding"], said["assumed"]) == (size, read, assumed)
+    config = load_checkpoint(out, "cpu").config
+    assert f"{config.input_wh[1]}x{config.input_wh[0]}" == size
+    grid = {"quarter": "original", "dark": "original", "udp": "udp"}[read]
+    assert (config.heatmap_grid, config.refine) == (grid, read.replace("udp", "dark"))
+    assert config.heatmap_sigma == sigma
+    told = toolkit_cli(*words, *options, "--force").stderr
+    assert ("assumed: " in told) == bool(assumed)
+    assert ("input 256x192" in told) == ("input" in assumed)
+    assert ("decoding quarter" in told) == ("decoding" in assumed)
+
+
+@pytest.mark.parametrize(
+    ("file", "options", "message"),
+    [
+        ("pose_hrnet_w32_384x288.pth", (), "says 384x288, 256x192 would be .* --input 384x288"),
+        ("w32_256x192_udp-aba0be42.pth", (), "says udp, .*'quarter' .* --decoding udp"),
+        ("td-hm_w32_dark-8xb64_coco.pth", (), "says dark, .* --decoding dark"),
+        ("pose.pth", ("--input", "384"), "option --input: got '384'; wanted height x width"),
+        ("pose.pth", ("--input", "250x192"), "got '250x192'; .* multiples of 32 px"),
+    ],
+)
+def test_a_name_that_contradicts_what_would_be_assumed_is_refused_with_the_option(
+    toolkit_cli: Callable[..., object],
+    tmp_path: Path,
+    file: str,
+    options: tuple[str, ...],
+    message: str,
+) -> None:
+    out = tmp_path / "o.safetensors"
+    ran = toolkit_cli(
+        "adopt", "hrnet-w32", tmp_path / file, "--out", out, "--allow-pickle", *options
+    )
+    assert ran.exit_code == 2
+    assert re.search(message, ran.stderr), ran.stderr
+    assert not out.exists()
+
+
+def test_a_network_of_whole_frames_has_no_crop_to_name(
+    toolkit_cli: Callable[..., object], tmp_path: Path
+) -> None:
+    for option in (("--input", "384x288"), ("--decoding", "udp")):
+        ran = toolkit_cli(
+            "adopt", "keypoint-rcnn", "COCO_V1", "--out", tmp_path / "o.safetensors", *option
+        )
+        assert ran.exit_code == 2
+        assert "'keypoint-rcnn' takes whole frames; --input and --decoding" in ran.stderr
+
+
+def test_vitpose_of_another_crop_is_adopted_with_its_size(
+    toolkit_cli: Callable[..., object], tmp_path: Path
+) -> None:
+    config = replace(load_recipe("vitpose_s"), input_wh=(288, 384))
+    HEATMAP.build(COCO, config, None).net.save_pretrained(tmp_path / "vit")
+    words = ("adopt", "vitpose-s", tmp_path / "vit", "--out", tmp_path / "o.safetensors")
+
+    refused = toolkit_cli(*words)
+    assert refused.exit_code == 3
+    assert "position_embeddings': wanted shape" in refused.stderr
+    ran = toolkit_cli(*words, "--input", "384x288", "--json")
+    assert ran.exit_code == 0, ran.stderr
+    said = json.loads(ran.stdout)
+    assert (said["input"], said["decoding"]) == ("384x288", "udp")
 
 
 def test_vitpose_and_keypoint_rcnn_are_adopted_from_local_files(

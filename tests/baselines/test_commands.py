@@ -136,6 +136,51 @@ def test_the_controls_are_trained_by_the_same_command(
         assert predicted.exit_code == 0, predicted.stderr
 
 
+@pytest.mark.parametrize(
+    ("form", "target"),
+    [
+        ("parquet", "train.parquet"),
+        ("csv", "train.csv"),
+        ("yolo", "yolo"),
+        ("cvat", "train.xml"),
+        ("labelstudio", "tasks.json"),
+    ],
+)
+def test_networks_and_controls_are_trained_from_any_format(
+    toolkit_cli: Callable[..., object],
+    files: tuple[Path, Path],
+    recipe: Callable[[str], Path],
+    tmp_path: Path,
+    form: str,
+    target: str,
+) -> None:
+    """What rendered the data is told where the format has a place for it."""
+    source, images = files
+    keep = ("parquet", "labelstudio")
+    document = json.loads(source.read_text())
+    document["info"] = {"generator": "drawn", "generator_version": 3}
+    source.write_text(json.dumps(document))
+    data = tmp_path / target
+    converted = toolkit_cli("convert", source, data, "--to", form)
+    assert converted.exit_code == 0, converted.stderr
+    runs: dict[str, tuple[object, ...]] = {
+        "hrnet-small": ("--recipe", recipe("heatmap"), "--device", "cpu"),
+        "mean-pose": (),
+        "person-small": ("--images-seen", 4, "--device", "cpu"),
+    }
+    for name, options in runs.items():
+        out = tmp_path / name
+        trained = toolkit_cli(
+            "train", name, "--data", data, "--images", images, "--out", out,
+            "--schema", "hockey", *options,
+        )  # fmt: skip
+        assert trained.exit_code == 0, trained.stderr
+        facts = json.loads((out / "best.json").read_text())
+        assert facts["generator"] == ("drawn 3" if form in keep else None)
+        assert facts["training_instances"] == 8
+        assert len(facts["data_sha256"]) == 64
+
+
 def test_a_malicious_checkpoint_is_refused_with_exit_code_4_and_not_run(
     toolkit_cli: Callable[..., object], files: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from baselines.checkpoints import save_checkpoint, schema_to_facts
 from baselines.detector import DetectorConfig, build_detector, load_small_detector
 from baselines.detector_training import Frame, augmented, fit, load_frames
+from baselines.entries import CHECKPOINTS
 from baselines.keypoint_rcnn import (
     KeypointRCNNConfig,
     KeypointRCNNModel,
@@ -23,12 +24,13 @@ from baselines.keypoint_rcnn import (
     train_keypoint_rcnn,
 )
 from baselines.lazy import train_small_detector
-from baselines.torchvision_weights import build_faster_rcnn
+from baselines.torchvision_weights import build_faster_rcnn, keypoint_rcnn_eps
 from toolkit import write
 from toolkit.dataset import Dataset
 from toolkit.detector_scores import box_ap
 from toolkit.detectors import Detections, load_detector, write_detections
 from toolkit.errors import ReadError, ServiceError, UnsafeInputError, UsageError
+from toolkit.files import sha256_file
 from toolkit.formats import read_predictions
 from toolkit.models import TrainRequest
 from toolkit.runtimes import find_runtime
@@ -179,7 +181,8 @@ def test_a_detector_is_trained_by_the_train_command_and_serves_predict(
     ("name", "options", "message"),
     [
         ("person-small", ["--tensorboard"], "no use for --tensorboard"),
-        ("keypoint-rcnn", ["--init", "weights.safetensors"], "no use for --init"),
+        ("keypoint-rcnn", ["--tensorboard"], "no use for --tensorboard"),
+        ("person-small", ["--init", "weights.safetensors"], "no use for --init"),
         ("keypoint-rcnn", ["--val-data", "val.json"], "no use for --val-data"),
         ("person-small", ["--val-data", "val.json"], "--val-data needs --val-images"),
         ("mean-pose", ["--images-seen", 8], "'mean-pose' is fitted at once"),
@@ -276,7 +279,8 @@ def test_faster_rcnn_loads_from_a_file_and_names_what_is_wrong(
     network = build_faster_rcnn(name, str(tmp_path / "whole.safetensors"))
 
     for key, value in source.state_dict().items():
-        assert torch.equal(network.state_dict()[key], value)
+        if value.dim():
+            assert torch.equal(network.state_dict()[key], value)
     with pytest.raises(UnsafeInputError, match="refused: not safetensors"):
         build_faster_rcnn(name, str(tmp_path / "pickled.pth"))
     with pytest.raises(ReadError, match=r"other.safetensors: lacks tensor"):
@@ -295,6 +299,93 @@ def test_faster_rcnn_loads_from_a_file_and_names_what_is_wrong(
         ServiceError, match=r"'COCO_V1' could not be fetched.*elsewhere and put"
     ):
         build_faster_rcnn(name, "COCO_V1")
+
+
+TORCHVISIONS = {
+    "fasterrcnn": ("fasterrcnn_resnet50_fpn", "FasterRCNN_ResNet50_FPN_Weights"),
+    "fasterrcnn-v2": ("fasterrcnn_resnet50_fpn_v2", "FasterRCNN_ResNet50_FPN_V2_Weights"),
+    "fasterrcnn-mobile": (
+        "fasterrcnn_mobilenet_v3_large_320_fpn",
+        "FasterRCNN_MobileNet_V3_Large_320_FPN_Weights",
+    ),
+    "keypoint-rcnn": ("keypointrcnn_resnet50_fpn", "KeypointRCNN_ResNet50_FPN_Weights"),
+}
+
+
+def torchvisions_own(
+    name: str, tag: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
+    """torchvision's network for a tag whose download is this random state, and the state.
+
+    Variances are as small as `eps` here and there, and scores leave the background's.
+    """
+    from torchvision.models import WeightsEnum, detection
+
+    make, tags = (getattr(detection, part) for part in TORCHVISIONS[name])
+    torch.manual_seed(4)
+    state = make(weights=None, weights_backbone=None).state_dict()
+    for key, value in state.items():
+        if key.endswith("running_var") and key.startswith("backbone"):
+            small = torch.where(torch.rand(len(value)) < 0.05, 1e-5, 1.0)
+            value.mul_(small)
+            state[key.replace("running_var", "weight")].mul_(small.sqrt() * 0.7)
+        if key.endswith("cls_score.weight"):
+            value.mul_(100)
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda self, **_: state)
+    theirs = make(weights=getattr(tags, tag))
+    return theirs.eval(), {k: v for k, v in state.items() if v.dim()}
+
+
+def found_by(network: torch.nn.Module) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """The finest map of a small picture, and the detections in it."""
+    network.eval().transform.min_size, network.transform.max_size = (96,), 128
+    picture = torch.rand(3, 96, 128, generator=torch.Generator().manual_seed(2))
+    with torch.inference_mode():
+        (detections,) = network([picture])
+        return network.backbone(picture[None])["0"], detections
+
+
+@pytest.mark.parametrize("name", ["fasterrcnn", "fasterrcnn-v2", "fasterrcnn-mobile"])
+def test_faster_rcnn_finds_what_torchvisions_own_function_finds(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs, state = torchvisions_own(name, "COCO_V1", monkeypatch)
+    save_file(state, tmp_path / "w.safetensors")
+
+    ours = build_faster_rcnn(name, str(tmp_path / "w.safetensors"))
+
+    (their_map, wanted), (our_map, found) = found_by(theirs), found_by(ours)
+    assert torch.isfinite(their_map).all()
+    assert torch.equal(our_map, their_map)
+    assert len(wanted["boxes"])
+    for key in ("boxes", "labels", "scores"):
+        assert torch.equal(found[key], wanted[key]), key
+
+
+@pytest.mark.parametrize("tag", ["COCO_V1", "COCO_LEGACY"])
+def test_an_adopted_keypoint_rcnn_finds_what_torchvisions_own_function_finds(
+    tag: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    toolkit_cli: Callable[..., object],
+) -> None:
+    """A local file is COCO_V1's, unless it has the other file's name."""
+    theirs, state = torchvisions_own("keypoint-rcnn", tag, monkeypatch)
+    name = {"COCO_V1": "w", "COCO_LEGACY": "keypointrcnn_resnet50_fpn_coco-9f466800"}[tag]
+    save_file(state, tmp_path / f"{name}.safetensors")
+    out = tmp_path / "adopted.safetensors"
+
+    ran = toolkit_cli("adopt", "keypoint-rcnn", tmp_path / f"{name}.safetensors", "--out", out)
+
+    assert ran.exit_code == 0, ran.stderr
+    ours = KeypointRCNNModel(out, "cpu").net
+    (their_map, wanted), (our_map, found) = found_by(theirs), found_by(ours)
+    assert torch.isfinite(their_map).all()
+    assert torch.equal(our_map, their_map)
+    assert len(wanted["boxes"])
+    for key, value in wanted.items():
+        assert torch.equal(found[key], value), key
+    assert keypoint_rcnn_eps(tag) == keypoint_rcnn_eps(str(tmp_path / f"{name}.safetensors"))
 
 
 @pytest.fixture
@@ -345,6 +436,63 @@ def test_keypoint_rcnn_trains_a_step_and_its_checkpoint_predicts(
     )
     predictions = KeypointRCNNModel(path, "cpu").predict(*people)
     assert np.isfinite(predictions.keypoints).all()
+
+
+@pytest.mark.parametrize("sport", ["hockey", "coco"])
+def test_keypoint_rcnn_starts_from_a_checkpoint_of_the_same_or_other_keypoints(
+    sport: str, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """With no step that changes anything, all is as it came but a last layer of its own."""
+    from toolkit.schema import Schema
+
+    torch.manual_seed(0)
+    schema = Schema.load(sport)
+    before = KeypointRCNNConfig(input_wh=(320, 200), dim=32, backbone="hrnet-small")
+    source = build_keypoint_rcnn(schema.num_keypoints, before)
+    start, (data, images) = tmp_path / "start.safetensors", files
+    facts = {
+        "model": "keypoint-rcnn", "schema": schema_to_facts(schema), "recipe": before.to_dict()
+    }  # fmt: skip
+    save_checkpoint(start, source, facts, half=False)
+    request = TrainRequest(
+        data=data, images=images, out=tmp_path / "run", device="cpu", init=start
+    )
+    still = KeypointRCNNConfig(
+        input_wh=(160, 100), images_seen=2, batch_size=2, learning_rate=0.0
+    )
+
+    path = train_keypoint_rcnn(request, still)
+
+    trained = KeypointRCNNModel(path, "cpu")
+    assert trained.facts["init_sha256"] == sha256_file(start)
+    assert trained.facts["recipe"]["input_wh"] == [160, 100]
+    after = trained.net.state_dict()
+    given = source.state_dict()
+    last = "roi_heads.keypoint_predictor."
+    for key, parameter in source.named_parameters():
+        if sport == "coco" and key.startswith(last):
+            assert after[key].shape != parameter.shape or "bias" in key
+        else:
+            torch.testing.assert_close(after[key], given[key], rtol=2e-3, atol=1e-6)
+
+
+def test_keypoint_rcnn_starts_from_nothing_but_its_own_weights(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    data, images = files
+    hrnet = CHECKPOINTS / "hrnet-small_hockey.safetensors"
+    request = TrainRequest(data=data, images=images, out=tmp_path / "run", init=hrnet)
+    with pytest.raises(ReadError, match="not weights of 'keypoint-rcnn' but of 'hrnet-small'"):
+        train_keypoint_rcnn(request)
+
+
+def test_batchnorm_is_frozen_where_the_weights_are_torchvisions() -> None:
+    config = KeypointRCNNConfig(frozen_eps=0.0)
+    network = build_keypoint_rcnn(17, config).train()
+    assert not [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert not any("bn1" in name for name, _ in network.named_parameters())
+    learned = build_keypoint_rcnn(17, KeypointRCNNConfig())
+    assert any(isinstance(m, torch.nn.BatchNorm2d) for m in learned.modules())
 
 
 def test_a_checkpoint_of_something_else_is_named(rcnn: Path) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import baselines
+from baselines.backbones import Backbone, load_pretrained
 from baselines.hrnet import HRNetHeatmap
 from toolkit.errors import ReadError, UnsafeInputError, UsageError
 
@@ -200,6 +201,63 @@ def test_mmpose_names_load_and_give_the_same_heatmaps(
     )
 
     torch.testing.assert_close(network(crops), reference(crops))
+
+
+@pytest.mark.parametrize(
+    ("naming", "width"),
+    [("original", 32), ("mmpose", 32), ("ours", 32), ("mmpose", 48), ("ours", 48)],
+)
+def test_a_pose_network_starts_an_encoder_of_four_maps(
+    naming: str, width: int, crops: Tensor, tmp_path: Path
+) -> None:
+    """The layers that fuse the coarser maps, which it does not have, stay at random."""
+    reference: nn.Module
+    if naming == "ours":
+        reference = shaken(HRNetHeatmap(17, backbone=f"hrnet-w{width}"))
+        finest = reference.backbone(crops)[0]
+    else:
+        reference = shaken(
+            Original(width, 17) if naming == "original" else MMPose(width, 17, "head")
+        )
+        bare = reference.backbone if naming == "mmpose" else reference
+        kept, bare.final_layer = getattr(bare, "final_layer", None), nn.Identity()
+        finest = bare(crops)
+        bare.final_layer = kept
+    state = {key: value for key, value in reference.state_dict().items() if value.dim()}
+    save_file(state, tmp_path / "pose.safetensors")
+    encoder = Backbone(f"hrnet-w{width}").eval()
+    before = {key: value.clone() for key, value in encoder.state_dict().items()}
+
+    load_pretrained(encoder, str(tmp_path / "pose.safetensors"))
+
+    torch.testing.assert_close(encoder(crops)[0], finest)
+    coarser = tuple(f"net.stage4.2.fuse_layers.{row}." for row in (1, 2, 3))
+    for key, value in encoder.state_dict().items():
+        if value.dim() and key.endswith("weight"):
+            assert torch.equal(value, before[key]) == key.startswith(coarser), key
+
+
+@pytest.mark.parametrize(
+    "left_out", ["stage4.2.fuse_layers.0.1.0.weight", "stage4.1.fuse_layers.1.0.0.0.weight"]
+)
+def test_an_encoder_misses_no_other_layer(
+    original: nn.Module, left_out: str, tmp_path: Path
+) -> None:
+    state = {key: value for key, value in original.state_dict().items() if key != left_out}
+    save_file(state, tmp_path / "pose.safetensors")
+
+    with pytest.raises(ReadError, match=rf"'{left_out}'.* no such tensor \(1 of"):
+        load_pretrained(Backbone("hrnet-w32"), str(tmp_path / "pose.safetensors"))
+
+
+def test_an_encoder_takes_the_coarser_fusions_whole_or_not_at_all(tmp_path: Path) -> None:
+    left_out = "stage4.2.fuse_layers.3.0.0.0.weight"
+    state = Backbone("hrnet-w32").net.state_dict()
+    del state[left_out]
+    save_file(state, tmp_path / "cut.safetensors")
+
+    with pytest.raises(ReadError, match=rf"'{left_out}'.* no such tensor \(1 of"):
+        load_pretrained(Backbone("hrnet-w32"), str(tmp_path / "cut.safetensors"))
 
 
 def test_the_wide_variant_loads_as_well(crops: Tensor) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from baselines.config import TrainConfig, load_recipe
 from baselines.family import HEATMAP, Family
 from baselines.flip_test import flip_tested
 from baselines.regression import REGRESSION
+from baselines.vitpose import load_published
 from toolkit.errors import ReadError, ServiceError, UnsafeInputError, UsageError
 from toolkit.models import find_models
 from toolkit.schema import Schema
@@ -175,15 +177,49 @@ def test_vitpose_starts_from_a_folder_or_a_file_as_transformers_saves_them(
             torch.testing.assert_close(found(images), source(images))
 
 
-def test_vitpose_names_what_is_wrong_with_given_weights(tmp_path: Path) -> None:
+def test_vitpose_starts_from_other_keypoints_with_a_last_layer_at_random(
+    tmp_path: Path,
+) -> None:
+    """COCO's 17 are given, hockey's 20 are trained; to be adopted, they would have to agree."""
     source = HEATMAP.build(Schema.load("coco"), tiny_vitpose(), None)
     source.net.save_pretrained(tmp_path / "hub")
+    torch.manual_seed(11)
+    untrained = HEATMAP.build(HOCKEY, tiny_vitpose(), None).state_dict()
+
+    torch.manual_seed(11)
+    found = HEATMAP.build(HOCKEY, tiny_vitpose(str(tmp_path / "hub")), None)
+
+    own = {"net.head.conv.weight", "net.head.conv.bias"}
+    given = source.state_dict()
+    for key, value in found.state_dict().items():
+        assert torch.equal(value, untrained[key] if key in own else given[key]), key
+    with pytest.raises(ReadError, match=r"'head.conv.weight': wanted shape \(20, 48, 3, 3\)"):
+        load_published(found, str(tmp_path / "hub"))
+
+
+def test_vitpose_names_what_is_wrong_with_given_weights(tmp_path: Path) -> None:
+    source = HEATMAP.build(HOCKEY, tiny_vitpose(), None)
+    source.net.save_pretrained(tmp_path / "hub")
+    whole_state = source.net.state_dict()
+    headless = {k: v for k, v in whole_state.items() if not k.startswith("head.")}
+    save_file(headless, tmp_path / "headless.safetensors")
+    wide = {
+        **headless,
+        "head.conv.weight": torch.zeros(17, 96, 3, 3),
+        "head.conv.bias": torch.zeros(17),
+    }
+    save_file(wide, tmp_path / "wide.safetensors")
     torch.save(source.state_dict(), tmp_path / "weights.bin")
     (tmp_path / "pickles").mkdir()
     whole = (tmp_path / "hub" / "model.safetensors").read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(whole[:-500])
     cases: list[tuple[str, type[Exception], str]] = [
-        ("hub", ReadError, r"'head.conv.weight': wanted shape \(20, 48, 3, 3\), got .*\(17"),
+        ("headless.safetensors", ReadError, r"'head.conv.weight': wanted .* no such tensor"),
+        (
+            "wide.safetensors",
+            ReadError,
+            r"'head.conv.weight': wanted shape \(20, 48, .*\(17, 96",
+        ),
         ("weights.bin", UnsafeInputError, "refused: not safetensors but a pickle"),
         ("pickles", UsageError, "holds no 'model.safetensors'; pickled"),
         ("absent.safetensors", UsageError, "neither a file, a folder, nor a tag"),

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,73 @@ def test_two_processes_predict_what_one_does_in_the_same_order(
         assert one["annotation_id"] == other["annotation_id"]
         assert np.abs(np.subtract(one["keypoints"], other["keypoints"])).max() < 1e-3
         assert np.abs(np.subtract(one["sigmas"], other["sigmas"])).max() < 1e-3
+
+
+MACHINES = """
+import os
+import sys
+from pathlib import Path
+
+os.chdir(Path(__file__).parent / f"machine{os.environ['RANK']}")
+os.environ |= {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "GROUP_RANK": os.environ["RANK"]}
+sys.argv[0] = "toolkit"
+from toolkit.cli import main
+
+main()
+"""
+
+
+@pytest.mark.timeout(600)
+def test_processes_that_do_not_share_the_folder_end_before_the_first_step(
+    data: list[object], tmp_path: Path
+) -> None:
+    """Two machines with folders of their own: the second lacks the run, or even the folder."""
+    (tmp_path / "machines.py").write_text(MACHINES)
+    own, other = tmp_path / "machine0", tmp_path / "machine1"
+    own.mkdir()
+    other.mkdir()
+    options = training(data, own / "run")
+    code, _, err = run(*options)
+    assert code == 0, err
+    options[options.index(own / "run")] = Path("run")
+    command = [sys.executable, "-m", *TORCHRUN[:-2], tmp_path / "machines.py", *options]
+    before = read_tensors(own / "run" / STATE)["step"]
+
+    for there, message in (
+        (False, "run: made by the first process, not there in this one; --out must be one"),
+        (True, "at image 40 for process 0, at 0 for process 1; --out must be one folder"),
+    ):
+        if there:
+            (other / "run").mkdir()
+        ran = subprocess.run(
+            [*map(str, command), "--resume"],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=170,
+            check=False,
+        )
+        assert ran.returncode != 0
+        assert message in ran.stderr, ran.stderr
+    assert torch.equal(read_tensors(own / "run" / STATE)["step"], before)
+
+
+def test_the_cores_are_shared_out_for_benchmark_too(
+    toolkit_cli: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, found = torch.get_num_threads(), []
+
+    def measured(*_: object) -> None:
+        found.append(torch.get_num_threads())
+        raise UsageError("measured")
+
+    monkeypatch.setattr("toolkit.processes.own_threads", lambda threads: threads or 3)
+    monkeypatch.setattr("toolkit.benchmark.runner.run", measured)
+    try:
+        assert "measured" in toolkit_cli("benchmark", "--suite", "hockey").stderr
+    finally:
+        torch.set_num_threads(before)
+    assert found == [3]
 
 
 def test_two_processes_fill_the_table_of_one(root: Path) -> None:

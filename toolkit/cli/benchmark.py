@@ -116,10 +116,12 @@ def benchmark(
     """
     from toolkit.benchmark.render_text import render_text
     from toolkit.benchmark.runner import write_report
+    from toolkit.cli.train import set_threads
     from toolkit.errors import UsageError
     from toolkit.files import check_output
-    from toolkit.processes import processes
+    from toolkit.processes import own_threads, processes
 
+    set_threads(own_threads(None))  # torchrun leaves each process one
     _refuse_foreign_options(suite)
     if out is not None:
         check_output(out, force=force)
