@@ -23,7 +23,7 @@ from baselines.family import HEATMAP
 from baselines.hrnet import HRNetHeatmap
 from baselines.hrnet_names import fit_published, read_published, unwrapped
 from baselines.simple_baseline import SimpleBaseline
-from toolkit import __version__
+from toolkit.code_version import code_version
 from toolkit.errors import ReadError, UsageError
 from toolkit.files import check_output, sha256_file
 from toolkit.models import AdoptRequest, Decoding
@@ -94,7 +94,7 @@ def _source(request: AdoptRequest) -> dict[str, object]:
         "seed": None,
         "data_sha256": None,
         "generator": None,
-        "code_version": __version__,
+        "code_version": code_version(),
         "text_encoder": None,
     }
 

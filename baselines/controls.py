@@ -33,8 +33,8 @@ from baselines.checkpoints import (
     schema_to_facts,
 )
 from baselines.requests import generator_of, with_sha256
-from toolkit import __version__
 from toolkit.annotations import Predictions
+from toolkit.code_version import code_version
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.files import sha256_file
@@ -364,7 +364,7 @@ def _save(
         "data_sha256": dataset.sha256,
         "generator": generator_of(dataset),
         "training_instances": len(dataset.annotations),
-        "code_version": __version__,
+        "code_version": code_version(),
         "num_parameters": sum(v.numel() for v in network.state_dict().values()),
         "text_encoder": None,
         "box": "none",

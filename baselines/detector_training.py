@@ -23,7 +23,7 @@ from baselines.detector import (
 )
 from baselines.requests import choose_device, generator_of, with_sha256
 from baselines.training import batch_rows
-from toolkit import __version__
+from toolkit.code_version import code_version
 from toolkit.dataset import Dataset
 from toolkit.detector_scores import box_ap
 from toolkit.errors import OutputExistsError, ToolkitError, UsageError
@@ -97,7 +97,7 @@ def training_facts(
         "training_images": len(dataset.images.ids),
         "training_instances": len(dataset.annotations),
         "generator": generator_of(dataset),
-        "code_version": __version__,
+        "code_version": code_version(),
         "num_parameters": sum(p.numel() for p in network.parameters()),
     }
 

@@ -45,7 +45,7 @@ from baselines.shards import (
 )
 from baselines.validation import pckh_shares as pckh_shares
 from baselines.validation import validate
-from toolkit import __version__
+from toolkit.code_version import code_version
 from toolkit.dataset import Dataset
 from toolkit.errors import ReadError, ToolkitError, UsageError
 from toolkit.files import write_text
@@ -165,7 +165,7 @@ def train(
         "seed": seed,
         "data_sha256": dataset.sha256,
         "training_instances": len(dataset.annotations),
-        "code_version": __version__,
+        "code_version": code_version(),
         "num_parameters": sum(p.numel() for p in run.network.parameters()),
         "text_encoder": config.text_encoder,
         **(facts or {}),

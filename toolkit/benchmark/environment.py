@@ -8,6 +8,8 @@ import re
 from importlib import metadata
 from pathlib import Path
 
+from toolkit.code_version import commit
+
 PACKAGES = ("numpy", "hotcoco", "torch", "timm", "opencv-python-headless", "pillow")
 
 
@@ -17,30 +19,13 @@ def environment() -> dict[str, str | int | None]:
 
     facts: dict[str, str | int | None] = {
         "toolkit": __version__,
-        "commit": commit(Path(__file__).resolve().parents[2]),
+        "commit": commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
     }
     return facts | {name: _version(name) for name in PACKAGES}
-
-
-def commit(checkout: Path) -> str | None:
-    """The checkout's commit, read from its files; None outside a checkout."""
-    git = checkout / ".git"
-    try:
-        head = (git / "HEAD").read_text(encoding="ascii").strip()
-        if not head.startswith("ref: "):
-            return head or None
-        name = head.removeprefix("ref: ")
-        if (git / name).is_file():
-            return (git / name).read_text(encoding="ascii").strip()
-        packed = (git / "packed-refs").read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
-        return None
-    match = re.search(rf"^([0-9a-f]{{40}}) {re.escape(name)}$", packed, re.MULTILINE)
-    return match[1] if match else None
 
 
 def _processor() -> str:

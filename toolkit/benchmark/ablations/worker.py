@@ -34,8 +34,7 @@ def train(task: dict[str, Any]) -> None:
 
     Its seconds are those of the process that finished the training, not of interrupted ones.
     """
-    import toolkit
-    from toolkit.benchmark.environment import commit
+    from toolkit.code_version import commit
     from toolkit.files import sha256_file, write_text
     from toolkit.models import TrainRequest, get_model
 
@@ -61,7 +60,7 @@ def train(task: dict[str, Any]) -> None:
         "checkpoint": checkpoint.name,
         "checkpoint_sha256": sha256_file(checkpoint),
         "seconds": round(time.monotonic() - start, 1),
-        "commit": commit(Path(toolkit.__file__).parents[1]),
+        "commit": commit(),
         "finished": time.strftime("%Y-%m-%d", time.gmtime()),
         "cpu_seconds": round(time.process_time(), 1),
     }
