@@ -100,6 +100,19 @@ def keypoint_embeddings(
     return embeddings
 
 
+def require_trained_prompts(schema: Schema, checkpoint: Path) -> None:
+    """Refuse a checkpoint that has language but does not say what its tokens started from.
+
+    Raises:
+        SchemaError: Its facts hold no prompts: an older version wrote them.
+    """
+    if not all(schema.prompts):
+        raise SchemaError(
+            f"{checkpoint.with_suffix('.json')}: holds no prompts of schema '{schema.name}', "
+            "as those of an older version; train the model again with the same schema file"
+        )
+
+
 def make_encoder(kind: str) -> TextEncoder:
     """The encoder of a name other than `learned`.
 

@@ -22,7 +22,7 @@ from baselines.calibrated import with_calibration
 from baselines.checkpoints import schema_to_facts
 from baselines.flip_test import bare
 from baselines.predictor import CheckpointModel, NetworkModel
-from tokenclipose.text import keypoint_embeddings
+from tokenclipose.text import keypoint_embeddings, require_trained_prompts
 from toolkit.errors import UsageError
 from toolkit.schema import Schema
 from toolkit.zero_shot import Counterpart
@@ -53,7 +53,7 @@ def by_prompts(
 
     Raises:
         UsageError: The checkpoint has no text tokens that started from language.
-        SchemaError: A keypoint has no prompts.
+        SchemaError: A keypoint has no prompts, or the checkpoint's facts hold none.
         MissingExtraError, ServiceError: Its text encoder cannot be had.
     """
     config = model.config
@@ -62,6 +62,7 @@ def by_prompts(
             f"checkpoint '{model.name}' was trained without a text encoder, so prompts mean "
             "nothing to it; use --zero-shot names"
         )
+    require_trained_prompts(model.schema, model.path)
     old, new = (
         keypoint_embeddings(one, config.text, prompts=config.prompts)
         for one in (model.schema, schema)

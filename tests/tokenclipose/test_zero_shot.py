@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.checkpoints import schema_to_facts
+from tokenclipose import CHECKPOINTS
 from tokenclipose.text import keypoint_embeddings
 from tokenclipose.zero_shot import match, swapped
 from toolkit.dataset import Dataset
-from toolkit.errors import UsageError
+from toolkit.errors import SchemaError, UsageError
 from toolkit.formats import read
 from toolkit.models import PoseModel, get_model
 from toolkit.schema import Schema
@@ -85,6 +88,35 @@ def test_its_own_prompts_give_the_model_back(
     own = model.predict(*sample)
     assert np.allclose(found.keypoints, own.keypoints, atol=0.01)
     assert np.allclose(found.keypoint_scores, own.keypoint_scores, atol=1e-4)
+
+
+def own_checkpoint(folder: Path, *, prompts: bool) -> Path:
+    """The shipped hockey weights, as trained on a user's schema `ice` with 20 keypoints."""
+    shipped = CHECKPOINTS / "tokenclipose-small_hockey.safetensors"
+    path = folder / shipped.name
+    path.write_bytes(shipped.read_bytes())
+    hockey = Schema.load("hockey")
+    keypoints = tuple(k if prompts else replace(k, prompts=()) for k in hockey.keypoints)
+    facts = json.loads(shipped.with_suffix(".json").read_text("utf-8"))
+    facts["schema"] = schema_to_facts(replace(hockey, name="ice", keypoints=keypoints))
+    path.with_suffix(".json").write_text(json.dumps(facts), "utf-8")
+    return path
+
+
+def test_by_prompts_a_model_of_the_users_own_schema_answers_too(
+    tmp_path: Path, model: PoseModel
+) -> None:
+    mine = get_model("tokenclipose-small").load(own_checkpoint(tmp_path, prompts=True), "cpu")
+    found = zero_shot(mine, Schema.load("lacrosse"), "prompts")
+    shipped = zero_shot(model, Schema.load("lacrosse"), "prompts")
+    assert mine.schema.name == "ice"
+    assert found.counterparts == shipped.counterparts
+
+
+def test_by_prompts_a_checkpoint_that_holds_none_says_to_train_it_again(tmp_path: Path) -> None:
+    mine = get_model("tokenclipose-small").load(own_checkpoint(tmp_path, prompts=False), "cpu")
+    with pytest.raises(SchemaError, match=r"no prompts of schema 'ice'.*train the model again"):
+        zero_shot(mine, Schema.load("lacrosse"), "prompts")
 
 
 def test_by_prompts_a_model_may_look_at_mirror_images_too(

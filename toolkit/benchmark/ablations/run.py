@@ -32,7 +32,7 @@ from toolkit.benchmark.render_html import Figure, Gallery
 from toolkit.benchmark.rules import rule_lines
 from toolkit.benchmark.runner import Bar, Results
 from toolkit.benchmark.tables import Table, Value
-from toolkit.errors import UsageError, counted
+from toolkit.errors import MissingExtraError, SchemaError, UsageError, counted
 from toolkit.files import write_text
 from toolkit.metrics import evaluate
 from toolkit.metrics.evaluate import sorted_weights
@@ -220,7 +220,10 @@ class _Suite:
             return figures, make_panels(truth, self.data.test.images, panels)
 
     def _token_map(self) -> list[Figure]:
-        """Of our network's first seed; none where no table holds it."""
+        """Of our network's first seed; none where no table holds it or language is amiss.
+
+        Then a notice says why: the trainings and the tables are not lost with it.
+        """
         scale = self.request.scale
         run = make_run(
             FULL, scale.images_seen, self.request.seeds[0], self.data.train, self.runs
@@ -229,7 +232,12 @@ class _Suite:
         if make_tokens is None or run.name not in self.all_runs:
             return []
         trained = f"{run.model}, scale '{scale.name}', seed {run.seed}"
-        return [token_map(self.data.truth.schema, make_tokens(run.checkpoint), trained)]
+        try:
+            tokens = make_tokens(run.checkpoint)
+            return [token_map(self.data.truth.schema, tokens, trained)]
+        except (SchemaError, MissingExtraError) as error:
+            self.notices.append(f"no map of the prompts: {error}")
+            return []
 
     def facts(self) -> dict[str, object]:
         """For the JSON document: scale, seeds, and every run with its time."""
