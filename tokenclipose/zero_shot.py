@@ -24,6 +24,7 @@ from baselines.flip_test import bare
 from baselines.predictor import CheckpointModel, NetworkModel
 from tokenclipose.text import keypoint_embeddings, require_trained_prompts
 from toolkit.errors import UsageError
+from toolkit.files import sha256_bytes
 from toolkit.schema import Schema
 from toolkit.zero_shot import Counterpart
 
@@ -94,6 +95,8 @@ def by_prompts(
         "schema": schema_to_facts(schema),
         "calibration": calibration,
         "zero_shot_from": model.schema.name,
+        # The checkpoint's hash no longer says which network it is; caches go by the facts.
+        "text_sha256": sha256_bytes(tensors["text"].numpy().tobytes() + nearest.tobytes()),
     }
     transferred = NetworkModel(
         network,

@@ -67,6 +67,11 @@ class ZeroShotModel:
         self.facts: dict[str, object] = {**model.facts, "zero_shot": {how: pairs}}
 
     @property
+    def runtime(self) -> str:
+        """What computes: `torch`, or the runtime that the model was converted to."""
+        return str(getattr(self.model, "runtime", "torch"))
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """Keypoints without a counterpart."""
         return tuple(one.keypoint for one in self.counterparts if one.source is None)

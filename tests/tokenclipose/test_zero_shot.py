@@ -176,6 +176,43 @@ def test_predict_answers_in_the_datas_schema(
     assert len(json.loads(out.read_text("utf-8"))[0]["keypoints"]) == 3 * 14
 
 
+def test_predict_by_prompts_computes_in_onnx_what_pytorch_computes(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toolkit_cli: Callable[..., Any]
+) -> None:
+    """Another schema's tokens are another network: a file of their own in the cache."""
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+    folder = root / "datasets" / "crowdpose" / "sample"
+    arguments = ["tokenclipose-small", "--weights", "hockey", "--json"]
+    arguments += ["--data", folder / "annotations.json", "--images", folder / "images"]
+    keypoints = {}
+    for runtime in ("torch", "onnx"):
+        out = tmp_path / f"{runtime}.json"
+        wanted = ("--zero-shot", "prompts", "--out", out, "--runtime", runtime)
+        done = toolkit_cli("predict", *arguments, *wanted)
+        assert done.exit_code == 0, done.stderr
+        assert json.loads(done.stdout)["runtime"] == runtime
+        keypoints[runtime] = [one["keypoints"] for one in json.loads(out.read_text("utf-8"))]
+    assert done.stderr.count("writing ") == 1
+    assert np.allclose(keypoints["torch"], keypoints["onnx"], atol=0.1)
+    own = toolkit_cli("predict", *arguments, "--out", tmp_path / "own.json")
+    assert own.exit_code == 0, own.stderr
+    assert len(list((tmp_path / "cache" / "onnx").iterdir())) == 2
+
+
+def test_other_prompts_of_the_same_keypoints_are_another_network_to_caches(
+    model: PoseModel,
+) -> None:
+    lacrosse = Schema.load("lacrosse")
+    other = replace(
+        lacrosse,
+        keypoints=tuple(replace(k, prompts=k.prompts[::2] * 2) for k in lacrosse.keypoints),
+    )
+    hashes = {
+        zero_shot(model, one, "prompts").facts["text_sha256"] for one in (lacrosse, other)
+    }
+    assert len(hashes) == 2
+
+
 def test_benchmark_prints_both_rows(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toolkit_cli: Callable[..., Any]
 ) -> None:
