@@ -16,8 +16,9 @@ from baselines.checkpoints import schema_to_facts
 from tokenclipose import CHECKPOINTS
 from tokenclipose.text import keypoint_embeddings
 from tokenclipose.zero_shot import match, swapped
+from toolkit.benchmark.entrants import Contender, in_another_schema
 from toolkit.dataset import Dataset
-from toolkit.errors import SchemaError, UsageError
+from toolkit.errors import MissingExtraError, SchemaError, ServiceError, UsageError
 from toolkit.formats import read
 from toolkit.models import PoseModel, get_model
 from toolkit.schema import Schema
@@ -211,6 +212,41 @@ def test_other_prompts_of_the_same_keypoints_are_another_network_to_caches(
         zero_shot(model, one, "prompts").facts["text_sha256"] for one in (lacrosse, other)
     }
     assert len(hashes) == 2
+
+
+def test_benchmark_keeps_the_rows_by_names_where_the_schema_has_no_prompts(
+    model: PoseModel,
+) -> None:
+    lacrosse = Schema.load("lacrosse")
+    silent = tuple(replace(k, prompts=()) for k in lacrosse.keypoints)
+    schema = replace(lacrosse, name="mine", keypoints=silent)
+    ours = Contender("ours", get_model("tokenclipose-small"), model)
+
+    found, missing, said = in_another_schema([ours], schema, "both")
+
+    assert [one.label for one in found] == ["ours, by names"]
+    assert missing == []
+    assert "no row 'ours' by prompts: schema 'mine': no prompts for left_shoulder" in said[0]
+    with pytest.raises(SchemaError, match="'mine': no prompts for left_shoulder"):
+        in_another_schema([ours], schema, "prompts")
+
+
+@pytest.mark.parametrize("error", [MissingExtraError, ServiceError])
+def test_benchmark_keeps_the_rows_by_names_where_the_text_encoder_cannot_be_had(
+    error: type[Exception], model: PoseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(schema: Schema, kind: str, **rest: object) -> torch.Tensor:
+        raise error("text encoder 'minilm' is out of reach")
+
+    monkeypatch.setattr("tokenclipose.zero_shot.keypoint_embeddings", absent)
+    ours = Contender("ours", get_model("tokenclipose-small"), model)
+
+    found, _, said = in_another_schema([ours], Schema.load("lacrosse"), "both")
+
+    assert [one.label for one in found] == ["ours, by names"]
+    assert said == ["no row 'ours' by prompts: text encoder 'minilm' is out of reach"]
+    with pytest.raises(error, match="out of reach"):
+        in_another_schema([ours], Schema.load("lacrosse"), "prompts")
 
 
 def test_benchmark_prints_both_rows(
