@@ -19,7 +19,7 @@ from tokenclipose.zero_shot import match, swapped
 from toolkit.benchmark.entrants import Contender, in_another_schema
 from toolkit.dataset import Dataset
 from toolkit.errors import MissingExtraError, SchemaError, ServiceError, UsageError
-from toolkit.formats import read
+from toolkit.formats import read, write_predictions
 from toolkit.models import PoseModel, get_model
 from toolkit.schema import Schema
 from toolkit.zero_shot import explain, scored_part, zero_shot
@@ -62,6 +62,25 @@ def test_what_has_no_counterpart_is_named_and_not_predicted(
     assert (found.keypoint_scores[:, gone] == 0).all()
     kept = [k for k in range(14) if k not in gone]
     assert found.scores == pytest.approx(found.keypoint_scores[:, kept].mean(axis=1))
+
+
+def test_sigmas_stay_for_the_keypoints_that_are_predicted(
+    model: PoseModel, sample: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    """A results file has finite sigmas for all keypoints or none, so it has none here."""
+    found = zero_shot(model, Schema.load("crowdpose"), "names").predict(*sample)
+    own = model.predict(*sample)
+    assert found.sigma is not None
+    assert own.sigma is not None
+    wrist = found.sigma[:, found.schema.index("left_wrist")]
+    assert np.array_equal(wrist, own.sigma[:, own.schema.index("left_wrist")])
+    assert np.isnan(found.sigma[:, found.schema.index("neck")]).all()
+
+    write_predictions(found, tmp_path / "found.json")
+
+    written = json.loads((tmp_path / "found.json").read_text("utf-8"))
+    assert len(written) == len(found)
+    assert all("sigmas" not in one and len(one["keypoints"]) == 3 * 14 for one in written)
 
 
 def test_by_prompts_lacrosse_finds_its_counterparts_without_reading_names(
