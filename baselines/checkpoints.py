@@ -172,7 +172,7 @@ def load_weights(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> 
 
 
 def schema_from_facts(path: Path, facts: dict[str, Any]) -> Schema:
-    """The schema of a checkpoint: the built-in one where names agree, else as stored.
+    """The schema of a checkpoint; see `baselines.schema_facts.read_schema`.
 
     Raises:
         ReadError: The facts do not describe a schema.

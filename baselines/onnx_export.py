@@ -30,7 +30,7 @@ from toolkit.models import PoseModel
 from toolkit.runtimes import Exported
 
 if TYPE_CHECKING:
-    from baselines.predictor import CheckpointModel
+    from baselines.predictor import NetworkModel
 
 MAX_DIFFERENCE = 0.1  # crop px
 CHECKED_BATCHES = (1, 3, 8)
@@ -49,7 +49,7 @@ class ExportError(ToolkitError):
 class WithDecoding(nn.Module):
     """A network and the way from its output to keypoints."""
 
-    def __init__(self, model: CheckpointModel) -> None:
+    def __init__(self, model: NetworkModel) -> None:
         """Keep the network in the precision and layout of the file."""
         super().__init__()
         self.network = model.network
@@ -67,7 +67,7 @@ def export_onnx(model: PoseModel, out: Path, *, force: bool = False) -> Exported
     """Write a model as ONNX with a dynamic batch.
 
     Args:
-        model: A checkpoint loaded on the CPU.
+        model: A network on the CPU, of a checkpoint or with another schema's text tokens.
         out: The file to write.
         force: Replace what is there.
 
@@ -79,9 +79,9 @@ def export_onnx(model: PoseModel, out: Path, *, force: bool = False) -> Exported
         MissingExtraError: onnx, onnxscript or onnxruntime is missing.
         ExportError: The network cannot be exported, or differs by more than 0.1 px.
     """
-    from baselines.predictor import CheckpointModel  # lazy: it imports this package's rooms
+    from baselines.predictor import NetworkModel  # lazy: it imports this package's rooms
 
-    if not isinstance(model, CheckpointModel):
+    if not isinstance(model, NetworkModel):
         raise UsageError(f"model '{model.name}' has no network that could be exported")
     if model.device != "cpu":
         raise UsageError(f"model '{model.name}' is on {model.device}; export from the CPU")
@@ -100,7 +100,7 @@ def export_onnx(model: PoseModel, out: Path, *, force: bool = False) -> Exported
     )
 
 
-def _write(wrapped: WithDecoding, model: CheckpointModel, path: Path) -> tuple[str, ...]:
+def _write(wrapped: WithDecoding, model: NetworkModel, path: Path) -> tuple[str, ...]:
     """Export the graph, put the metadata in, and give the outputs' names."""
     try:
         import onnx  # lazy: an extra
@@ -177,7 +177,7 @@ def _shape(value: object) -> list[object]:
     return [dim.dim_param or dim.dim_value for dim in dims]
 
 
-def _metadata(model: CheckpointModel, outputs: dict[str, object]) -> dict[str, str]:
+def _metadata(model: NetworkModel, outputs: dict[str, object]) -> dict[str, str]:
     """What a reader of the file needs; see `baselines.onnx_runtime` for the keys."""
     width, height = model.config.input_wh
     told = {key: value for key, value in model.facts.items() if key not in ("schema", "recipe")}

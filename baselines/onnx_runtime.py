@@ -6,7 +6,7 @@ below (`baselines.onnx_export` writes them), each value one JSON document:
 
     format            1
     model             name, as in `toolkit predict`
-    schema            name, title, keypoints, edges
+    schema            all of it, see `baselines.schema_facts`
     keypoint_names    in the order of the outputs
     recipe            of the training, with input_wh, box and box_padding
     input             layout, mean and std of the pixels

@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
-from toolkit.errors import ReadError, UsageError
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from toolkit.errors import ReadError, SchemaError, UsageError
 from toolkit.schema import HeadSizeStep, Keypoint, Schema
 
 
 def schema_to_facts(schema: Schema) -> dict[str, object]:
-    """What a prediction needs of a schema, so that a user's own schema travels along."""
+    """A whole schema, so that a user's own travels along, its prompts and sigmas too."""
     return {
         "name": schema.name,
         "title": schema.title,
         "keypoints": [
-            {"name": k.name, "group": k.group, "flip": k.flip, "report_group": k.report_group}
-            for k in schema.keypoints
+            {**asdict(keypoint), "prompts": list(keypoint.prompts)}
+            for keypoint in schema.keypoints
         ],
         "edges": [list(edge) for edge in schema.edges],
+        "head_size": [
+            {
+                "method": step.method,
+                "factor": step.factor,
+                "pairs": [list(pair) for pair in step.pairs],
+            }
+            for step in schema.head_size
+        ],
+        "category": {
+            "id": schema.category_id,
+            "name": schema.category_name,
+            "supercategory": schema.supercategory,
+        },
     }
 
 
 def read_schema(stored: object, *, where: str) -> Schema:
-    """The schema that was stored: the built-in one where names agree, else as it stands.
+    """The schema that was stored.
+
+    Older files hold names, groups and edges only. Theirs is the built-in schema of that name
+    where the keypoints agree; else it has no prompts and no sigmas.
 
     Args:
         stored: What `schema_to_facts` gave, read back from JSON.
@@ -30,17 +49,45 @@ def read_schema(stored: object, *, where: str) -> Schema:
         ReadError: It does not describe a schema.
     """
     try:
+        whole = "head_size" in stored  # type: ignore[operator]
         names = tuple(k["name"] for k in stored["keypoints"])  # type: ignore[index]
-        if stored["name"] in Schema.builtin_names():  # type: ignore[index]
+        if not whole and stored["name"] in Schema.builtin_names():  # type: ignore[index]
             builtin = Schema.load(stored["name"])  # type: ignore[index]
             if builtin.names == names:
                 return builtin
+        category = stored["category"] if whole else {}  # type: ignore[index]
         return Schema(
             name=str(stored["name"]),  # type: ignore[index]
             title=str(stored["title"]),  # type: ignore[index]
-            keypoints=tuple(Keypoint(**k) for k in stored["keypoints"]),  # type: ignore[index]
+            keypoints=tuple(_keypoint(k) for k in stored["keypoints"]),  # type: ignore[index]
             edges=tuple((a, b) for a, b in stored["edges"]),  # type: ignore[index]
-            head_size=(HeadSizeStep("head_box", 0.6),),
+            head_size=(
+                tuple(_head_step(step) for step in stored["head_size"])  # type: ignore[index]
+                if whole
+                else (HeadSizeStep("head_box", 0.6),)
+            ),
+            category_id=int(category.get("id", 1)),
+            category_name=str(category.get("name", "person")),
+            supercategory=str(category.get("supercategory", "person")),
         )
-    except (KeyError, TypeError, ValueError, UsageError) as error:
+    except (
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        SchemaError,
+        UsageError,
+    ) as error:
         raise ReadError(f"{where}: 'schema' does not describe a schema: {error!r}") from error
+
+
+def _keypoint(stored: Mapping[str, object]) -> Keypoint:
+    prompts = stored.get("prompts", [])
+    if not (isinstance(prompts, list) and all(isinstance(one, str) for one in prompts)):
+        raise ValueError(f"prompts of '{stored['name']}' are no list of sentences")
+    return Keypoint(**{**stored, "prompts": tuple(prompts)})  # type: ignore[arg-type]
+
+
+def _head_step(stored: Mapping[str, object]) -> HeadSizeStep:
+    pairs = tuple((str(a), str(b)) for a, b in stored["pairs"])  # type: ignore[attr-defined]
+    return HeadSizeStep(stored["method"], float(stored["factor"]), pairs)  # type: ignore[arg-type]

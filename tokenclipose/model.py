@@ -336,8 +336,33 @@ class Intention(Attention):
             q, k, v = full(q), full(k), full(v)
             ridge = RIDGE * torch.eye(k.shape[3], device=k.device, dtype=k.dtype)
             gram = k.transpose(2, 3) @ k + ridge
-            fitted = torch.linalg.solve(gram, k.transpose(2, 3) @ v)  # (..., d, d)
+            # ONNX has no operator for `solve`; what is trained keeps its numerics.
+            solve = eliminated if torch.onnx.is_in_onnx_export() else torch.linalg.solve
+            fitted = solve(gram, k.transpose(2, 3) @ v)  # (..., d, d)
             return q @ fitted
+
+
+def eliminated(matrix: Tensor, right: Tensor) -> Tensor:
+    """`torch.linalg.solve` of symmetric positive definite matrices, by plain operators.
+
+    Gauss and Jordan's elimination, unrolled; such matrices need no pivoting.
+
+    Args:
+        matrix: (..., d, d) symmetric positive definite.
+        right: (..., d, m).
+
+    Returns:
+        (..., d, m) that the matrix takes to `right`.
+    """
+    size = matrix.shape[-1]
+    rows = torch.cat([matrix, right], dim=-1)  # (..., d, d + m)
+    unit = torch.eye(size, device=matrix.device, dtype=torch.bool)
+    for place in range(size):
+        # In the columns before `place` the rows are those of the unit matrix already.
+        pivot = rows[..., place : place + 1, :] / rows[..., place : place + 1, place, None]
+        others = rows - rows[..., place, None] * pivot
+        rows = torch.where(unit[:, place, None], pivot, others)
+    return rows[..., size:]
 
 
 def position_code(points: Tensor, dim: int) -> Tensor:

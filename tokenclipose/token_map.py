@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from baselines.checkpoints import facts_config, read_facts, read_tensors, schema_from_facts
-from tokenclipose.text import keypoint_embeddings, make_encoder
+from tokenclipose.text import keypoint_embeddings, make_encoder, require_trained_prompts
 from toolkit.errors import UsageError
 from toolkit.models import TextTokens
 
@@ -25,6 +25,7 @@ def text_tokens(checkpoint: Path) -> TextTokens:
     Raises:
         UsageError: Its tokens did not start from language.
         ReadError: It cannot be read.
+        SchemaError: Its facts hold no prompts.
         MissingExtraError: Its text encoder is not installed.
     """
     facts, tensors = read_facts(checkpoint), read_tensors(checkpoint)
@@ -33,6 +34,7 @@ def text_tokens(checkpoint: Path) -> TextTokens:
     if kind is None or kind == "learned" or "text" not in tensors:
         raise UsageError(f"{checkpoint}: its text tokens did not start from language")
     schema = schema_from_facts(checkpoint, facts)
+    require_trained_prompts(schema, checkpoint)
     sentences = [sentence for prompts in schema.prompts for sentence in prompts]
     owner = [row for row, prompts in enumerate(schema.prompts) for _ in prompts]
     start = keypoint_embeddings(schema, kind, dim=config.dim, prompts=config.prompts)  # (K, E)

@@ -22,8 +22,9 @@ from baselines.calibrated import with_calibration
 from baselines.checkpoints import schema_to_facts
 from baselines.flip_test import bare
 from baselines.predictor import CheckpointModel, NetworkModel
-from tokenclipose.text import keypoint_embeddings
+from tokenclipose.text import keypoint_embeddings, require_trained_prompts
 from toolkit.errors import UsageError
+from toolkit.files import sha256_bytes
 from toolkit.schema import Schema
 from toolkit.zero_shot import Counterpart
 
@@ -53,7 +54,7 @@ def by_prompts(
 
     Raises:
         UsageError: The checkpoint has no text tokens that started from language.
-        SchemaError: A keypoint has no prompts.
+        SchemaError: A keypoint has no prompts, or the checkpoint's facts hold none.
         MissingExtraError, ServiceError: Its text encoder cannot be had.
     """
     config = model.config
@@ -62,6 +63,7 @@ def by_prompts(
             f"checkpoint '{model.name}' was trained without a text encoder, so prompts mean "
             "nothing to it; use --zero-shot names"
         )
+    require_trained_prompts(model.schema, model.path)
     old, new = (
         keypoint_embeddings(one, config.text, prompts=config.prompts)
         for one in (model.schema, schema)
@@ -93,6 +95,8 @@ def by_prompts(
         "schema": schema_to_facts(schema),
         "calibration": calibration,
         "zero_shot_from": model.schema.name,
+        # The checkpoint's hash no longer says which network it is; caches go by the facts.
+        "text_sha256": sha256_bytes(tensors["text"].numpy().tobytes() + nearest.tobytes()),
     }
     transferred = NetworkModel(
         network,

@@ -200,7 +200,7 @@ class Predictions:
         keypoints: (M, K, 2) px in the image; unclipped.
         scores: (M,) instance score.
         keypoint_scores: (M, K) score of each keypoint.
-        sigma: (M, K, 2) predicted scale in px, or None.
+        sigma: (M, K, 2) predicted scale in px, NaN where a keypoint has none; or None.
         annotation_id: (M,) int64 of the annotation whose box was used, -1 for none.
         bbox_xywh: (M, 4) px, NaN for none.
         category_id: (M,) int64.

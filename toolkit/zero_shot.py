@@ -5,7 +5,8 @@ text tokens are swapped for those of the new schema, through the text encoder it
 with; the counterpart of a keypoint is the one whose prompts are most alike, and names are not
 read. Only a model that has language can do that (it then has a method `by_prompts`).
 
-A keypoint without a counterpart is not predicted: it stands at (0, 0) with score 0, and
+A keypoint without a counterpart is not predicted: it stands at (0, 0) with score 0 and no
+sigma (NaN; a results file then holds no `sigmas`, which are finite for all or not there), and
 `scored_part` takes it out of the truth, so that a model is scored on the keypoints it has.
 """
 
@@ -67,6 +68,11 @@ class ZeroShotModel:
         self.facts: dict[str, object] = {**model.facts, "zero_shot": {how: pairs}}
 
     @property
+    def runtime(self) -> str:
+        """What computes: `torch`, or the runtime that the model was converted to."""
+        return str(getattr(self.model, "runtime", "torch"))
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """Keypoints without a counterpart."""
         return tuple(one.keypoint for one in self.counterparts if one.source is None)
@@ -94,14 +100,16 @@ class ZeroShotModel:
         )
         columns = np.array([names.index(name) for name in asked])
         scores = np.where(known, found.keypoint_scores[:, columns], 0.0)
-        whole = bool(known.all())
+        sigma = found.sigma
+        if sigma is not None:
+            sigma = np.where(known[:, None], sigma[:, columns], np.nan)
         return replace(
             found,
             schema=self.schema,
             keypoints=np.where(known[:, None], found.keypoints[:, columns], 0.0),
             keypoint_scores=scores,
             scores=scores[:, known].mean(axis=1) if known.any() else np.zeros(len(found)),
-            sigma=found.sigma[:, columns] if whole and found.sigma is not None else None,
+            sigma=sigma,
             source=None,
         )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +22,7 @@ from baselines.checkpoints import (
     schema_to_facts,
 )
 from toolkit.errors import ReadError, UnsafeInputError
-from toolkit.schema import Keypoint, Schema
+from toolkit.schema import HeadSizeStep, Keypoint, Schema
 
 
 class _Payload:
@@ -129,21 +131,84 @@ def test_a_checkpoint_without_its_facts_is_refused(checkpoint: Path) -> None:
         read_facts(checkpoint)
 
 
-def test_a_schema_of_the_users_own_travels_with_the_checkpoint(tmp_path: Path) -> None:
-    own = Schema(
-        "curling",
-        "Curling",
-        (Keypoint("head"), Keypoint("broom", group="extension")),
-        (("head", "broom"),),
+SENTENCES = tuple(f"a photo of a broom, seen {where}" for where in "abcde")
+CURLING = Schema(
+    "curling",
+    "Curling",
+    (
+        Keypoint("head", sigma=0.03, sigma_source="measured", region="box"),
+        Keypoint(
+            "broom",
+            group="extension",
+            report_group="Broom",
+            sigma=0.1,
+            sigma_source="ours",
+            sigma_published=True,
+            prompts=SENTENCES,
+        ),
+    ),
+    (("head", "broom"),),
+    (HeadSizeStep("segment", 0.7, (("head", "broom"),)),),
+    category_id=7,
+    category_name="curler",
+)
+
+
+def through_json(schema: Schema) -> dict[str, Any]:
+    """A checkpoint's facts of a schema, as they are read back."""
+    return dict(json.loads(json.dumps({"schema": schema_to_facts(schema)})))
+
+
+def as_once_written(schema: Schema) -> dict[str, Any]:
+    """The same as older versions wrote them: names, groups and edges."""
+    facts = through_json(schema)
+    kept = ("name", "group", "flip", "report_group")
+    people = [{key: one[key] for key in kept} for one in facts["schema"]["keypoints"]]
+    stored = {key: facts["schema"][key] for key in ("name", "title", "edges")}
+    return {"schema": {**stored, "keypoints": people}}
+
+
+@pytest.mark.parametrize("schema", [CURLING, *map(Schema.load, Schema.builtin_names())])
+def test_a_schema_travels_whole_with_the_checkpoint(schema: Schema, tmp_path: Path) -> None:
+    assert schema_from_facts(tmp_path / "x.safetensors", through_json(schema)) == schema
+
+
+def test_a_users_schema_under_a_built_in_name_keeps_its_own_prompts(tmp_path: Path) -> None:
+    hockey = Schema.load("hockey")
+    own = replace(
+        hockey, keypoints=tuple(replace(k, prompts=SENTENCES) for k in hockey.keypoints)
     )
-    facts = json.loads(json.dumps({"schema": schema_to_facts(own)}))
-    read = schema_from_facts(tmp_path / "x.safetensors", facts)
+    read = schema_from_facts(tmp_path / "x.safetensors", through_json(own))
+    assert read.prompts == (SENTENCES,) * 20
+
+
+def test_of_older_facts_a_built_in_schema_comes_back_whole_by_its_name(tmp_path: Path) -> None:
+    hockey = Schema.load("hockey")
+    assert schema_from_facts(tmp_path / "x.safetensors", as_once_written(hockey)) == hockey
+
+
+def test_of_older_facts_an_own_schema_has_names_groups_and_edges(tmp_path: Path) -> None:
+    read = schema_from_facts(tmp_path / "x.safetensors", as_once_written(CURLING))
     assert read.names == ("head", "broom")
     assert read.is_extension.tolist() == [False, True]
     assert read.edges == (("head", "broom"),)
+    assert read.prompts == ((), ())
+    assert not read.has_sigmas
 
 
-def test_a_built_in_schema_comes_back_whole(tmp_path: Path) -> None:
-    hockey = Schema.load("hockey")
-    facts = json.loads(json.dumps({"schema": schema_to_facts(hockey)}))
-    assert schema_from_facts(tmp_path / "x.safetensors", facts) == hockey
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"prompts": "one sentence"}, "prompts of 'head' are no list of sentences"),
+        ({"prompts": ["one sentence"]}, "'head' has 1 prompts; expected none or at least 5"),
+        ({"sigma": "wide"}, "TypeError"),
+        ({"weight": 1}, "unexpected keyword argument 'weight'"),
+    ],
+)
+def test_facts_whose_schema_is_damaged_are_refused(
+    change: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    facts = through_json(CURLING)
+    facts["schema"]["keypoints"][0].update(change)
+    with pytest.raises(ReadError, match=rf"x\.json: 'schema' does not describe.*{said}"):
+        schema_from_facts(tmp_path / "x.safetensors", facts)

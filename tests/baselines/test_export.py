@@ -26,6 +26,7 @@ from baselines.onnx_export import ExportError, export_onnx, random_crops
 from baselines.onnx_runtime import ONNX, OnnxModel
 from baselines.pipeline import Batch, ahead, network_inputs
 from baselines.predictor import CheckpointModel
+from tokenclipose.model import Intention
 from toolkit.catalog import sample_path
 from toolkit.errors import OutputExistsError, ReadError, UsageError
 from toolkit.formats import read
@@ -74,6 +75,21 @@ class OneConvolution(nn.Module):
         return maps[: len(images)]
 
 
+class LeastSquares(nn.Module):
+    """The same heatmaps, each row of them with what attention by least squares adds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = OneConvolution()
+        self.attention = Intention(24, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.maps(images)  # (B, 20, 32, 24)
+        tokens = maps.mean(dim=2)
+        added: Tensor = self.attention(tokens, tokens)
+        return maps + added[:, :, None]
+
+
 def with_network(network: nn.Module) -> CheckpointModel:
     """The shipped heatmap model with another network in it."""
     model = copy.copy(baselines.HRNET_SMALL.load("hockey", "cpu"))
@@ -116,6 +132,14 @@ def test_the_hockey_sample_is_predicted_within_a_tenth_of_a_px(
     assert found.schema.names == wanted.schema.names
     assert found.model == wanted.model
     assert (found.sigma is None) == (wanted.sigma is None)
+
+
+def test_attention_by_least_squares_is_exported_though_onnx_cannot_solve(
+    tmp_path: Path,
+) -> None:
+    written = export_onnx(with_network(LeastSquares()), tmp_path / "solved.onnx")
+
+    assert written.max_difference_px < 0.01
 
 
 def test_nobody_to_predict_gives_no_predictions(onnx_file: Path) -> None:

@@ -17,6 +17,7 @@ from tokenclipose.model import (
     Intention,
     Poses,
     TokenCLIPose,
+    eliminated,
     position_code,
 )
 from tokenclipose.votes import STRIDE, Votes
@@ -242,6 +243,16 @@ def test_intention_is_the_ridge_regression_of_values_on_keys() -> None:
             inverse = np.linalg.inv(keys.T @ keys + RIDGE * np.eye(4))
             wanted = q[batch, head] @ inverse @ keys.T @ values
             assert np.allclose(found[batch, head].numpy(), wanted, atol=1e-4)
+
+
+def test_elimination_solves_what_torch_solves() -> None:
+    keys = torch.randn(2, 3, 40, 16, generator=torch.Generator().manual_seed(0)) * 3
+    gram = keys.transpose(2, 3) @ keys + RIDGE * torch.eye(16)
+    right = torch.randn(2, 3, 16, 5, generator=torch.Generator().manual_seed(1))
+    wanted = torch.linalg.solve(gram.double(), right.double())
+    found = eliminated(gram, right)
+    assert found.shape == wanted.shape
+    assert (found - wanted).abs().max() < 1e-5 * wanted.abs().max()
 
 
 def test_intention_computes_in_float32_under_autocast() -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from tokenclipose.text import MiniLM, keypoint_embeddings, make_encoder
-from toolkit.errors import SchemaError, ServiceError, UsageError
+from toolkit.errors import ReadError, SchemaError, ServiceError, UsageError
 from toolkit.schema import Schema
 
 
@@ -69,6 +70,81 @@ def test_another_file_of_clip_has_embeddings_of_its_own(
         found.append(keypoint_embeddings(Schema.load("coco"), f"openclip:ViT-B-32/{file}"))
 
     assert not torch.equal(*found)
+
+
+TINY = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
+    "text_cfg": {
+        "context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Random weights of a tiny CLIP, which open_clip knows as `tiny` and `tiny-quickgelu`."""
+    import open_clip
+
+    for name, config in (("tiny", TINY), ("tiny-quickgelu", {**TINY, "quick_gelu": True})):
+        monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, name, config)
+    torch.manual_seed(0)
+    tensors = open_clip.create_model("tiny", pretrained=None).state_dict()
+    path = tmp_path / "clip.safetensors"
+    # Large enough that the two GELUs do not round to the same.
+    save_file({key: value * 3 for key, value in tensors.items()}, path)
+    return path
+
+
+def encoded(architecture: str, file: Path) -> torch.Tensor:
+    return make_encoder(f"openclip:{architecture}/{file}").encode(["the toe of the stick"])
+
+
+def test_openais_weights_in_a_file_get_the_gelu_they_were_trained_with(clip: Path) -> None:
+    quick, exact = encoded("tiny-quickgelu", clip), encoded("tiny", clip)
+    assert not torch.allclose(quick, exact, atol=1e-4)
+
+    named = clip.with_name("ViT-B-32-OpenAI.safetensors")
+    named.write_bytes(clip.read_bytes())
+    assert torch.equal(encoded("tiny", named), quick)
+
+    clip.with_name("open_clip_config.json").write_text('{"model_cfg": {"quick_gelu": true}}')
+    assert torch.equal(encoded("tiny", clip), quick)
+    clip.with_name("open_clip_config.json").write_text('{"model_cfg": {}}')
+    assert torch.equal(encoded("tiny", named), exact), "what the hub says goes before a name"
+
+
+def test_embeddings_of_the_other_gelu_are_not_found_again(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+    kind, schema = f"openclip:tiny/{clip}", Schema.load("coco")
+    exact = keypoint_embeddings(schema, kind)
+    clip.with_name("open_clip_config.json").write_text('{"model_cfg": {"quick_gelu": true}}')
+    assert not torch.equal(keypoint_embeddings(schema, kind), exact)
+
+
+def test_a_damaged_configuration_beside_a_file_is_named(clip: Path) -> None:
+    clip.with_name("open_clip_config.json").write_text("[]")
+    with pytest.raises(ReadError, match=r"open_clip_config\.json: does not describe a model"):
+        encoded("tiny", clip)
+
+
+@pytest.mark.parametrize(
+    ("tag", "quick"), [("openai", True), ("metaclip_400m", True), ("laion2b_s34b_b79k", False)]
+)
+def test_a_tag_says_which_gelu_it_was_trained_with(
+    monkeypatch: pytest.MonkeyPatch, tag: str, quick: bool
+) -> None:
+    asked: list[object] = []
+
+    def made(architecture: str, *, pretrained: str, force_quick_gelu: bool) -> torch.nn.Module:
+        asked.append((architecture, pretrained, force_quick_gelu))
+        return torch.nn.Identity()
+
+    monkeypatch.setattr("open_clip.create_model", made)
+    make_encoder(f"openclip:ViT-B-32/{tag}")
+    assert asked == [("ViT-B-32", tag, quick)]
 
 
 def test_damaged_embeddings_in_the_cache_are_made_again(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.checkpoints import schema_to_facts
+from tokenclipose import CHECKPOINTS
 from tokenclipose.text import keypoint_embeddings
 from tokenclipose.zero_shot import match, swapped
+from toolkit.benchmark.entrants import Contender, in_another_schema
 from toolkit.dataset import Dataset
-from toolkit.errors import UsageError
-from toolkit.formats import read
+from toolkit.errors import MissingExtraError, SchemaError, ServiceError, UsageError
+from toolkit.formats import read, write_predictions
 from toolkit.models import PoseModel, get_model
 from toolkit.schema import Schema
 from toolkit.zero_shot import explain, scored_part, zero_shot
@@ -60,6 +64,25 @@ def test_what_has_no_counterpart_is_named_and_not_predicted(
     assert found.scores == pytest.approx(found.keypoint_scores[:, kept].mean(axis=1))
 
 
+def test_sigmas_stay_for_the_keypoints_that_are_predicted(
+    model: PoseModel, sample: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    """A results file has finite sigmas for all keypoints or none, so it has none here."""
+    found = zero_shot(model, Schema.load("crowdpose"), "names").predict(*sample)
+    own = model.predict(*sample)
+    assert found.sigma is not None
+    assert own.sigma is not None
+    wrist = found.sigma[:, found.schema.index("left_wrist")]
+    assert np.array_equal(wrist, own.sigma[:, own.schema.index("left_wrist")])
+    assert np.isnan(found.sigma[:, found.schema.index("neck")]).all()
+
+    write_predictions(found, tmp_path / "found.json")
+
+    written = json.loads((tmp_path / "found.json").read_text("utf-8"))
+    assert len(written) == len(found)
+    assert all("sigmas" not in one and len(one["keypoints"]) == 3 * 14 for one in written)
+
+
 def test_by_prompts_lacrosse_finds_its_counterparts_without_reading_names(
     model: PoseModel, sample: tuple[Dataset, Path]
 ) -> None:
@@ -85,6 +108,35 @@ def test_its_own_prompts_give_the_model_back(
     own = model.predict(*sample)
     assert np.allclose(found.keypoints, own.keypoints, atol=0.01)
     assert np.allclose(found.keypoint_scores, own.keypoint_scores, atol=1e-4)
+
+
+def own_checkpoint(folder: Path, *, prompts: bool) -> Path:
+    """The shipped hockey weights, as trained on a user's schema `ice` with 20 keypoints."""
+    shipped = CHECKPOINTS / "tokenclipose-small_hockey.safetensors"
+    path = folder / shipped.name
+    path.write_bytes(shipped.read_bytes())
+    hockey = Schema.load("hockey")
+    keypoints = tuple(k if prompts else replace(k, prompts=()) for k in hockey.keypoints)
+    facts = json.loads(shipped.with_suffix(".json").read_text("utf-8"))
+    facts["schema"] = schema_to_facts(replace(hockey, name="ice", keypoints=keypoints))
+    path.with_suffix(".json").write_text(json.dumps(facts), "utf-8")
+    return path
+
+
+def test_by_prompts_a_model_of_the_users_own_schema_answers_too(
+    tmp_path: Path, model: PoseModel
+) -> None:
+    mine = get_model("tokenclipose-small").load(own_checkpoint(tmp_path, prompts=True), "cpu")
+    found = zero_shot(mine, Schema.load("lacrosse"), "prompts")
+    shipped = zero_shot(model, Schema.load("lacrosse"), "prompts")
+    assert mine.schema.name == "ice"
+    assert found.counterparts == shipped.counterparts
+
+
+def test_by_prompts_a_checkpoint_that_holds_none_says_to_train_it_again(tmp_path: Path) -> None:
+    mine = get_model("tokenclipose-small").load(own_checkpoint(tmp_path, prompts=False), "cpu")
+    with pytest.raises(SchemaError, match=r"no prompts of schema 'ice'.*train the model again"):
+        zero_shot(mine, Schema.load("lacrosse"), "prompts")
 
 
 def test_by_prompts_a_model_may_look_at_mirror_images_too(
@@ -142,6 +194,78 @@ def test_predict_answers_in_the_datas_schema(
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["zero_shot"]["prompts"]["neck"] is None
     assert len(json.loads(out.read_text("utf-8"))[0]["keypoints"]) == 3 * 14
+
+
+def test_predict_by_prompts_computes_in_onnx_what_pytorch_computes(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toolkit_cli: Callable[..., Any]
+) -> None:
+    """Another schema's tokens are another network: a file of their own in the cache."""
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+    folder = root / "datasets" / "crowdpose" / "sample"
+    arguments = ["tokenclipose-small", "--weights", "hockey", "--json"]
+    arguments += ["--data", folder / "annotations.json", "--images", folder / "images"]
+    keypoints = {}
+    for runtime in ("torch", "onnx"):
+        out = tmp_path / f"{runtime}.json"
+        wanted = ("--zero-shot", "prompts", "--out", out, "--runtime", runtime)
+        done = toolkit_cli("predict", *arguments, *wanted)
+        assert done.exit_code == 0, done.stderr
+        assert json.loads(done.stdout)["runtime"] == runtime
+        keypoints[runtime] = [one["keypoints"] for one in json.loads(out.read_text("utf-8"))]
+    assert done.stderr.count("writing ") == 1
+    assert np.allclose(keypoints["torch"], keypoints["onnx"], atol=0.1)
+    own = toolkit_cli("predict", *arguments, "--out", tmp_path / "own.json")
+    assert own.exit_code == 0, own.stderr
+    assert len(list((tmp_path / "cache" / "onnx").iterdir())) == 2
+
+
+def test_other_prompts_of_the_same_keypoints_are_another_network_to_caches(
+    model: PoseModel,
+) -> None:
+    lacrosse = Schema.load("lacrosse")
+    other = replace(
+        lacrosse,
+        keypoints=tuple(replace(k, prompts=k.prompts[::2] * 2) for k in lacrosse.keypoints),
+    )
+    hashes = {
+        zero_shot(model, one, "prompts").facts["text_sha256"] for one in (lacrosse, other)
+    }
+    assert len(hashes) == 2
+
+
+def test_benchmark_keeps_the_rows_by_names_where_the_schema_has_no_prompts(
+    model: PoseModel,
+) -> None:
+    lacrosse = Schema.load("lacrosse")
+    silent = tuple(replace(k, prompts=()) for k in lacrosse.keypoints)
+    schema = replace(lacrosse, name="mine", keypoints=silent)
+    ours = Contender("ours", get_model("tokenclipose-small"), model)
+
+    found, missing, said = in_another_schema([ours], schema, "both")
+
+    assert [one.label for one in found] == ["ours, by names"]
+    assert missing == []
+    assert "no row 'ours' by prompts: schema 'mine': no prompts for left_shoulder" in said[0]
+    with pytest.raises(SchemaError, match="'mine': no prompts for left_shoulder"):
+        in_another_schema([ours], schema, "prompts")
+
+
+@pytest.mark.parametrize("error", [MissingExtraError, ServiceError])
+def test_benchmark_keeps_the_rows_by_names_where_the_text_encoder_cannot_be_had(
+    error: type[Exception], model: PoseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(schema: Schema, kind: str, **rest: object) -> torch.Tensor:
+        raise error("text encoder 'minilm' is out of reach")
+
+    monkeypatch.setattr("tokenclipose.zero_shot.keypoint_embeddings", absent)
+    ours = Contender("ours", get_model("tokenclipose-small"), model)
+
+    found, _, said = in_another_schema([ours], Schema.load("lacrosse"), "both")
+
+    assert [one.label for one in found] == ["ours, by names"]
+    assert said == ["no row 'ours' by prompts: text encoder 'minilm' is out of reach"]
+    with pytest.raises(error, match="out of reach"):
+        in_another_schema([ours], Schema.load("lacrosse"), "prompts")
 
 
 def test_benchmark_prints_both_rows(

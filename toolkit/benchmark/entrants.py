@@ -21,7 +21,7 @@ from toolkit.benchmark.measure import Entrant
 from toolkit.benchmark.prediction_cache import cache_key, cached, code_hash
 from toolkit.benchmark.tables import RowKind, Value
 from toolkit.dataset import Dataset
-from toolkit.errors import UsageError
+from toolkit.errors import MissingExtraError, SchemaError, UsageError
 from toolkit.files import sha256_bytes, sha256_file
 from toolkit.models import GROUP
 from toolkit.processes import predict
@@ -112,6 +112,10 @@ def in_another_schema(
     Returns:
         The contenders, the keypoints that one or more of them lack (nobody is scored on
         those, so that rows compare), and lines for people.
+
+    Raises:
+        SchemaError: By prompts alone, and a keypoint of the schema has none.
+        MissingExtraError, ServiceError: By prompts alone, and a text encoder cannot be had.
     """
     ways: tuple[How, ...] = CHOICES if how == "both" else ("names",)
     ways = ("prompts",) if how == "prompts" else ways
@@ -122,7 +126,10 @@ def in_another_schema(
         for way in ways:
             try:
                 model = zero_shot(one.model, schema, way)
-            except UsageError as error:
+            except (UsageError, SchemaError, MissingExtraError) as error:
+                # A model may lack language; where language itself fails, no other model has it.
+                if how == "prompts" and not isinstance(error, UsageError):
+                    raise
                 said.append(f"no row '{one.label}' by {way}: {error}")
                 continue
             found.append(Contender(f"{one.label}, by {way}", one.entry, model))

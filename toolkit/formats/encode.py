@@ -106,7 +106,10 @@ def annotation_record(people: Annotations, row: int) -> bytes:
 
 
 def result_record(found: Predictions, row: int) -> bytes:
-    """A new result record; keypoints that are all NaN are left out (a box)."""
+    """A new result record; keypoints that are all NaN are left out (a box).
+
+    So are sigmas where one is NaN: the format has finite ones for all keypoints or none.
+    """
     fields = [
         ("image_id", str(int(found.image_id[row]))),
         ("category_id", str(int(found.category_id[row]))),
@@ -127,7 +130,7 @@ def result_record(found: Predictions, row: int) -> bytes:
         fields.append(("annotation_id", str(int(found.annotation_id[row]))))
     if has_keypoints:
         fields.append(("keypoint_scores", list_text(scores.tolist())))
-        if found.sigma is not None:
+        if found.sigma is not None and not np.isnan(found.sigma[row]).any():
             fields.append(("sigmas", list_text(found.sigma[row].ravel().tolist())))
     return object_text(fields)
 

@@ -223,7 +223,10 @@ class _Suite:
             return figures, make_panels(truth, self.data.test.images, panels)
 
     def _token_map(self) -> list[Figure]:
-        """Of our network's first seed; none where no table holds it."""
+        """Of our network's first seed; none where no table holds it or language is amiss.
+
+        Then a notice says why: the trainings and the tables are not lost with it.
+        """
         scale = self.request.scale
         first = self.request.tables[0]
         full = next(row for row in first.rows if row.label == first.reference)
@@ -235,8 +238,8 @@ class _Suite:
         trained = f"{run.model}, scale '{scale.name}', seed {run.seed}"
         try:
             tokens = make_tokens(run.checkpoint)
-        except ToolkitError as error:  # a figure less is no reason to lose the tables
-            self.notices.append(f"no map of the text tokens: {error}")
+        except ToolkitError as error:
+            self.notices.append(f"no map of the prompts: {error}")
             return []
         return [token_map(self.data.truth.schema, tokens, trained)]
 
