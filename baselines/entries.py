@@ -99,6 +99,7 @@ def network_entry(
         changed,
         adopt if published else None,
         shipped=lambda schema: shipped_checkpoint(ships, schema, checkpoints),
+        reads=reads,
     )
 
 

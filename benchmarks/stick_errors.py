@@ -35,7 +35,8 @@ from toolkit.geometry import distance_from_box, inside_box
 from toolkit.metrics.head_size import head_sizes
 
 MODELS = (
-    "tokenclipose-small,hrnet-small,hrnet-small-enlarged,body-to-stick,body-to-stick-predicted"
+    "tokenclipose-small,tokenclipose-small-enlarged,hrnet-small,hrnet-small-enlarged,"
+    "body-to-stick,body-to-stick-predicted"
 )
 THRESHOLD = 0.5  # heads
 FAR = (0.0, 0.5, 1.0, 2.0, np.inf)  # heads outside the box

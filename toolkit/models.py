@@ -180,6 +180,8 @@ class ModelEntry:
             language. Raises `UsageError` where the checkpoint has none.
         shipped: schema name → the checkpoint that ships for it, or None; itself None where
             none ships for any.
+        reads: The model whose checkpoints it reads in another way; such an entry stands in a
+            table only where it is named. None for one with checkpoints of its own.
     """
 
     name: str
@@ -193,6 +195,7 @@ class ModelEntry:
     adopt: Callable[[AdoptRequest], Path] | None = None
     text_tokens: Callable[[Path], TextTokens] | None = None
     shipped: Callable[[str], Path | None] | None = None
+    reads: str | None = None
 
 
 def check_model(path: str | Path, found: object, wanted: str) -> None:

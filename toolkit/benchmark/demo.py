@@ -33,6 +33,7 @@ COSTS = (
 
 SPORT_MODELS = (
     "tokenclipose-small",
+    "tokenclipose-small-enlarged",
     "tokenclipose-small-transfer",
     "hrnet-small",
     "hrnet-small-enlarged",

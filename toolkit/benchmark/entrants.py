@@ -73,7 +73,7 @@ def load_models(
     others = [
         name
         for name, entry in known.items()
-        if name not in SPORT_MODELS and entry.role != "pre-annotator"
+        if name not in SPORT_MODELS and entry.role != "pre-annotator" and entry.reads is None
     ]
     loaded, absent = [], []
     for name in (*suite.models, *others):

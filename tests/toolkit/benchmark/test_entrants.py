@@ -10,7 +10,13 @@ import pytest
 from toolkit.annotations import Predictions
 from toolkit.benchmark.demo import DEMO, HOCKEY, TEST_SEEDS, TRAIN_SEEDS, VALIDATION_SEEDS
 from toolkit.benchmark.demo_data import demo_set
-from toolkit.benchmark.entrants import Contender, code_of, model_entrant, parse_named_files
+from toolkit.benchmark.entrants import (
+    Contender,
+    code_of,
+    load_models,
+    model_entrant,
+    parse_named_files,
+)
 from toolkit.benchmark.prediction_cache import cache_key, cached
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError, WriteError
@@ -194,3 +200,12 @@ def test_no_test_seed_was_trained_or_chosen_on() -> None:
     assert used.isdisjoint(TEST_SEEDS.values())
     assert [suite.seed for suite in DEMO] == [404, 424, 414]
     assert replace(HOCKEY, seed=1).schema == HOCKEY.trained_on
+
+
+def test_what_reads_anothers_weights_stands_in_a_table_only_where_it_is_named() -> None:
+    coarse = "tokenclipose-small-coarse"
+    everybody, _ = load_models(HOCKEY, None, "cpu")
+    named, _ = load_models(HOCKEY, [coarse], "cpu")
+
+    assert coarse not in [found.label for found in everybody]
+    assert [found.label for found in named] == [coarse]
