@@ -139,6 +139,8 @@ def evaluate(
         )
     for line in (*_warnings(sides.report), *result.notes):
         notice(f"Note: {line}")
+    for line in result.warnings:
+        notice(f"Warning: {line}")
     if as_json:
         document: dict[str, Any] = result.to_json()
         if comparison is not None:
