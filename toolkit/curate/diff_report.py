@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.checks.text import printable
 from toolkit.curate.diff import Diff, Indices
 from toolkit.curate.fields import FieldChange
 from toolkit.curate.records import MISSING
 from toolkit.dataset import Dataset
 from toolkit.errors import counted
+from toolkit.printed import printable
 
 Json = dict[str, object]
 _SHOWN = 60  # characters of a value in a line of text

@@ -247,6 +247,23 @@ def test_some_results_of_another_category_are_warned_of(
     assert "results[1]: 7" in result.stderr
 
 
+def test_names_from_files_are_neither_markup_nor_control_characters(
+    coco_document: dict[str, Any],
+    files: Files,
+    write_json: Callable[..., Path],
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    coco_document["categories"][0]["keypoints"][0] = "[/b]:nose:\x1b[2J"
+    truth = write_json(coco_document, "[b]truth[].json")
+
+    result = toolkit_cli("evaluate", truth, files[1], "--metrics", "PCKh")
+
+    assert result.exit_code == 0, result.stderr
+    assert "[b]truth[].json" in result.stdout
+    assert "[/b]:nose:\\x1b[2J" in result.stdout
+    assert "\x1b" not in result.stdout + result.stderr
+
+
 def test_metrics_restricts_the_work(files: Files, toolkit_cli: Callable[..., Any]) -> None:
     truth, both, _ = files
 
