@@ -264,6 +264,27 @@ def test_names_from_files_are_neither_markup_nor_control_characters(
     assert "\x1b" not in result.stdout + result.stderr
 
 
+@pytest.mark.parametrize("engine", ["toolkit", "hotcoco", "pycocotools"])
+@pytest.mark.parametrize("width", [-3, 2**62])
+def test_no_engine_stumbles_over_an_images_size(
+    files: Files,
+    coco_document: dict[str, Any],
+    write_json: Callable[..., Path],
+    toolkit_cli: Callable[..., Any],
+    width: int,
+    engine: str,
+) -> None:
+    coco_document["images"][0]["width"] = width
+    truth = write_json(coco_document, "odd.json")
+
+    result = toolkit_cli(
+        "evaluate", truth, files[1], "--engine", engine, "--metrics", "AP", "--json"
+    )
+
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["metrics"]["AP"] == pytest.approx(1)
+
+
 def test_metrics_restricts_the_work(files: Files, toolkit_cli: Callable[..., Any]) -> None:
     truth, both, _ = files
 
