@@ -56,6 +56,16 @@ def test_what_a_file_says_cannot_steer_the_terminal(
     assert "\x1b[2J" not in result.stdout
 
 
+def test_null_is_told_from_a_field_that_is_missing(
+    two: tuple[Path, Path], toolkit_cli: Callable[..., Any]
+) -> None:
+    document = json.loads(two[1].read_text("utf-8"))
+    document["annotations"][0]["track"] = None
+    two[1].write_text(json.dumps(document), "utf-8")
+
+    assert "'track': (none) -> null" in toolkit_cli("diff", *two).stdout
+
+
 def test_json_is_one_document(two: tuple[Path, Path], toolkit_cli: Callable[..., Any]) -> None:
     result = toolkit_cli("diff", *two, "--json")
 
