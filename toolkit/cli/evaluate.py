@@ -141,6 +141,9 @@ def evaluate(
         notice(f"Note: {line}")
     for line in result.warnings:
         notice(f"Warning: {line}")
+    if comparison is not None and other is not None:
+        for line in comparison.warnings:
+            notice(f"Warning: {other.name}: {line}")
     if as_json:
         document: dict[str, Any] = result.to_json()
         if comparison is not None:

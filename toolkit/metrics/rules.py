@@ -250,9 +250,9 @@ def _pairing_warnings(truth: Dataset, predictions: Predictions, scored: Scored) 
         if (n := (spare & which).sum())
     ]
     return [
-        f"{int(lost.sum())} of {int(_measured(truth).sum())} people count as wrong (not in AP) "
-        "because no result could be matched with them, although their images have left over: "
-        + "; ".join(why)
+        f"{int(lost.sum())} of {int(_measured(truth).sum())} people count as wrong in all but "
+        "AP because no result could be matched with them, although their images have left "
+        "over: " + "; ".join(why)
     ]
 
 

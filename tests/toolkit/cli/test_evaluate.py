@@ -196,6 +196,18 @@ def test_a_repeated_annotation_id_is_warned_of(
     assert "1 result with an annotation_id that a better scored result has" in warning
 
 
+def test_the_file_that_is_compared_with_is_warned_of_by_name(
+    files: Files, write_json: Callable[..., Path], toolkit_cli: Callable[..., Any]
+) -> None:
+    truth, both, _ = files
+    first = json.loads(both.read_text())[0]["annotation_id"]
+    edited = _edited(both, write_json, annotation_id=first)
+
+    result = toolkit_cli("evaluate", truth, both, "--compare", edited, "--bootstrap", 5)
+
+    assert "Warning: edited.json: 1 of 2 people count as wrong" in result.stderr
+
+
 def test_people_lost_for_want_of_id_and_box_are_warned_of(
     root: Path, write_json: Callable[..., Path], toolkit_cli: Callable[..., Any]
 ) -> None:
