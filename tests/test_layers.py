@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE = {
-    "annotations", "catalog", "dataset", "errors", "files", "geometry", "report", "schema",
-    "schema_file",
+    "annotations", "catalog", "dataset", "errors", "files", "geometry", "printed", "report",
+    "schema", "schema_file",
 }  # fmt: skip
 EDGES = {"benchmark", "labelstudio", "publish", "views"}
 HEAVY = {
@@ -118,7 +118,8 @@ def test_toolkit_imports_heavy_libraries_inside_functions() -> None:
 
 
 def test_the_command_line_imports_the_library_inside_its_functions() -> None:
-    light = {"click", "numpy", "yaml", "toolkit", "toolkit.errors", "toolkit.cli.common"}
+    light = {"click", "numpy", "yaml", "toolkit", "toolkit.errors", "toolkit.printed"}
+    light |= {"toolkit.cli.common"}
     standard = set(__import__("sys").stdlib_module_names)
     heavy = [
         f"{module} imports {target} at its top"

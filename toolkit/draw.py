@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 MIN_CANVAS = 720  # px on the long side; smaller images are enlarged
 SCREEN = 1100  # px that people look at: strokes on a larger canvas grow with it
 MAX_MARGIN = 1.0  # of the image's own size: keypoints further out are cut off
+FAR = 1e7  # px from the image's corner: no picture shows more
 CROP_ASPECT, CROP_PADDING = 0.75, 1.1  # what the small models are shown
 
 
@@ -167,11 +168,13 @@ def instance_view(
         margin: free space round it, as a share of its size.
 
     Returns:
-        (4,) px, xywh; may reach beyond the image.
+        (4,) px, xywh; may reach beyond the image, but not beyond `FAR` px: of larger
+        numbers not even the difference need be finite.
     """
     corners = np.stack([bbox_xywh[:2], bbox_xywh[:2] + bbox_xywh[2:]])
     flat = points.reshape(-1, 2)
     both = np.concatenate([corners, flat[_finite(flat)]])
+    both = np.clip(both, -FAR, FAR)
     low, high = both.min(axis=0), both.max(axis=0)
     tight = np.concatenate([low, np.maximum(high - low, 1.0)])
     return np.asarray(expand_to_aspect(tight[None], aspect, 1 + 2 * margin)[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import yaml
 
@@ -12,7 +12,26 @@ from toolkit.errors import ReadError, SchemaError
 from toolkit.schema import Group, HeadSizeMethod, HeadSizeStep, Keypoint, Region, Schema
 
 # libyaml, where PyYAML was built with it, reads a schema ten times as fast.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_BASE: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_BASE):  # type: ignore[valid-type, misc]
+    """Refuses a key that a mapping has twice, of which YAML would keep the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping, each key once."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"key '{key.value}' is there twice", key.start_mark
+                    )
+                seen.add(key.value)
+        found: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return found
+
+
 _TOP = {"name", "title", "category", "keypoints", "edges", "head_size", "notes"}
 _KEYPOINT = {"name", "group", "flip", "sigma", "report_group", "region", "prompts"}
 _SIGMA = {"value", "source", "published"}
@@ -26,7 +45,7 @@ def parse_schema(path: Path) -> Schema:
         SchemaError: A field is missing, unknown or of the wrong kind.
     """
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise ReadError(f"{path}: cannot read the schema: {error}") from error
     except yaml.YAMLError as error:

@@ -64,7 +64,7 @@ def infer_schema(
         category: Which category, where several have keypoints.
 
     Raises:
-        InvalidDataError: No category names its keypoints, or names repeat.
+        InvalidDataError: No category names its keypoints, or names repeat or are empty.
         UsageError: Several do and none was chosen, or the chosen one does not exist.
     """
     source = scanned.dataset.source
@@ -76,6 +76,11 @@ def infer_schema(
         raise InvalidDataError(
             f"{file.name}: categories[{chosen.index}] field 'keypoints': names repeat: "
             f"{', '.join(repeated)}; give each keypoint a name of its own"
+        )
+    if "" in names:
+        raise InvalidDataError(
+            f"{file.name}: categories[{chosen.index}] field 'keypoints': name "
+            f"{names.index('')} is empty, counted from 0; a schema needs a name for each"
         )
     edges = [(names[start - 1], names[end - 1]) for start, end in chosen.skeleton]
     told = [f for f in scanned.findings if f.rule == "skeleton-index"]

@@ -141,6 +141,17 @@ def test_a_view_has_the_size_asked_for_and_shows_what_lies_beyond_the_image() ->
     assert color_at(canvas, -20, 60) == TRUTH_STICK
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the box's far corner
+def test_a_view_of_a_person_whose_numbers_overflow_is_a_picture() -> None:
+    truth = person(tip=(1.7e308, -1.7e308))
+
+    view = instance_view(np.array([0, 0, 1e308, 1e308]), truth.keypoints[0])
+    canvas = draw_image(np.zeros((80, 100, 3), np.uint8), truth, view_xywh=view, long_side=64)
+
+    assert np.isfinite(view).all()
+    assert canvas.pixels.shape == (64, 64, 3)
+
+
 def test_an_id_is_written_at_a_box_with_room_for_it_and_at_no_other() -> None:
     box = person().bbox_xywh.copy()
     tiny = replace(person(), bbox_xywh=np.array([[40.0, 20.0, 1.0, 60.0]]))

@@ -318,8 +318,9 @@ def test_a_wrong_schema_file_is_told_where(
         ("[1, 2]", SchemaError, "schema.yaml: got list; a schema is a mapping"),
         ("", SchemaError, "schema.yaml: got missing; a schema is a mapping"),
         ("a: [", ReadError, "schema.yaml: not YAML: "),
+        ("name: a\nname: b\n", ReadError, "key 'name' is there twice .*line 2"),
     ],
-    ids=["list", "empty", "not YAML"],
+    ids=["list", "empty", "not YAML", "a key twice"],
 )
 def test_a_file_that_is_no_schema_is_refused(
     write_schema: Callable[..., Path], text: str, error: type[Exception], message: str

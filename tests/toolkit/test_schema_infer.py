@@ -150,6 +150,8 @@ def test_no_keypoints_and_repeated_names_are_errors(infer: Callable[..., Any]) -
         infer({"id": 0, "name": "objects"})
     with pytest.raises(InvalidDataError, match=r"categories\[0\] .*names repeat: nose"):
         infer(category("nose", "nose"))
+    with pytest.raises(InvalidDataError, match=r"categories\[0\] .*name 1 is empty"):
+        infer(category("nose", ""))
 
 
 @given(

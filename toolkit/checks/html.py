@@ -14,10 +14,11 @@ from pathlib import Path
 from toolkit.checks.families import family_rank
 from toolkit.checks.pictures import OFFENDING, Picture, worst_pictures
 from toolkit.checks.rulebook import RulePage, all_rules
-from toolkit.checks.text import SEVERITIES, printable
+from toolkit.checks.text import SEVERITIES
 from toolkit.dataset import Dataset
 from toolkit.ink import BOX, OUTSIDE, TRUTH_BODY, TRUTH_STICK
 from toolkit.page import data_uri, html_page
+from toolkit.printed import printable
 from toolkit.report import Finding, Report
 
 EXAMPLES = 5

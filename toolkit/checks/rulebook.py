@@ -85,7 +85,7 @@ def explain(code: str) -> RulePage:
     if code not in pages:
         close = difflib.get_close_matches(code, pages, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
-        raise UsageError(f"no rule '{code}'{hint} docs/rules.md lists all {len(pages)}")
+        raise UsageError(f"no rule '{code}'{hint or ';'} docs/rules.md lists all {len(pages)}")
     return pages[code]
 
 

@@ -49,7 +49,8 @@ def sarif_text(report: Report, source: object, version: str) -> str:
     pages = {page.code: page for page in all_rules()}
     used = list(pages)
     lines = _Lines(source.document) if isinstance(source, CocoSource) else None
-    uri = quote(relative_path(Path(report.file)))
+    # by bytes: a name need not be UTF-8, and the locale need not be either
+    uri = quote(os.fsencode(relative_path(Path(report.file))))
     seen: Counter[str] = Counter()
     results = [
         _result(finding, used.index(finding.rule) if finding.rule in pages else -1, seen)

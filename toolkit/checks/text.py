@@ -6,7 +6,6 @@ pipe each finding is one line, for `grep`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,11 +14,11 @@ from toolkit.checks.fix import EXAMPLES, Plan
 from toolkit.checks.rulebook import all_rules
 from toolkit.dataset import Dataset
 from toolkit.errors import counted
+from toolkit.printed import printable
 from toolkit.report import Finding, Report
 
 SEVERITIES = ("error", "warning", "info")
 STYLES = {"error": "bold red", "warning": "bold yellow", "info": "bold cyan"}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True)
@@ -38,15 +37,6 @@ class Line:
     def plain(self) -> str:
         """The line without styles."""
         return " " * self.indent + "".join(text for text, _ in self.parts)
-
-
-def printable(text: str) -> str:
-    r"""The text with everything escaped that could steer a terminal or turn text round.
-
-    >>> printable("a\x1b[2Jb")
-    'a\\x1b[2Jb'
-    """
-    return _CONTROL.sub(lambda m: m[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def report_lines(report: Report, name: str, dataset: Dataset) -> Iterator[Line]:

@@ -10,6 +10,7 @@ Adding a command: write `toolkit/cli/NAME.py` with a click command `NAME`, add o
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 
 import click
@@ -73,6 +74,9 @@ class _Commands(click.Group):
 def cli(ctx: click.Context, *, debug: bool) -> None:
     """Extension keypoints: the parts of a pose that reach beyond the person."""
     ctx.obj = {"debug": debug}
+    # Coordinates of 1e300 overflow to infinity, which every command counts or prints as
+    # such; numpy's line with a path of the source tells a user nothing.
+    warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
 
 
 def main() -> None:

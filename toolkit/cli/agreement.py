@@ -16,6 +16,7 @@ from toolkit.cli.common import (
     progress_bar,
     schema_option,
 )
+from toolkit.printed import plain, printable
 
 if TYPE_CHECKING:
     from toolkit.curate.agreement import Agreement
@@ -108,20 +109,20 @@ def _show(result: Agreement, worst: int) -> None:
     people = Table("annotator", "people", "missing", "extra", "mean offset (x, y)", "swaps")
     for row in result.annotators:
         people.add_row(
-            row.annotator, f"{row.people:,}", f"{row.missing:,}", f"{row.extra:,}",
+            plain(row.annotator), f"{row.people:,}", f"{row.missing:,}", f"{row.extra:,}",
             bias_text(row), f"{row.swaps:,}",
         )  # fmt: skip
     shown.print(people)
     for row in result.annotators:
         for remark in remarks(row):
-            shown.print(f"[yellow]{row.annotator}[/]: {remark}", highlight=False)
+            shown.print(f"[yellow]{plain(row.annotator)}[/]: {plain(remark)}", highlight=False)
     points = Table("keypoint", "pairs", "median px", "90 % px", "of size", "95 %", "same flag")
     for item in result.keypoints:
         low_high = "-"
         if item.interval is not None:
             low_high = f"{100 * item.interval[0]:.2f}-{100 * item.interval[1]:.2f}"
         points.add_row(
-            item.keypoint,
+            plain(item.keypoint),
             f"{item.pairs:,}",
             "-" if item.median_px is None else f"{item.median_px:.1f}",
             "-" if item.p90_px is None else f"{item.p90_px:.1f}",
@@ -134,7 +135,8 @@ def _show(result: Agreement, worst: int) -> None:
     for entry in result.queue[:worst]:
         ids = "/".join("-" if i < 0 else str(i) for i in entry.instance_ids)
         shown.print(
-            f"  image {entry.image_id} ids {ids}: {entry.score:.3f} {'; '.join(entry.why)}",
+            f"  image {entry.image_id} ids {ids}: {entry.score:.3f} "
+            f"{printable('; '.join(entry.why))}",
             markup=False,
             highlight=False,
         )

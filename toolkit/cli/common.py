@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from toolkit.errors import ResourceError, ToolkitError
+from toolkit.printed import printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,8 +78,8 @@ def echo_json(document: object) -> None:
 
 
 def notice(message: str) -> None:
-    """Print a notice to standard error."""
-    click.echo(message, err=True)
+    """Print a notice to standard error; what a file says in it cannot steer the terminal."""
+    click.echo(printable_lines(message), err=True)
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -98,7 +99,8 @@ def console(*, stderr: bool = False) -> Console:
 
     stream = sys.stderr if stderr else sys.stdout
     piped = not stream.isatty() and "COLUMNS" not in os.environ
-    return Piped(stderr=stderr, width=160 if piped else None)
+    # no emoji codes: a keypoint may be named ":nose:"
+    return Piped(stderr=stderr, width=160 if piped else None, emoji=False)
 
 
 @contextmanager

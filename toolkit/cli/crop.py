@@ -16,6 +16,7 @@ from toolkit.cli.common import (
     schema_option,
 )
 from toolkit.errors import UsageError
+from toolkit.printed import plain
 
 if TYPE_CHECKING:
     from toolkit.crop_curve import CropCurve
@@ -83,7 +84,7 @@ def crop(
         echo_json(document | curve.to_json())
         return 0
     title = f"{scan.dataset.name}: per cent outside the input of aspect {aspect}, by padding"
-    console().print(crop_table(curve, title))
+    console().print(crop_table(curve, plain(title)))
     marks = ", ".join(f"{padding:g} {why}" for padding, why in MARKED.items())
     click.echo(
         f"* {marks}; the last columns are the paddings that hold that share of the keypoint"

@@ -18,6 +18,7 @@ from toolkit.cli.common import (
     schema_option,
 )
 from toolkit.errors import InvalidDataError, UsageError, counted
+from toolkit.printed import plain, printable_lines
 
 if TYPE_CHECKING:
     from toolkit.catalog import RegisteredFacts
@@ -40,8 +41,6 @@ def datasets() -> None:
 @json_option
 def list_command(*, as_json: bool) -> None:
     """List the data sets that the toolkit knows, and those that you added."""
-    from rich.markup import escape  # lazy: rich costs 0.1 s
-
     from toolkit import catalog
 
     described = [catalog.describe(name) for name in catalog.list_datasets()]
@@ -68,13 +67,13 @@ def list_command(*, as_json: bool) -> None:
     table = Table("your own", "images", "clips", "people", "schema", "licence", "where")
     for entry in own:
         table.add_row(
-            entry["name"],
+            plain(entry["name"]),
             f"{entry['images']:,}",
             f"{len(entry['clips']):,}",
             f"{entry['instances']:,}",
-            escape(entry["schema"] or "open"),
-            escape(entry["licence"]),
-            escape(entry["path"]),
+            plain(entry["schema"] or "open"),
+            plain(entry["licence"]),
+            plain(entry["path"]),
         )
     console().print(table)
 
@@ -147,7 +146,7 @@ def _show_registered(item: RegisteredFacts) -> None:
     click.echo(f"file      {item['path']}\nsha256    {item['sha256']}")
     click.echo(f"{counted(item['images'], 'image')}, {item['instances']:,} people, by clip:")
     for clip, count in item["clips"].items():
-        click.echo(f"  {clip}: {count:,}")
+        click.echo(printable_lines(f"  {clip}: {count:,}"))
     text = Card.load(Path(item["path"]).parent / "card.md").text
     click.echo(f"\n{text}")
 
@@ -303,7 +302,7 @@ def _show_supplied(found: Supplied) -> None:
             click.echo(f"  {rule}: {counted(count, 'image')}")
             told = [finding for finding in file.images or () if finding.rule == rule]
             for finding in told[:SHOWN]:
-                click.echo(f"    {finding.line(file.name)}")
+                click.echo(printable_lines(f"    {finding.line(file.name)}"))
         if file.images is not None and not file.errors:
             click.echo("  every image is there, readable, and of the size that is stated")
     if found.images_dir is None:

@@ -17,6 +17,7 @@ from toolkit.cli.common import (
     schema_option,
 )
 from toolkit.errors import counted
+from toolkit.printed import plain, printable_lines
 
 if TYPE_CHECKING:
     from toolkit.curate.diff import Diff
@@ -130,7 +131,7 @@ def _write_page(result: Diff, out: Path, images: Path | None, *, force: bool) ->
 def _print(result: Diff, limit: int | None) -> None:
     from toolkit.curate.diff_report import summary_lines
 
-    click.echo("\n".join(summary_lines(result)))
+    click.echo(printable_lines("\n".join(summary_lines(result))))
     if not result.equal:
         _print_keypoints(result)
         _print_moves(result, limit or MOVES)
@@ -153,7 +154,7 @@ def _print_keypoints(result: Diff) -> None:
         pixels = (_px(line.median_px), _px(line.max_px))
         rest = (line.labelled, line.unlabelled, line.visibility)
         numbers = (f"{line.compared:,}", f"{line.moved:,}", *pixels, *(f"{n:,}" for n in rest))
-        table.add_row(_plain(line.name), *numbers)
+        table.add_row(plain(line.name), *numbers)
     console().print(table)
 
 
@@ -174,7 +175,7 @@ def _print_moves(result: Diff, limit: int) -> None:
         ids = str(who["id"]) + ("" if who["id"] == who["new_id"] else f" -> {who['new_id']}")
         px = _px(float(result.moved_px[pair, column]))
         words = (str(who["image_id"]), str(who["file_name"]), result.shared.names[column])
-        table.add_row(ids, *map(_plain, words), px)
+        table.add_row(ids, *map(plain, words), px)
     console().print(table)
 
 
@@ -189,12 +190,3 @@ def _print_fields(result: Diff, limit: int) -> None:
 
 def _px(value: float | None) -> str:
     return "-" if value is None else f"{value:,.1f}" if value >= 0.05 else f"{value:.2g}"
-
-
-def _plain(text: str) -> str:
-    """Text of a file, not markup of the table."""
-    from rich.markup import escape  # lazy: rich costs 0.1 s
-
-    from toolkit.checks.text import printable
-
-    return escape(printable(text))

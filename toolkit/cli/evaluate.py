@@ -139,6 +139,11 @@ def evaluate(
         )
     for line in (*_warnings(sides.report), *result.notes):
         notice(f"Note: {line}")
+    for line in result.warnings:
+        notice(f"Warning: {line}")
+    if comparison is not None and other is not None:
+        for line in comparison.warnings:
+            notice(f"Warning: {other.name}: {line}")
     if as_json:
         document: dict[str, Any] = result.to_json()
         if comparison is not None:

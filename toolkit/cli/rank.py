@@ -17,6 +17,7 @@ from toolkit.cli.common import (
     schema_option,
 )
 from toolkit.errors import counted
+from toolkit.printed import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,10 +155,7 @@ def _write(
 
 
 def _print(entries: Sequence[Entry], people: int) -> None:
-    from rich.markup import escape  # lazy: rich costs 0.1 s
     from rich.table import Table  # lazy: rich costs 0.1 s
-
-    from toolkit.checks.text import printable
 
     if not entries:
         click.echo("no instance can be ranked: none has a prediction or breaks a rule")
@@ -168,7 +166,7 @@ def _print(entries: Sequence[Entry], people: int) -> None:
     table.add_column("score", justify="right")
     table.add_column("reason", overflow="fold")
     for entry in entries[:PRINTED]:
-        words = escape(printable(entry.reason))
+        words = plain(entry.reason)
         ids = str(entry.annotation_id), str(entry.image_id)
         table.add_row(*ids, f"{entry.score:.1f}", words)
     console().print(table)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.cli.common import FORMATS, console, echo_json, json_option, schema_option
+from toolkit.printed import printable
 
 if TYPE_CHECKING:
     from toolkit.formats.compare import Difference
@@ -51,7 +52,7 @@ def roundtrip(
 
 def _show(trip: Trip, source: Path, limit: int) -> None:
     if not trip.names:
-        click.echo(f"{source}: through {trip.way} and back, nothing changed")
+        click.echo(printable(f"{source}: through {trip.way} and back, nothing changed"))
         return
     from rich.table import Table  # lazy: rich costs 0.1 s
     from rich.text import Text  # lazy: rich costs 0.1 s
@@ -66,10 +67,10 @@ def _show(trip: Trip, source: Path, limit: int) -> None:
             shown = ("", "", "")
             if found is not None:
                 shown = (found.place, _text(found.before), _text(found.after))
-            table.add_row(*(Text(cell) for cell in (*first, *shown)))
+            table.add_row(*(Text(printable(cell)) for cell in (*first, *shown)))
     console().print(table)
     verdict = "exactly what is declared" if trip.agrees else "NOT what is declared"
-    click.echo(f"{source}: through {trip.way} and back, {verdict}")
+    click.echo(printable(f"{source}: through {trip.way} and back, {verdict}"))
 
 
 def _text(value: object) -> str:

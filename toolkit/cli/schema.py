@@ -8,6 +8,7 @@ import click
 
 from toolkit.cli.common import echo_json, force_option, json_option, notice
 from toolkit.errors import counted
+from toolkit.printed import printable_lines
 
 
 @click.group(epilog="Example: toolkit schema infer annotations.json --out schema.yaml")
@@ -64,10 +65,11 @@ def infer(
             }
         )
         return
-    click.echo(
+    said = (
         f"{out}: schema '{drafted.name}' from category '{drafted.category}': "
         f"{counted(len(drafted.keypoints), 'keypoint')}, "
         f"{counted(len(drafted.pairs), 'mirrored pair')}, "
         f"{drafted.edges} edges, {len(drafted.extension)} extension keypoints. Next: fill in "
         f"what the comments name, then toolkit validate {file} --schema {out}"
     )
+    click.echo(printable_lines(said))

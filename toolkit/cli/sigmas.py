@@ -15,6 +15,7 @@ from toolkit.cli.common import (
     notice,
     schema_option,
 )
+from toolkit.printed import plain
 
 if TYPE_CHECKING:
     from toolkit.curate.sigmas import SigmaEstimate
@@ -86,7 +87,7 @@ def _show(found: tuple[SigmaEstimate, ...]) -> None:
     for row in found:
         stated = "unknown" if row.stated is None else f"{row.stated:g}"
         table.add_row(
-            row.keypoint,
+            plain(row.keypoint),
             "-" if row.sigma is None else f"{row.sigma:.4f}",
             "-" if row.interval is None else f"{row.interval[0]:.4f}-{row.interval[1]:.4f}",
             f"{row.people:,}",

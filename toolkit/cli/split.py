@@ -18,6 +18,7 @@ from toolkit.cli.common import (
     schema_option,
 )
 from toolkit.errors import InvalidDataError, UsageError
+from toolkit.printed import plain, printable_lines
 
 if TYPE_CHECKING:
     from toolkit.schema import Schema
@@ -186,7 +187,7 @@ def _print_split(result: Split, out: Path) -> None:
         fraction = cast("Mapping[str, float | None]", figures["fraction"])
         off = cast("Mapping[str, float | None]", figures["difference_points"])
         table.add_row(
-            name,
+            plain(name),
             *(f"{figures[key]:,}" for key in ("images", "groups", "instances")),
             _percent(fraction["images"]),
             _percent(fraction["instances"]),
@@ -273,9 +274,9 @@ def _counts(verdict: Verdict) -> dict[str, int]:
 
 def _print_verdict(verdict: Verdict, folder: Path, limit: int) -> None:
     for line in verdict.altered:
-        click.echo(f"altered: {line}")
+        click.echo(printable_lines(f"altered: {line}"))
     for leak in verdict.leaks[:limit]:
-        click.echo(f"{leak.kind}: {leak.line()}")
+        click.echo(printable_lines(f"{leak.kind}: {leak.line()}"))
     if len(verdict.leaks) > limit:
         click.echo(f"... and {len(verdict.leaks) - limit:,} more; --limit lists them")
     for note in verdict.notes:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.checks.text import printable
 from toolkit.curate.diff import Diff, Indices
 from toolkit.curate.fields import FieldChange
 from toolkit.curate.records import MISSING
 from toolkit.dataset import Dataset
 from toolkit.errors import counted
+from toolkit.printed import printable
 
 Json = dict[str, object]
 _SHOWN = 60  # characters of a value in a line of text
@@ -281,7 +282,16 @@ def _no_differences(result: Diff) -> str:
     return f"no differences{within}; the files are spelled differently"
 
 
+def _value_text(value: object) -> str:
+    """As JSON has it (`null`, `true`); a text in quotes, and words for what is missing."""
+    if isinstance(value, str):
+        return repr(value)
+    return (
+        str(value) if value is MISSING else json.dumps(value, ensure_ascii=False, default=str)
+    )
+
+
 def shown(value: object) -> str:
     """A value in a line of text, cut where it is long."""
-    text = printable(repr(value) if isinstance(value, str) else str(value))
+    text = printable(_value_text(value))
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.annotations import Annotations, Images
-from toolkit.checks.text import printable
 from toolkit.curate.match import Pairs, Shared
 from toolkit.curate.records import (
     MISSING,
@@ -24,6 +23,7 @@ from toolkit.curate.records import (
 )
 from toolkit.errors import counted
 from toolkit.formats.document import Document
+from toolkit.printed import printable
 
 Indices = NDArray[np.int64]
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from toolkit.checks.text import printable
 from toolkit.curate.records import MISSING, Key, Record, fields_of, same
 from toolkit.formats.document import field_texts, number_tokens, patch_record, with_tokens
+from toolkit.printed import printable
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from toolkit.metrics.evaluate import (
 )
 from toolkit.metrics.evaluation import Interval, plain
 from toolkit.metrics.profiles import CROWD_BANDS, default_profile
+from toolkit.metrics.rules import warnings_of
 from toolkit.metrics.scoring import Options, cell_metrics, check_sides, overall_cell, score
 
 Floats = NDArray[np.float64]
@@ -70,12 +71,15 @@ class Comparison:
         metrics: Metric -> test.
         strata: Stratum -> group -> metric -> test.
         settings: Resamples, unit, seed, level.
+        warnings: Why numbers of the second model may not be what they seem; the first
+            one's are in its evaluation.
     """
 
     profile: str
     metrics: Mapping[str, PairedTest]
     strata: Mapping[str, Mapping[str, Mapping[str, PairedTest]]]
     settings: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A JSON document of plain values."""
@@ -90,6 +94,7 @@ class Comparison:
                 for stratum, groups in self.strata.items()
             },
             "settings": dict(self.settings),
+            "warnings": list(self.warnings),
         }
 
 
@@ -115,7 +120,8 @@ def compare(
         raise UsageError(f"compare needs bootstrap resamples; got {bootstrap}")
     options = Options.make(profile or default_profile(truth), metrics, bands, groups)
     weights = sorted_weights(truth, bootstrap, by, seed)
-    sides = [score(truth, check_sides(truth, side), options) for side in (a, b)]
+    a, b = check_sides(truth, a), check_sides(truth, b)
+    sides = [score(truth, side, options) for side in (a, b)]
     first, second = (resampled_values(side, options, weights) for side in sides)
     points = [ap_values(side, options) for side in sides]
     tests = {
@@ -145,6 +151,7 @@ def compare(
             "difference": "a - b",
             "test": "paired percentile bootstrap, two-sided",
         },
+        warnings=warnings_of(truth, b, sides[1]),
     )
 
 

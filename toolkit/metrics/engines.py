@@ -90,11 +90,10 @@ def _documents(
         for row in range(len(people))
     ]
     document = {
+        # without the size, which no keypoint metric needs and hotcoco refuses where it is odd
         "images": [
-            {"id": int(image), "file_name": name, "width": int(size[0]), "height": int(size[1])}
-            for image, name, size in zip(
-                truth.images.ids, truth.images.file_names, truth.images.size_wh, strict=True
-            )
+            {"id": int(image), "file_name": name}
+            for image, name in zip(truth.images.ids, truth.images.file_names, strict=True)
         ],
         "annotations": annotations,
         "categories": [

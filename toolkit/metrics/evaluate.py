@@ -14,7 +14,7 @@ from toolkit.metrics.bootstrap import By, draw_weights, interval
 from toolkit.metrics.evaluation import Cell, Evaluation, Interval
 from toolkit.metrics.pckh import median_error
 from toolkit.metrics.profiles import CROWD_BANDS, default_profile
-from toolkit.metrics.rules import notes_of, settings_of, versions_of
+from toolkit.metrics.rules import notes_of, settings_of, versions_of, warnings_of
 from toolkit.metrics.scoring import (
     Options,
     Scored,
@@ -61,7 +61,8 @@ def evaluate(
         The numbers and the rules.
 
     Raises:
-        InvalidDataError: No ground truth, results for unknown images, or no area.
+        InvalidDataError: No ground truth, no area, or results for images, annotations or
+            categories that the truth does not have.
         SchemaError: Keypoints do not fit, or nothing can be computed without sigmas.
         UsageError: An unknown name, or clips asked for where there are none.
     """
@@ -95,6 +96,7 @@ def evaluate(
         ground_truth_sha256=truth.sha256,
         predictions_sha256=predictions.sha256,
         versions=versions_of(engine),
+        warnings=warnings_of(truth, predictions, scored),
     )
 
 

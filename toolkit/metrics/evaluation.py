@@ -54,6 +54,7 @@ class Evaluation:
         ground_truth_sha256: Of the file, or None for data that came from no file.
         predictions_sha256: The same.
         versions: Of the programs that computed it.
+        warnings: Sentences that say why numbers may not be what they seem.
     """
 
     profile: str
@@ -66,6 +67,7 @@ class Evaluation:
     ground_truth_sha256: str | None
     predictions_sha256: str | None
     versions: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A JSON document of plain values; what is unknown or infinite is null."""
@@ -80,6 +82,7 @@ class Evaluation:
             "intervals": {name: plain(pair) for name, pair in self.intervals.items()},
             "settings": plain(self.settings),
             "notes": list(self.notes),
+            "warnings": list(self.warnings),
             "ground_truth_sha256": self.ground_truth_sha256,
             "predictions_sha256": self.predictions_sha256,
             "versions": dict(self.versions),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
+from toolkit.errors import counted
 from toolkit.metrics import auc, ex_oks, pairing, pck
 from toolkit.metrics.ap import MAX_DETECTIONS, OKS_THRESHOLDS
 from toolkit.metrics.bootstrap import LEVEL
@@ -119,8 +120,9 @@ def _distance_rules(truth: Dataset, options: Options, scored: Scored) -> dict[st
         "unmatched_rule": "an instance without a prediction counts as wrong everywhere, "
         "and as infinitely far in medians (null in JSON)",
         "mean_rule": MEAN_RULE,
-        "strata_rule": "by the ground truth's bbox, edges inside; out_of_box includes "
-        "out_of_image (0 <= px < width is inside)",
+        "strata_rule": "in_box and out_of_box by the ground truth's bbox alone, edges inside; "
+        "out_of_image (0 <= px < width is inside) is part of out_of_box unless the bbox "
+        "itself reaches past the image",
         "pck_norm": pck.NORM,
         "auc_rule": auc.RULE,
         "ex_oks": {
@@ -202,6 +204,56 @@ def notes_of(
         if none:
             notes.append(f"{none} instances have no head size and are left out of PCKh")
     return tuple(notes)
+
+
+def warnings_of(truth: Dataset, predictions: Predictions, scored: Scored) -> tuple[str, ...]:
+    """Why numbers may not be what they seem, and what would help."""
+    warnings = []
+    foreign = ~np.isin(predictions.category_id, truth.annotations.category_id)
+    if scored.ap is not None and foreign.any():
+        first = int(np.argmax(foreign))
+        warnings.append(
+            f"{int(foreign.sum())} of {len(predictions)} results have a category_id that no "
+            f"person of the truth has (results[{first}]: "
+            f"{int(predictions.category_id[first])}): AP leaves them out"
+        )
+    return (*warnings, *_pairing_warnings(truth, predictions, scored))
+
+
+def _pairing_warnings(truth: Dataset, predictions: Predictions, scored: Scored) -> list[str]:
+    """People whom nothing answers for although results in their image are left over.
+
+    A person in an image without such results was missed, and no warning is due.
+    """
+    if scored.pairing is None:
+        return []
+    taken = scored.pairing.prediction
+    spare = np.ones(len(predictions), bool)
+    spare[taken[taken >= 0]] = False
+    lost = _measured(truth) & (taken < 0)
+    lost &= np.isin(truth.annotations.image_id, predictions.image_id[spare])
+    if not lost.any():
+        return []
+    spare &= np.isin(predictions.image_id, truth.annotations.image_id[lost])
+    named = predictions.annotation_id >= 0
+    boxed = np.isfinite(predictions.bbox_xywh).all(axis=1)
+    reasons = {
+        "with neither annotation_id nor bbox, whose keypoints' extent overlaps no free "
+        f"person's box by {pairing.MIN_IOU} (give annotation_id or bbox)": ~named & ~boxed,
+        "with a bbox, [x, y, width, height], that overlaps no free person's box by "
+        f"{pairing.MIN_IOU}": ~named & boxed,
+        "with an annotation_id that a better scored result has (give each person's own)": named,
+    }
+    why = [
+        f"{counted(int(n), 'result')} {reason}"
+        for reason, which in reasons.items()
+        if (n := (spare & which).sum())
+    ]
+    return [
+        f"{int(lost.sum())} of {int(_measured(truth).sum())} people count as wrong in all but "
+        "AP because no result could be matched with them, although their images have left "
+        "over: " + "; ".join(why)
+    ]
 
 
 def versions_of(engine: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,7 +172,8 @@ def score(truth: Dataset, predictions: Predictions, options: Options) -> Scored:
     """Match and measure once; `predictions` has passed `check_sides`.
 
     Raises:
-        InvalidDataError: The profile needs an area that the file does not have.
+        InvalidDataError: The profile needs an area that the file does not have, or the
+            predictions name annotations or categories that are not the truth's.
     """
     skipped: dict[str, str] = {}
     if not truth.schema.has_sigmas:
@@ -193,6 +195,7 @@ def score(truth: Dataset, predictions: Predictions, options: Options) -> Scored:
     if families & {"AP", "ExOKS"}:
         area, area_rule = options.profile.area(truth.annotations)
     if "AP" in families and area is not None:
+        _check_categories(truth, predictions)
         extent = keypoint_extent(predictions.keypoints)
         detection_area, detection_rule = detection_areas(predictions, extent)
         in_order = _sorted_bands(bands, sorted_rows)
@@ -217,6 +220,8 @@ def score(truth: Dataset, predictions: Predictions, options: Options) -> Scored:
         pairing = pair_instances(
             truth.annotations, truth_image, predictions, image, len(image_ids)
         )
+        if pairing.unknown_ids:
+            _refuse_unknown_ids(truth, predictions)
         errors = keypoint_errors(truth.annotations, predictions, pairing)
         values = _values(
             truth.annotations, predictions, pairing, errors, area, families, options
@@ -233,6 +238,35 @@ def score(truth: Dataset, predictions: Predictions, options: Options) -> Scored:
         area_rule=area_rule,
         detection_area_rule=detection_rule,
         skipped=skipped,
+    )
+
+
+def _check_categories(truth: Dataset, predictions: Predictions) -> None:
+    """AP compares within a category: without a common one it is 0 and says nothing."""
+    people = np.unique(truth.annotations.category_id)
+    if not len(predictions) or np.isin(predictions.category_id, people).any():
+        return
+    raise InvalidDataError(
+        f"{predictions.path or 'predictions'}: results[0]: category_id: "
+        f"{int(predictions.category_id[0])} (1 where a result has none); no result has a "
+        f"category of the people in {truth.name} ({', '.join(map(str, people[:10]))}), and "
+        "AP compares within a category"
+    )
+
+
+def _refuse_unknown_ids(truth: Dataset, predictions: Predictions) -> NoReturn:
+    """An id that is not in its image is a mistake, and nobody would be matched by it."""
+    people = truth.annotations
+    known = set(zip(people.image_id.tolist(), people.instance_id.tolist(), strict=True))
+    named = zip(predictions.image_id.tolist(), predictions.annotation_id.tolist(), strict=True)
+    wrong = [row for row, pair in enumerate(named) if pair[1] >= 0 and pair not in known]
+    first = wrong[0]
+    raise InvalidDataError(
+        f"{predictions.path or 'predictions'}: results[{first}]: annotation_id: "
+        f"{int(predictions.annotation_id[first])} is no annotation of image "
+        f"{int(predictions.image_id[first])} in {truth.name} ({len(wrong)} of "
+        f"{len(predictions)} results have such an id); without annotation_id people are "
+        "matched by box overlap"
     )
 
 

@@ -1,8 +1,9 @@
 """Strata and groups: which labelled keypoints a number is taken over.
 
 Strata use the ground truth's `bbox`, never the crop a model saw. Inside a box is
-x <= px <= x + w; inside the image is 0 <= px < width. `out_of_box` includes
-`out_of_image`. `in_box` and `out_of_box` part the labelled keypoints of instances that
+x <= px <= x + w; inside the image is 0 <= px < width: `out_of_image` is part of
+`out_of_box` unless the box itself reaches past the image, as boxes of practice data do.
+`in_box` and `out_of_box` part the labelled keypoints of instances that
 have a box; `visible` and `occluded` part those with visibility 2 and 1.
 """
 

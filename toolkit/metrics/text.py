@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.metrics.compare import Comparison, PairedTest
 from toolkit.metrics.evaluation import Cell, Evaluation, Interval
 from toolkit.metrics.strata import MEAN
+from toolkit.printed import plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,8 +20,8 @@ _MEDIAN = "median_error_heads"
 def evaluation_tables(result: Evaluation, truth: str, predictions: str) -> list[Table | str]:
     """Profile line, the metrics, the strata, the keypoints, and the rules."""
     parts: list[Table | str] = [
-        f"[bold]{predictions}[/bold] against [bold]{truth}[/bold], profile "
-        f"[bold]{result.profile}[/bold], schema {result.settings['schema']}",
+        f"[bold]{plain(predictions)}[/bold] against [bold]{plain(truth)}[/bold], profile "
+        f"[bold]{result.profile}[/bold], schema {plain(result.settings['schema'])}",
         _metrics_table(result),
     ]
     cells = {name: groups for name, groups in result.strata.items() if _has_pckh(groups)}
@@ -36,9 +37,9 @@ def comparison_tables(comparison: Comparison, a: str, b: str) -> list[Table | st
     """Differences of the metrics, and of PCKh@0.5 by stratum and group."""
     settings = comparison.settings
     table = _table(
-        f"{a} minus {b}: paired bootstrap, {settings['resamples']} resamples by "
+        f"{plain(a)} minus {plain(b)}: paired bootstrap, {settings['resamples']} resamples by "
         f"{settings['by']}",
-        ["", a, b, "difference", "95 % interval", "p"],
+        ["", plain(a), plain(b), "difference", "95 % interval", "p"],
     )
     for name, test in comparison.metrics.items():
         _add_test(table, name, test)
@@ -78,7 +79,7 @@ def _headline(strata: Mapping[str, Mapping[str, Cell]]) -> list[str]:
     cell = strata["out_of_box"]["extension"]
     if not cell.n:
         return []
-    pair = _escape(interval_text(cell.intervals.get("PCKh@0.5")))
+    pair = plain(interval_text(cell.intervals.get("PCKh@0.5")))
     return [
         f"[bold]Headline[/bold]: extension keypoints outside the box: PCKh@0.5 "
         f"[bold]{per_cent(cell.values['PCKh@0.5'])}[/bold] {pair}, median error "
@@ -90,7 +91,7 @@ def _metrics_table(result: Evaluation) -> Table:
     table = _table("", ["metric", "value", "95 % interval"])
     for name, value in result.metrics.items():
         shown = heads(value) if name == _MEDIAN else per_cent(value)
-        table.add_row(name, shown, _escape(interval_text(result.intervals.get(name))))
+        table.add_row(name, shown, plain(interval_text(result.intervals.get(name))))
     return table
 
 
@@ -105,7 +106,7 @@ def _strata_table(strata: Mapping[str, Mapping[str, Cell]]) -> Table:
             columns = _cell_columns(cell)
             # without extension keypoints, body, Body and Mean are one group: show it once
             if (cell.n and tuple(columns) not in shown) or (group == MEAN and not shown):
-                table.add_row(stratum, group, *columns)
+                table.add_row(stratum, plain(group), *columns)
                 shown.add(tuple(columns))
         table.add_section()
     return table
@@ -117,7 +118,7 @@ def _keypoint_table(cells: Mapping[str, Cell]) -> Table:
         ["keypoint", "n", "PCKh@0.5", "95 % interval", "PCKh@0.1", "median error"],
     )
     for name, cell in cells.items():
-        table.add_row(name, *_cell_columns(cell))
+        table.add_row(plain(name), *_cell_columns(cell))
     return table
 
 
@@ -125,7 +126,7 @@ def _cell_columns(cell: Cell) -> list[str]:
     return [
         f"{cell.n:,}",
         per_cent(cell.values.get("PCKh@0.5")),
-        _escape(interval_text(cell.intervals.get("PCKh@0.5"))),
+        plain(interval_text(cell.intervals.get("PCKh@0.5"))),
         per_cent(cell.values.get("PCKh@0.1")),
         heads(cell.median_error_heads),
     ]
@@ -136,11 +137,11 @@ def _add_test(table: Table, name: str, test: PairedTest) -> None:
         return
     p_value = "-" if test.p_value is None else f"{test.p_value:.4f}"
     table.add_row(
-        name,
+        plain(name),
         per_cent(test.a),
         per_cent(test.b),
         per_cent(test.difference),
-        _escape(interval_text(test.interval)),
+        plain(interval_text(test.interval)),
         p_value,
     )
 
@@ -149,13 +150,13 @@ def _rules(settings: Mapping[str, Any]) -> str:
     lines = ["[bold]Rules[/bold] (all of them in --json)"]
     for key in ("area_rule", "ignore_rule", "mean_rule", "matching"):
         if key in settings:
-            lines.append(f"  {key}: {_escape(str(settings[key]))}")
+            lines.append(f"  {key}: {plain(str(settings[key]))}")
     if "bands" in settings:
         first, second = settings["bands"]["limits"]
         lines.append(f"  crowdIndex: easy < {first:g} <= medium < {second:g} <= hard")
     if "head_size" in settings:
         used = ", ".join(f"{key}: {n:,}" for key, n in settings["head_size"]["used"].items())
-        lines.append(f"  head size, instances by step: {_escape(used)}")
+        lines.append(f"  head size, instances by step: {plain(used)}")
         ratio = settings["head_size"]["torso_ratio"]
         if ratio is not None:
             lines.append(f"  head box / torso on these data: {ratio:.3f}")
@@ -175,8 +176,3 @@ def _table(title: str, columns: list[str]) -> Table:
     for column in columns:
         table.add_column(column, justify="left" if column in words else "right")
     return table
-
-
-def _escape(text: str) -> str:
-    """Square brackets are markup to rich."""
-    return text.replace("[", "\\[")

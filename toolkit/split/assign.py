@@ -2,8 +2,9 @@
 
 Groups are taken in an order that depends on the seed and their names only, largest first,
 and each goes where most is missing; then single moves and exchanges of two groups improve
-the balance until none helps. All figures are whole numbers, so neither the order of the
-file nor that of a sum matters.
+the balance until none helps. Where nothing is settled yet, no split that something was
+asked for stays empty while another has two groups. All figures are whole numbers, so
+neither the order of the file nor that of a sum matters.
 
 The cost of a split is the sum of fourth powers of its distances from what was asked: in
 units of 2 points for its share of images and of instances, of 3 points for each stratum.
@@ -52,6 +53,7 @@ def assign(
     wanted = np.array([fractions[name] for name in names])
     search = _Search(table, wanted, settled)
     search.fill()
+    search.fill_empty()
     search.improve()
     result = np.empty(len(order), np.int64)
     result[order] = search.where
@@ -74,6 +76,8 @@ class _Search:
         self.whole = table.sum(axis=0)
         self.where = settled.copy()
         self.free = np.flatnonzero(settled < 0)
+        # splits that must not be empty; a new version may leave one as it was
+        self.needed = (wanted > 0) & (settled < 0).all()
         self.sums = np.zeros((len(wanted), table.shape[1]), np.int64)
         np.add.at(self.sums, settled[settled >= 0], table[settled >= 0])
 
@@ -100,6 +104,24 @@ class _Search:
             filled[split] += size[row]
             self._put(row, split)
 
+    def fill_empty(self) -> None:
+        """Give each empty split the group that is missed least where there are several."""
+        for split in np.flatnonzero(self.needed).tolist():
+            spare = self.free[self._groups()[self.where[self.free]] > 1]
+            if (self.where == split).any() or not len(spare):
+                continue
+            before, gain = self.costs(), np.empty(len(spare))
+            for at, row in enumerate(spare.tolist()):
+                source = int(self.where[row])
+                gone = self.cost(self.sums[source] - self.table[row], source)
+                there = self.cost(self.sums[split] + self.table[row], split)
+                gain[at] = gone + there - before[source] - before[split]
+            self._put(int(spare[np.argmin(gain)]), split)
+
+    def _groups(self) -> NDArray[np.int64]:
+        """(S,) groups in each split."""
+        return np.bincount(self.where, minlength=len(self.wanted))
+
     def improve(self) -> None:
         """Move or exchange groups as long as that lowers the cost."""
         for _ in range(MOVES):
@@ -113,11 +135,11 @@ class _Search:
         self.where[row] = split
 
     def _move(self) -> bool:
-        before = self.costs()
+        before, groups = self.costs(), self._groups()
         best, found = -1e-12, None
         for source in range(len(self.wanted)):
             rows = self.free[self.where[self.free] == source]
-            if not len(rows):
+            if not len(rows) or (groups[source] == 1 and self.needed[source]):
                 continue
             gone = self.cost(self.sums[source] - self.table[rows], source)
             for target in range(len(self.wanted)):

@@ -116,7 +116,10 @@ class Split:
         with atomic_directory(folder, force=force) as temporary:
             for name, content in self.files.items():
                 (temporary / f"{name}.json").write_bytes(content)
-            (temporary / NAME).write_text(manifest_text(self.manifest), "utf-8", newline="\n")
+            # a byte of the input's name that is no UTF-8 becomes a JSON escape, \udcXX
+            (temporary / NAME).write_text(
+                manifest_text(self.manifest), "utf-8", "backslashreplace", "\n"
+            )
 
 
 def make_split(

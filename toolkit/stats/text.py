@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from toolkit.charts import percent
 from toolkit.crop_curve import HELD, MARKED, CropCurve, outside_share, padding_to_hold
 from toolkit.errors import counted
+from toolkit.printed import plain
 from toolkit.stats.keypoints import KeypointCounts
 from toolkit.stats.measure import Statistics
 
@@ -126,13 +127,6 @@ def distinct_groups(content: Mapping[str, bytes], known: set[bytes]) -> list[str
 
 def _content(row: KeypointCounts) -> bytes:
     return repr(row.to_json()).encode()
-
-
-def plain(text: str) -> str:
-    """Text from a file for a terminal: no markup, no control characters."""
-    from rich.markup import escape  # lazy: rich costs 0.1 s
-
-    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
 
 
 def _file_facts(stats: Statistics) -> Iterator[tuple[str, str]]:

@@ -44,6 +44,8 @@ def test_a_rule_is_explained_with_its_severities() -> None:
 def test_an_unknown_rule_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="no rule 'area-mising'; did you mean 'area-missing'"):
         explain("area-mising")
+    with pytest.raises(UsageError, match=r"no rule 'foo'; docs/rules\.md lists all"):
+        explain("foo")
 
 
 def test_a_rule_with_a_repair_says_so() -> None:

@@ -93,3 +93,29 @@ def test_an_output_that_is_an_input_ends_with_2(
 
     assert result.exit_code == 2
     assert "the output is the input" in result.stderr
+
+
+def test_a_name_like_markup_is_printed_as_it_is(
+    two_files: list[Path], tmp_path: Path, toolkit_cli: Callable[..., object]
+) -> None:
+    hostile = tmp_path / "[b]ben[].json"
+    hostile.write_bytes(two_files[1].read_bytes())
+
+    result = toolkit_cli("agreement", two_files[0], hostile)
+
+    assert result.exit_code == 0, result.stderr
+    assert "[b]ben[]" in result.stdout
+
+
+def test_a_closing_tag_in_a_name_ends_no_command(
+    coco_document: dict[str, object], write_json: Callable[..., Path],
+    toolkit_cli: Callable[..., object],
+) -> None:  # fmt: skip
+    coco_document["categories"][0]["keypoints"][0] = "[/b]nose\x1b[2J\x07"
+    files = [write_json(coco_document, name) for name in ("anna.json", "ben.json")]
+
+    result = toolkit_cli("agreement", *files)
+
+    assert result.exit_code == 0, result.stderr
+    assert "[/b]nose\\x1b[2J\\x07" in result.stdout
+    assert "\x1b" not in result.stdout

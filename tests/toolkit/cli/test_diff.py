@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,16 @@ def test_what_a_file_says_cannot_steer_the_terminal(
 
     assert "a\\x1b[2J" in result.stdout
     assert "\x1b[2J" not in result.stdout
+
+
+def test_null_is_told_from_a_field_that_is_missing(
+    two: tuple[Path, Path], toolkit_cli: Callable[..., Any]
+) -> None:
+    document = json.loads(two[1].read_text("utf-8"))
+    document["annotations"][0]["track"] = None
+    two[1].write_text(json.dumps(document), "utf-8")
+
+    assert "'track': (none) -> null" in toolkit_cli("diff", *two).stdout
 
 
 def test_json_is_one_document(two: tuple[Path, Path], toolkit_cli: Callable[..., Any]) -> None:
@@ -154,3 +166,19 @@ def test_files_without_annotations_are_equal(
     empty = write_json(coco_document | {"annotations": [], "images": []}, "empty.json")
 
     assert "no differences" in toolkit_cli("diff", empty, empty).stdout
+
+
+def test_coordinates_that_overflow_give_a_page_and_no_line_of_numpy(
+    two: tuple[Path, Path], tmp_path: Path
+) -> None:
+    document = json.loads(two[1].read_text("utf-8"))
+    document["annotations"][0]["keypoints"][:4] = [1.7e308, 5, 2, -1.7e308]
+    two[1].write_text(json.dumps(document), "utf-8")
+    command = [sys.executable, "-m", "toolkit", "diff", "--match", "oks", *map(str, two)]
+
+    found = subprocess.run(
+        [*command, "--out", str(tmp_path / "d.html")], capture_output=True, text=True
+    )
+
+    assert found.returncode == 0, found.stderr
+    assert "Warning" not in found.stderr

@@ -17,6 +17,7 @@ KEYS = {
     "intervals",
     "settings",
     "notes",
+    "warnings",
     "ground_truth_sha256",
     "predictions_sha256",
     "versions",
@@ -155,6 +156,145 @@ def test_the_headline_is_the_extension_outside_the_box(
 
     assert "profile extension" in text
     assert "extension keypoints outside the box: PCKh@0.5 100.00" in text
+
+
+def _edited(path: Path, write_json: Callable[..., Path], **fields: Any) -> Path:
+    """The results with other fields; None takes a field away."""
+    results = json.loads(path.read_text())
+    for result in results:
+        result.update(fields)
+        for name in [name for name, value in fields.items() if value is None]:
+            del result[name]
+    return write_json(results, "edited.json")
+
+
+def test_an_annotation_id_that_its_image_does_not_have_is_an_error(
+    files: Files, write_json: Callable[..., Path], toolkit_cli: Callable[..., Any]
+) -> None:
+    truth, both, _ = files
+    edited = _edited(both, write_json, annotation_id=9999)
+
+    result = toolkit_cli("evaluate", truth, edited)
+
+    assert result.exit_code == 1
+    assert "edited.json: results[0]: annotation_id: 9999 is no annotation" in result.stderr
+    assert toolkit_cli("evaluate", truth, edited, "--metrics", "AP").exit_code == 0
+
+
+def test_a_repeated_annotation_id_is_warned_of(
+    files: Files, write_json: Callable[..., Path], toolkit_cli: Callable[..., Any]
+) -> None:
+    truth, both, _ = files
+    first = json.loads(both.read_text())[0]["annotation_id"]
+
+    result = toolkit_cli(
+        "evaluate", truth, _edited(both, write_json, annotation_id=first), "--json"
+    )
+
+    (warning,) = json.loads(result.stdout)["warnings"]
+    assert warning.startswith("1 of 2 people count as wrong")
+    assert "1 result with an annotation_id that a better scored result has" in warning
+
+
+def test_the_file_that_is_compared_with_is_warned_of_by_name(
+    files: Files, write_json: Callable[..., Path], toolkit_cli: Callable[..., Any]
+) -> None:
+    truth, both, _ = files
+    first = json.loads(both.read_text())[0]["annotation_id"]
+    edited = _edited(both, write_json, annotation_id=first)
+
+    result = toolkit_cli("evaluate", truth, both, "--compare", edited, "--bootstrap", 5)
+
+    assert "Warning: edited.json: 1 of 2 people count as wrong" in result.stderr
+
+
+def test_people_lost_for_want_of_id_and_box_are_warned_of(
+    root: Path, write_json: Callable[..., Path], toolkit_cli: Callable[..., Any]
+) -> None:
+    truth = root / "datasets" / "hockey" / "sample" / "annotations.json"
+    keys = ("image_id", "category_id", "keypoints")
+    people = json.loads(truth.read_text())["annotations"]
+    results = [{**{key: person[key] for key in keys}, "score": 0.5} for person in people]
+
+    result = toolkit_cli("evaluate", truth, write_json(results, "bare.json"))
+
+    assert result.exit_code == 0
+    assert "Warning: " in result.stderr
+    assert "with neither annotation_id nor bbox" in result.stderr
+    assert "give annotation_id or bbox" in result.stderr
+
+
+def test_a_person_without_any_result_is_no_warning(
+    files: Files, toolkit_cli: Callable[..., Any]
+) -> None:
+    truth, _, one = files
+
+    assert json.loads(toolkit_cli("evaluate", truth, one, "--json").stdout)["warnings"] == []
+
+
+def test_results_of_no_category_of_the_truth_are_an_error(
+    files: Files, write_json: Callable[..., Path], toolkit_cli: Callable[..., Any]
+) -> None:
+    truth, both, _ = files
+    edited = _edited(both, write_json, category_id=7)
+
+    result = toolkit_cli("evaluate", truth, edited)
+
+    assert result.exit_code == 1
+    assert "edited.json: results[0]: category_id: 7" in result.stderr
+    assert toolkit_cli("evaluate", truth, edited, "--metrics", "PCKh").exit_code == 0
+
+
+def test_some_results_of_another_category_are_warned_of(
+    files: Files, write_json: Callable[..., Path], toolkit_cli: Callable[..., Any]
+) -> None:
+    truth, both, _ = files
+    results = json.loads(both.read_text())
+    results[1]["category_id"] = 7
+
+    result = toolkit_cli("evaluate", truth, write_json(results, "mixed.json"))
+
+    assert result.exit_code == 0
+    assert "Warning: 1 of 2 results have a category_id that no person" in result.stderr
+    assert "results[1]: 7" in result.stderr
+
+
+def test_names_from_files_are_neither_markup_nor_control_characters(
+    coco_document: dict[str, Any],
+    files: Files,
+    write_json: Callable[..., Path],
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    coco_document["categories"][0]["keypoints"][0] = "[/b]:nose:\x1b[2J"
+    truth = write_json(coco_document, "[b]truth[].json")
+
+    result = toolkit_cli("evaluate", truth, files[1], "--metrics", "PCKh")
+
+    assert result.exit_code == 0, result.stderr
+    assert "[b]truth[].json" in result.stdout
+    assert "[/b]:nose:\\x1b[2J" in result.stdout
+    assert "\x1b" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("engine", ["toolkit", "hotcoco", "pycocotools"])
+@pytest.mark.parametrize("width", [-3, 2**62])
+def test_no_engine_stumbles_over_an_images_size(
+    files: Files,
+    coco_document: dict[str, Any],
+    write_json: Callable[..., Path],
+    toolkit_cli: Callable[..., Any],
+    width: int,
+    engine: str,
+) -> None:
+    coco_document["images"][0]["width"] = width
+    truth = write_json(coco_document, "odd.json")
+
+    result = toolkit_cli(
+        "evaluate", truth, files[1], "--engine", engine, "--metrics", "AP", "--json"
+    )
+
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["metrics"]["AP"] == pytest.approx(1)
 
 
 def test_metrics_restricts_the_work(files: Files, toolkit_cli: Callable[..., Any]) -> None:

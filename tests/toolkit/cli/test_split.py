@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,3 +159,17 @@ def test_a_missing_file_is_exit_three(toolkit_cli: Run, tmp_path: Path) -> None:
     result = toolkit_cli("split", tmp_path / "no.json", "--out", tmp_path / "splits")
 
     assert result.exit_code == 3
+
+
+def test_an_input_whose_name_is_no_utf8_is_split(
+    toolkit_cli: Run, file: Path, tmp_path: Path
+) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.json"))
+    odd.write_bytes(file.read_bytes())
+
+    made = toolkit_cli("split", odd, "--out", tmp_path / "s")
+
+    assert made.exit_code == 0, made.stderr
+    manifest = json.loads((tmp_path / "s" / "manifest.json").read_text("utf-8"))
+    assert os.fsencode(manifest["source"]["file"]) == b"bad\xff.json"
+    assert toolkit_cli("split", "verify", tmp_path / "s").exit_code == 0

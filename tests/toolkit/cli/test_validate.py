@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -238,3 +239,26 @@ def test_where_no_other_profile_fits_it_is_coco(
     report = json.loads(toolkit_cli("validate", write_json(coco_document), "--json").stdout)
 
     assert report["profile"] == "coco"
+
+
+@pytest.mark.parametrize("name", [b"bad\xff.json", "é.json".encode()], ids=["bytes", "letters"])
+@pytest.mark.parametrize("output", ["text", "json", "sarif", "html"])
+def test_a_name_that_the_locale_cannot_read_is_reported_on(
+    coco_document: Document,
+    write_json: Callable[..., Path],
+    tmp_path: Path,
+    output: str,
+    name: bytes,
+) -> None:
+    odd = os.fsencode(write_json(coco_document).rename(tmp_path / os.fsdecode(name)))
+    c_locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "toolkit", "validate", odd, "--format", output]
+
+    for environment in (os.environ, os.environ | c_locale):
+        shown = subprocess.run(command, capture_output=True, env=environment)
+        target = ["--out", str(tmp_path / "report"), "--force"]
+        written = subprocess.run([*command, *target], capture_output=True, env=environment)
+
+        assert shown.returncode == written.returncode == 0, shown.stderr + written.stderr
+        if output == "sarif":
+            assert quote(name) in shown.stdout.decode()

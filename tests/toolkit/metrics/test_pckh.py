@@ -114,6 +114,25 @@ def test_a_keypoint_on_the_edge_is_inside_the_box_and_outside_the_image(
     assert found["out_of_image"]["Mean"].n == 1
 
 
+def test_a_box_past_the_image_holds_a_keypoint_outside_the_image_and_the_rule_says_so(
+    make_dataset: Callable[..., Dataset], predictions_of: Callable[..., Predictions]
+) -> None:
+    truth = make_dataset(1)
+    people = truth.annotations
+    points = people.keypoints.copy()
+    points[0, 2] = [110, 30]  # the image is 100 px wide
+    truth = replace(
+        truth,
+        annotations=replace(people, keypoints=points, bbox_xywh=np.array([[20.0, 10, 95, 20]])),
+    )
+
+    found = evaluate(truth, predictions_of(truth))
+
+    assert found.strata["out_of_image"]["Mean"].n == 1
+    assert found.strata["out_of_box"]["Mean"].n == 0
+    assert "unless the bbox itself reaches past the image" in found.settings["strata_rule"]
+
+
 def test_an_unmatched_person_is_wrong_and_infinitely_far(
     truth: Dataset, predictions_of: Callable[..., Predictions]
 ) -> None:

@@ -241,6 +241,29 @@ def test_equal_groups_fill_the_fractions_exactly() -> None:
     assert where[[3, 4]].tolist() == [2, 2]
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("groups", [3, 4, 5])
+def test_no_split_is_empty_where_there_are_groups_enough(groups: int, seed: int) -> None:
+    sizes = np.random.default_rng(seed).integers(1, 9, (groups, 1))
+    table = sizes * np.array([[1, 2, 1, 2, 1, 4, 1, 2, 1, 2, 0, 2]])
+    names = tuple(f"g{i}" for i in range(groups))
+    counts = Counts(names, np.arange(groups), table, (0.0, 0.0))
+
+    found = np.bincount(assign(counts, FRACTIONS, seed, {}), minlength=3)
+
+    assert found.min() >= 1
+    settled = assign(counts, FRACTIONS, seed, {"g0": "train", "g1": "train"})
+    assert settled[:2].tolist() == [0, 0]
+    assert assign(counts, {"train": 0.9, "val": 0.1, "test": 0.0}, seed, {}).max() == 1
+
+
+def test_four_clips_are_split_two_one_one(write_json: Write) -> None:
+    result = make_split(formats.read(write_json(small(4))), SplitSettings(FRACTIONS))
+
+    groups = [part.figures["groups"] for part in result.manifest.parts.values()]
+    assert groups == [2, 1, 1]
+
+
 def test_a_new_version_keeps_every_old_group_and_may_add_to_test(
     write_json: Write, tmp_path: Path
 ) -> None:
