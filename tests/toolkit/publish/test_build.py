@@ -8,12 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from toolkit.errors import InvalidDataError, OutputExistsError, ReadError, UnsafeInputError
 from toolkit.publish import build, verify
+
+Document = dict[str, Any]
 
 
 def test_a_release_holds_the_sources_what_is_derived_and_the_manifest(
@@ -204,6 +207,45 @@ def test_a_leak_between_splits_is_not_published(source_folder: Path, tmp_path: P
 
     with pytest.raises(InvalidDataError, match="splits"):
         build(source_folder, tmp_path / "out")
+
+
+def _another_person(document: Document) -> None:
+    person = document["annotations"][0]
+    document["annotations"].append(person | {"id": 99, "bbox": [1, 2, 30, 40], "area": 7.5})
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda d: d["annotations"][0].update(area=1.5), "annotations id=1 is not as in"),
+        (lambda d: d["annotations"][0].update(note="new"), "annotations id=1 is not as in"),
+        (lambda d: d["annotations"][0]["bbox"].__setitem__(0, 1), "annotations id=1 is not as"),
+        (lambda d: d["images"][0].update(frame=9), "images id=7 is not as in"),
+        (_another_person, "annotations id=99 of annotations.json is missing; split again"),
+        (lambda d: d["annotations"].pop(0), "annotations id=1 is not in annotations.json"),
+    ],
+)
+def test_splits_of_other_annotations_are_not_published(
+    edit: Callable[[Document], object], told: str, source_folder: Path, tmp_path: Path
+) -> None:
+    path = source_folder / "annotations.json"
+    document = json.loads(path.read_text())
+    edit(document)
+    path.write_text(json.dumps(document))
+
+    with pytest.raises(InvalidDataError, match=told):
+        build(source_folder, tmp_path / "out")
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_splits_that_differ_only_in_spelling_are_published(
+    source_folder: Path, tmp_path: Path
+) -> None:
+    path = source_folder / "annotations.json"
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=1, sort_keys=True))
+
+    assert build(source_folder, tmp_path / "out").archive.exists()
 
 
 def test_a_symbolic_link_in_the_source_is_refused(source_folder: Path, tmp_path: Path) -> None:
