@@ -74,7 +74,7 @@ def scan_text(text: Text, schema: Schema | None = None) -> Scan:
 def _scan(text: Text, parsed: Parsed, schema: Schema | None) -> Scan:
     findings = Findings()
     if text.prefix:
-        findings.add("json-bom", "begins with a UTF-8 byte order mark; it is kept")
+        findings.add("json-bom", "begins with a UTF-8 byte order mark; JSON keeps it")
     sections: dict[str, Section] = {}
     raws: dict[str, list[Raw]] = {}
     for name in SECTIONS:

@@ -410,3 +410,23 @@ def test_an_integer_of_thousands_of_digits_is_refused_in_one_line(
     ):
         convert(source, tmp_path / "there", target_format="yolo", sidecar=True)
     assert not (tmp_path / "there").exists()
+
+
+@pytest.mark.parametrize("name", ["csv", "yolo", "cvat", "labelstudio", "mat"])
+def test_a_file_with_a_byte_order_mark_becomes_any_format_and_comes_back(
+    name: str,
+    document: Document,
+    save: Save,
+    tmp_path: Path,
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    source = save(b"\xef\xbb\xbf" + json.dumps(document).encode())
+    there, back = tmp_path / "there", tmp_path / "back.json"
+
+    done = toolkit_cli("convert", source, there, "--to", name, "--sidecar")
+    home = toolkit_cli("convert", there, back, "--from", name, "--to", "coco")
+    trip = toolkit_cli("roundtrip", source, "--via", name)
+
+    assert (done.exit_code, home.exit_code, trip.exit_code) == (0, 0, 0), done.stderr
+    assert "note: begins with a UTF-8 byte order mark" in done.stderr
+    assert back.read_bytes() == source.read_bytes()
