@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
+from toolkit import formats
 from toolkit.errors import InvalidDataError, OutputExistsError, ReadError, UnsafeInputError
 from toolkit.publish import build, verify
+from toolkit.publish.source import image_licences
 
 Document = dict[str, Any]
 
@@ -186,6 +188,27 @@ def test_a_card_without_a_licence_is_refused(source_folder: Path, tmp_path: Path
 
     with pytest.raises(InvalidDataError, match=r"card.md: field 'licence' is missing"):
         build(source_folder, tmp_path / "out")
+
+
+def test_a_card_may_begin_with_a_byte_order_mark(source_folder: Path, tmp_path: Path) -> None:
+    card = source_folder / "card.md"
+    card.write_bytes(b"\xef\xbb\xbf" + card.read_bytes())
+
+    assert build(source_folder, tmp_path / "out").manifest.name == "tiny-set"
+
+
+@pytest.mark.parametrize("listed", [5, {}, [{"id": {}}], [{"id": True}], [3]])
+@pytest.mark.parametrize("named", [3, {}, True])
+def test_licences_of_the_wrong_kind_are_nobodys(
+    listed: object, named: object, source_folder: Path
+) -> None:
+    path = source_folder / "annotations.json"
+    document = json.loads(path.read_text())
+    document["licenses"] = listed
+    document["images"][1]["license"] = named
+    path.write_text(json.dumps(document))
+
+    assert image_licences(formats.scan(path).dataset) == {}
 
 
 def test_annotations_with_errors_are_not_published(source_folder: Path, tmp_path: Path) -> None:
