@@ -93,3 +93,19 @@ def test_an_output_that_is_an_input_ends_with_2(
 
     assert result.exit_code == 2
     assert "the output is the input" in result.stderr
+
+
+@pytest.mark.parametrize("section", ["images", "annotations"])
+def test_an_id_that_is_there_twice_is_refused_as_validate_does(
+    section: str, two_files: list[Path], toolkit_cli: Callable[..., object]
+) -> None:
+    document = json.loads(two_files[1].read_text())
+    document[section].append(document[section][0])
+    two_files[1].write_text(json.dumps(document))
+    at = len(document[section]) - 1
+
+    result = toolkit_cli("agreement", *two_files)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"ben.json: {section}[{at}]" in result.stderr
+    assert f"{section}[0] has the same id; ids are unique in a file" in result.stderr
