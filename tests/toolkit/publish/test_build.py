@@ -289,6 +289,14 @@ def test_files_that_no_record_names_stay_behind_and_are_told(
     assert "images/spare.jpg" not in {entry.path for entry in done.manifest.files}
 
 
+def test_a_release_without_annotations_is_told(source_folder: Path, tmp_path: Path) -> None:
+    path = source_folder / "annotations.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"annotations": []}))
+    _split_again(source_folder)
+
+    assert "there are no annotations" in build(source_folder, tmp_path / "out").notes[0]
+
+
 def test_a_version_that_cannot_be_a_file_name_is_refused(
     source_folder: Path, tmp_path: Path
 ) -> None:
