@@ -80,7 +80,7 @@ def load_record(record: bytes) -> object:
     except ValueError as error:
         begin = record[:40].decode("utf-8", "replace")
         raise InvalidDataError(
-            f"the record that begins {begin!r} holds a number of thousands of digits; "
+            f"the value that begins {begin!r} holds a number of thousands of digits; "
             "'toolkit validate' lists the errors of its file"
         ) from error
 

@@ -154,3 +154,23 @@ def test_files_without_annotations_are_equal(
     empty = write_json(coco_document | {"annotations": [], "images": []}, "empty.json")
 
     assert "no differences" in toolkit_cli("diff", empty, empty).stdout
+
+
+@pytest.mark.parametrize(
+    ("before", "added"),
+    [
+        ('"annotations"', '"huge": DIGITS, '),
+        ('"annotations"', '"info": {"n": DIGITS}, '),
+        ('"area"', '"weight": DIGITS, '),
+    ],
+)
+def test_an_integer_of_thousands_of_digits_ends_in_one_line(
+    before: str, added: str, two: tuple[Path, Path], toolkit_cli: Callable[..., Any]
+) -> None:
+    text = two[1].read_text("utf-8").replace(before, added + before, 1)
+    two[1].write_text(text.replace("DIGITS", "7" * 6000), "utf-8")
+
+    result = toolkit_cli("diff", *two)
+
+    assert result.exit_code == 1
+    assert "holds a number of thousands of digits" in result.stderr.splitlines()[-1]
