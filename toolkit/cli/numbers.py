@@ -11,7 +11,7 @@ class Finite(click.FloatRange):
     """A float in a range; NaN, which lies in every range, and infinity are refused."""
 
     def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+        self, value: float, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """The number.
 
