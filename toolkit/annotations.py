@@ -299,7 +299,6 @@ class Predictions:
             keypoints=self.keypoints[:, order],
             keypoint_scores=self.keypoint_scores[:, order],
             sigma=None if self.sigma is None else self.sigma[:, order],
-            source=None,
         )
 
 

@@ -148,7 +148,7 @@ class Card:
         import yaml
 
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")  # some editors begin with a mark
         except (OSError, UnicodeDecodeError) as error:
             raise ReadError(f"{path}: cannot read the card: {error}") from error
         parts = text.split("---\n", 2)

@@ -112,7 +112,7 @@ def image_paths(dataset: Dataset, images_dir: Path) -> list[Path | None]:
 def missing_images(
     dataset: Dataset, images_dir: Path, paths: Sequence[Path | None] | None = None
 ) -> list[Finding]:
-    """One finding for each image file that does not exist, in file order.
+    """One finding for each image file that does not exist or is not named, in file order.
 
     Args:
         dataset: The records.
@@ -125,10 +125,13 @@ def missing_images(
     """
     names = dataset.images.file_names
     places = image_paths(dataset, images_dir) if paths is None else paths
-    return [
-        image_finding(
-            dataset, row, IMAGE_MISSING, f"'{names[row]}' is not in '{images_dir}'", "file_name"
-        )
-        for row, path in enumerate(places)
-        if path is not None and not path.is_file()
-    ]
+    found = []
+    for row, path in enumerate(places):
+        if path is None:
+            message = "file_name is empty, so the image cannot be found"
+        elif not path.is_file():
+            message = f"'{names[row]}' is not in '{images_dir}'"
+        else:
+            continue
+        found.append(image_finding(dataset, row, IMAGE_MISSING, message, "file_name"))
+    return found

@@ -27,10 +27,11 @@ def _images(subject: Subject) -> Iterator[Hits]:
 
 def _categories(subject: Subject) -> Iterator[Hits]:
     ids = [category.id for category in subject.categories if category.id != -1]
-    if not ids:
-        return
+    told = any(finding.section == "categories" for finding in subject.found)
+    if not ids and (subject.categories or subject.source is None or told):
+        return  # no file, or one whose categories cannot be read
     wanted = subject.dataset.annotations.category_id
-    listed = ", ".join(str(i) for i in sorted(set(ids)))
+    listed = ", ".join(str(i) for i in sorted(set(ids))) or "none"
 
     def describe(row: int) -> str:
         return f"no category has id {wanted[row]}; the file has {listed}"

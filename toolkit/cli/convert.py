@@ -27,6 +27,7 @@ _CARE = {
     "foreign-assumed": "assumed",
     "foreign-left-out": "left out",
     "foreign-unusable": "unusable",
+    "json-bom": "note",
 }
 _format = click.Choice(FORMATS)
 

@@ -14,6 +14,7 @@ from toolkit.cli.common import (
     progress_bar,
     schema_option,
 )
+from toolkit.cli.numbers import Finite
 
 _PATH = click.Path(path_type=Path)
 
@@ -30,7 +31,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--weights", metavar="TAG|FILE", help="Which weights of DETECTOR.")
 @click.option(
     "--min-score",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     default=0.05,
     show_default=True,
     help="Boxes below it are left out.",

@@ -16,6 +16,7 @@ from toolkit.cli.common import (
     progress_bar,
     schema_option,
 )
+from toolkit.cli.numbers import Finite
 from toolkit.errors import counted
 from toolkit.printed import plain, printable_lines
 
@@ -33,7 +34,7 @@ LISTED = 1000  # entries of each list in the JSON document
 @click.argument("new", type=click.Path(path_type=Path))
 @click.option(
     "--tolerance",
-    type=click.FloatRange(min=0),
+    type=Finite(min=0),
     default=0.0,
     metavar="PX",
     help="Count moves of at most PX pixels as no move.",
@@ -48,7 +49,7 @@ LISTED = 1000  # entries of each list in the JSON document
 @click.option(
     "--oks",
     "threshold",
-    type=click.FloatRange(min=0, max=1, min_open=True),
+    type=Finite(min=0, max=1, min_open=True),
     default=0.5,
     show_default=True,
     help="How alike two people without a common id must be to be one.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from toolkit.cli.common import console, echo_json, json_option, notice, schema_option
+from toolkit.cli.numbers import SEED
 from toolkit.errors import InvalidDataError, UsageError, counted
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ _ERRORS_SHOWN = 20
     show_default=True,
     help="What a resample draws.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the resamples.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the resamples.")
 @click.option(
     "--bands",
     type=(float, float),

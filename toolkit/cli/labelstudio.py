@@ -15,6 +15,7 @@ from toolkit.cli.common import (
     progress_bar,
     schema_option,
 )
+from toolkit.cli.numbers import Finite
 
 if TYPE_CHECKING:
     from toolkit.annotations import Predictions
@@ -85,7 +86,7 @@ def _server_options(function: click.decorators.FC) -> click.decorators.FC:
             ),
             click.option(
                 "--timeout",
-                type=click.FloatRange(min=0.1),
+                type=Finite(min=0.1),
                 default=60.0,
                 show_default=True,
                 metavar="SECONDS",
@@ -135,7 +136,7 @@ def _server_options(function: click.decorators.FC) -> click.decorators.FC:
 )
 @click.option(
     "--margin",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     default=0.25,
     show_default=True,
     metavar="SHARE",

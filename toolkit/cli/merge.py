@@ -55,7 +55,7 @@ def merge(
     lists the three values for a person; the command then ends with 1.
     """
     from toolkit.curate.merge import merge as combine
-    from toolkit.curate.records import load_document
+    from toolkit.curate.records import load_document, require_data_set
     from toolkit.files import atomic_file, check_output
 
     if (out is None) == (git_path is None):
@@ -66,15 +66,18 @@ def merge(
     if git_path is None:
         check_output(target, force=force, inputs=(base, ours, theirs))
     check_output(listing, force=force, inputs=(base, ours, theirs))
-    documents = [
-        (_empty() if git_path and path is base and _is_empty(base) else load_document(path))
-        for path in (base, ours, theirs)
-    ]
     names = [
         _name(path, git_path, side)
         for path, side in ((base, "BASE"), (ours, "OURS"), (theirs, "THEIRS"))
     ]
-    sides = list(zip(names, documents, strict=True))
+    sides = []
+    for name_of_side, path in zip(names, (base, ours, theirs), strict=True):
+        if git_path and path is base and _is_empty(base):
+            sides.append((name_of_side, _empty()))
+            continue
+        document = load_document(path)
+        require_data_set(name_of_side, document)
+        sides.append((name_of_side, document))
     merged = combine(*sides, renumber=renumber is not None)
     _write_conflicts(merged, names, listing, force=force)
     with atomic_file(target, force=force) as temporary, temporary.open("wb") as stream:

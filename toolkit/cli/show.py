@@ -17,6 +17,7 @@ from toolkit.cli.common import (
     progress_bar,
     schema_option,
 )
+from toolkit.cli.numbers import Finite
 from toolkit.errors import InvalidDataError, UsageError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ _HARMLESS = ("skeleton-index", "visibility-beyond")  # nothing that is drawn dep
 @click.option(
     "--crop",
     "crop_padding",
-    type=click.FloatRange(min=0, min_open=True, max=100),
+    type=Finite(min=0, min_open=True, max=100),
     metavar="PADDING",
     help="Draw the network's input too: 1.1 for the shipped models, 1.25 for HRNet.",
 )

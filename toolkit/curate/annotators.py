@@ -237,9 +237,22 @@ def read_annotators(
 
     Raises:
         ReadError: A file cannot be read.
-        InvalidDataError: A file has errors that the arrays depend on.
+        InvalidDataError: A file has errors that the arrays depend on, or an id twice.
         UsageError: There is only one annotator.
     """
     from toolkit import formats
 
-    return annotators_of([formats.read(path, schema) for path in paths])
+    datasets = [formats.read(path, schema) for path in paths]
+    for dataset in datasets:
+        _require_ids(dataset)
+    return annotators_of(datasets)
+
+
+def _require_ids(dataset: Dataset) -> None:
+    """Refuse ids that are there twice: what is matched by them would be matched wrongly."""
+    from toolkit import checks
+
+    found = checks.validate(dataset, limit=1).errors
+    twice = [f for f in found if f.rule in ("image-id-duplicate", "annotation-id-duplicate")]
+    if twice:
+        raise InvalidDataError(f"{twice[0].line(dataset.name)}; 'toolkit validate' lists all")

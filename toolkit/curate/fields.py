@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -210,7 +209,7 @@ def _document_fields(sides: tuple[Records, Records]) -> Iterator[FieldChange]:
         if texts[0].get(key) == texts[1].get(key):
             continue
         old, new = (
-            json.loads(side[key]) if key in side else _list_or_nothing(records, key)
+            load_record(side[key]) if key in side else _list_or_nothing(records, key)
             for side, records in zip(texts, sides, strict=True)
         )
         if not same(old, new):

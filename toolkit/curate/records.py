@@ -15,7 +15,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from toolkit.dataset import Dataset
+from toolkit.errors import InvalidDataError
 from toolkit.formats.base import collector_off
+from toolkit.formats.coco import document_faults
 from toolkit.formats.coco_write import CocoSource, canonical_document
 from toolkit.formats.document import Document
 from toolkit.formats.parse import TOO_DEEP, Parsed, Section, parse, section_around, section_of
@@ -30,6 +32,9 @@ class _HasId(Struct):
     id: int
 
 
+_NEEDED = frozenset(
+    {"section-missing", "section-type", "json-duplicate-key", "json-number-overflow"}
+)
 _IDS = msgspec.json.Decoder(list[_HasId])
 _NUMBERS = frozenset({int, float})  # bool is neither
 _TOP = msgspec.json.Decoder(dict[str, Raw])
@@ -61,11 +66,23 @@ def same(a: object, b: object) -> bool:
 
 
 def load_record(record: bytes) -> object:
-    """The value of a record."""
+    """The value of a record.
+
+    Raises:
+        InvalidDataError: It holds an integer of more digits than Python converts.
+    """
     try:
         return msgspec.json.decode(record)
     except (msgspec.DecodeError, RecursionError):  # 1e999, half of a surrogate pair
+        pass
+    try:
         return json.loads(record)
+    except ValueError as error:
+        begin = record[:40].decode("utf-8", "replace")
+        raise InvalidDataError(
+            f"the value that begins {begin!r} holds a number of thousands of digits; "
+            "'toolkit validate' lists the errors of its file"
+        ) from error
 
 
 def fields_of(record: bytes) -> Record:
@@ -115,6 +132,28 @@ def load_document(path: Path) -> Document:
                 "object with images, annotations and categories; is this a results file?"
             )
         return _document(text, parsed)
+
+
+def require_data_set(name: str, document: Document) -> None:
+    """Refuse a document whose records cannot be told apart from what parsers dropped.
+
+    A list that is missing looks as if somebody had removed every record, and of a key that
+    stands twice only one value is seen.
+
+    Args:
+        name: How to call the file.
+        document: What was read from it.
+
+    Raises:
+        InvalidDataError: A list is missing, a key stands twice, or a number does not fit
+            64 bits; the message has the first, as `validate` says it.
+    """
+    with collector_off():
+        found = document_faults(document, top_level(document))
+    needed = [finding for finding in found if finding.rule in _NEEDED]
+    if needed:
+        more = f" (and {len(needed) - 1:,} more errors)" if len(needed) > 1 else ""
+        raise InvalidDataError(f"{needed[0].line(name)}{more}; 'toolkit validate' lists them")
 
 
 def document_of(dataset: Dataset) -> Document:

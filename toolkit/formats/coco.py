@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -73,7 +74,7 @@ def scan_text(text: Text, schema: Schema | None = None) -> Scan:
 def _scan(text: Text, parsed: Parsed, schema: Schema | None) -> Scan:
     findings = Findings()
     if text.prefix:
-        findings.add("json-bom", "begins with a UTF-8 byte order mark; it is kept")
+        findings.add("json-bom", "begins with a UTF-8 byte order mark; JSON keeps it")
     sections: dict[str, Section] = {}
     raws: dict[str, list[Raw]] = {}
     for name in SECTIONS:
@@ -82,15 +83,13 @@ def _scan(text: Text, parsed: Parsed, schema: Schema | None) -> Scan:
             sections[name] = section_around(parsed.data, name, raws[name])
             continue
         if name not in parsed.top:
-            findings.add("section-missing", f"'{name}' is missing", section=name)
+            _tell_no_list(name, None, findings)
             continue
         try:
             sections[name], raws[name] = section_of(parsed.data, name, parsed.top[name])
         except msgspec.ValidationError:
-            first = bytes(memoryview(parsed.top[name])[:1])
-            got = _KIND.get(first, "a number")
-            findings.add("section-type", f"got {got}; expected a list", section=name)
-    _lint(text, sections, findings)
+            _tell_no_list(name, bytes(memoryview(parsed.top[name])[:1]), findings)
+    _lint(text.data, sections, findings)
     categories = decode_categories(raws["categories"], findings)
     choice = choose_schema(categories, raws["annotations"], schema, findings)
     images, image_records = decode_images(raws.pop("images"), findings)
@@ -133,9 +132,36 @@ def _dialect(images: Images, people: Annotations) -> str:
     return "coco" if np.isnan(images.crowd_index).all() else "crowdpose"
 
 
-def _lint(text: Text, sections: dict[str, Section], findings: Findings) -> None:
+def document_faults(document: Document, top: Mapping[str, bytes]) -> list[Finding]:
+    """What makes a document no data set whatever its records say.
+
+    Args:
+        document: What was read.
+        top: The text of every top-level value that is not one of its lists.
+
+    Returns:
+        Findings for a list that is missing, a key that stands twice, a number too large
+        for 64 bits, and a string that is no text.
+    """
+    findings = Findings()
+    for name in SECTIONS:
+        if name not in document.sections:
+            _tell_no_list(name, top.get(name), findings)
+    _lint(document.data, document.sections, findings)
+    return findings.close()
+
+
+def _tell_no_list(name: str, value: bytes | None, findings: Findings) -> None:
+    """A finding for a section that is missing (None), or whose JSON text is no list."""
+    if value is None:
+        findings.add("section-missing", f"'{name}' is missing", section=name)
+        return
+    got = _KIND.get(value[:1], "a number")
+    findings.add("section-type", f"got {got}; expected a list", section=name)
+
+
+def _lint(data: bytes, sections: Mapping[str, Section], findings: Findings) -> None:
     """Look for what parsers keep quiet about: in the big lists fast, in the rest exactly."""
-    data = text.data
     at, rest = 0, []
     for name in ("images", "annotations"):
         if name in sections:

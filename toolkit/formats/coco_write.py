@@ -34,6 +34,7 @@ from toolkit.formats.encode import (
     number_text,
     string_text,
 )
+from toolkit.formats.text import BOM
 from toolkit.schema import Schema
 
 
@@ -100,7 +101,7 @@ def document_of_dataset(dataset: Dataset) -> dict[str, Any]:
             integer of more than 4,300 digits.
     """
     try:
-        found: dict[str, Any] = msgspec.json.decode(coco_bytes(dataset))
+        found: dict[str, Any] = msgspec.json.decode(coco_bytes(dataset).removeprefix(BOM))
     except msgspec.DecodeError as error:
         raise InvalidDataError(
             f"{dataset.name}: a value that cannot be taken: {error}"

@@ -139,7 +139,9 @@ def convert(
         raise UsageError(f"{target}: lies in the input; choose a place outside {source}")
     if begin.name == RESULTS.name:
         wanted = target_format or RESULTS.name
-        return _convert_results(source, target, wanted, schema, target_schema, force)
+        return _convert_results(
+            source, target, wanted, schema, target_schema, strict=strict, force=force
+        )
     writes_sidecar = (
         sidecar and (target_format or _by_suffix(target, begin, begin)) not in _JSON
     )
@@ -161,12 +163,9 @@ def convert(
     kept_in = (sidecar_file or sidecar_path(target)) if writes_sidecar else None
     if kept_in is not None:
         check_output(kept_in, force=force, inputs=(source, target))
-    elif strict and plan.lost:
-        raise InvalidDataError(
-            f"{source.name}: format '{end.name}' cannot hold all of it, and --strict was "
-            f"given; it would lose {_listed(plan.lost)}; nothing was written"
-            + ("" if end.is_json else "; --sidecar keeps it in a file beside the target")
-        )
+    elif strict:
+        way_out = "" if end.is_json else "; --sidecar keeps it in a file beside the target"
+        _refuse_loss(source, f"format '{end.name}'", plan.lost, way_out)
     _write(plan, target, kept_in, force=force)
     return _told(read, plan, kept_in)
 
@@ -324,6 +323,8 @@ def _convert_results(
     target_format: str,
     schema: Schema | None,
     target_schema: Schema | None,
+    *,
+    strict: bool,
     force: bool,
 ) -> Conversion:
     if target_format != RESULTS.name:
@@ -334,12 +335,30 @@ def _convert_results(
     found, findings = scan_predictions(source, schema, boxes=True)
     if schema is not None or target_schema is not None:
         raise_errors(source, found.schema, findings)
-    if target_schema is not None:
+    lost: Counter[str] = Counter()
+    changed: tuple[str, ...] = ()
+    if target_schema is not None and target_schema.names != found.schema.names:
+        posed = int((~np.isnan(found.keypoints)).any(axis=(1, 2)).sum())
+        unmatched = found.schema.mapping_to(target_schema).unmatched_source
+        lost = +Counter({f"keypoint {name}": posed for name in unmatched})
+        changed = (
+            f"keypoints of schema '{found.schema.name}' became those of '{target_schema.name}'",
+        )
         found = found.to_schema(target_schema)
+        if strict:
+            _refuse_loss(source, f"schema '{target_schema.name}'", lost)
     write_predictions(found, target, force)
     images = len(np.unique(found.image_id))
     name = RESULTS.name
-    return Conversion(name, name, images, len(found), {}, (), tuple(findings))
+    return Conversion(name, name, images, len(found), dict(lost), changed, tuple(findings))
+
+
+def _refuse_loss(source: Path, holder: str, lost: Counter[str], way_out: str = "") -> None:
+    if lost:
+        raise InvalidDataError(
+            f"{source.name}: {holder} cannot hold all of it, and --strict was given; it "
+            f"would lose {_listed(lost)}; nothing was written{way_out}"
+        )
 
 
 def _listed(lost: Counter[str]) -> str:

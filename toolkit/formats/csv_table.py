@@ -165,7 +165,11 @@ def held_by_csv(
     used_images = dict.fromkeys(identity(r.get("image_id")) for r in people)
     used_labels = dict.fromkeys(identity(r.get("category_id")) for r in people)
     return {
-        "images": [_held_image(images[i]) for i in used_images if i in images],
+        "images": [  # a row without a file_name is of no image
+            _held_image(images[i])
+            for i in used_images
+            if i in images and images[i].get("file_name")
+        ],
         "annotations": [_held_annotation(record) for record in people],
         "categories": [
             {"id": labels[i]["id"], "name": labels[i]["name"], "keypoints": [*names]}
@@ -181,6 +185,8 @@ def _held_image(image: Record) -> Record:
         held.pop("clip", None)
     if held.get("frame") in (-1, None):
         held.pop("frame", None)
+    if "clip" in held:
+        held["clip"] = str(held["clip"])  # a cell does not tell 3 from "3"
     return held
 
 
@@ -192,7 +198,17 @@ def _held_annotation(record: Record) -> Record:
         for at in range(0, len(points), 3)
         for value in (points[at : at + 3] if points[at + 2] else (0, 0, 0))
     ]
+    for key in ("keypoints", "bbox", "area", "head_box_xywh"):
+        if key in held:
+            held[key] = _as_float(held[key])
     return held
+
+
+def _as_float(value: object) -> object:
+    """A number, or a list of them, as the arrays hold it: integers above 2**53 are rounded."""
+    if isinstance(value, list):
+        return [_as_float(item) for item in value]
+    return float(value) if isinstance(value, int) else value
 
 
 CSV = Format(

@@ -20,6 +20,9 @@ from toolkit.formats.rules import Findings
 
 _PAD = 16
 _QUOTE, _BACKSLASH, _COLON, _SPACE, _E = 34, 92, 58, 32, 101
+# Python converts no integer of more digits than 4,300: such a run has a digit at this many
+# offsets in a row that are this far apart.
+_STRIDE, _STRIDES = 256, 16
 _LONE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -65,6 +68,7 @@ def _suspects(chunk: bytes, starts: NDArray[np.int64]) -> NDArray[np.int64]:
         string = np.searchsorted(opens, backslashes, side="right") - 1
         found.append(_record_of(starts, backslashes[is_key[string]]))
     found.append(_record_of(starts, _exponents(text, quotes)))
+    found.append(_record_of(starts, _long_runs(text)))
     return np.unique(np.concatenate(found))
 
 
@@ -138,6 +142,15 @@ def _exponents(text: NDArray[np.uint8], quotes: NDArray[np.int64]) -> NDArray[np
     signed = (text[at + 1] == ord("+")) | (text[at + 1] == ord("-"))
     digits = text[(at + 1 + signed)[:, None] + np.arange(3)] - np.uint8(48)
     return np.asarray(at[(digits < 10).all(axis=1)])
+
+
+def _long_runs(text: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Offsets within what may be thousands of digits, each in the record that holds them."""
+    is_digit = (text[::_STRIDE] - np.uint8(48)) < 10
+    if len(is_digit) < _STRIDES:
+        return np.zeros(0, dtype=np.int64)
+    runs = np.lib.stride_tricks.sliding_window_view(is_digit, _STRIDES).all(axis=1)
+    return np.flatnonzero(runs) * _STRIDE
 
 
 def lint_record(

@@ -61,7 +61,7 @@ def scan_predictions(
         text = load_text(Path(path))
         digest = beside.submit(text.digest)
         if text.prefix:
-            findings.add("json-bom", "begins with a UTF-8 byte order mark; it is kept")
+            findings.add("json-bom", "begins with a UTF-8 byte order mark; JSON keeps it")
         quick = None if known is None else _read_flat(text, known)
         if quick is not None:
             reader, section = quick

@@ -57,9 +57,6 @@ def results_edit(found: Predictions, source: ResultsSource) -> Edit:
     old = source.predictions
     if all(getattr(found, name) is getattr(old, name) for name in _COLUMNS):
         return Edit()
-    if found.schema.names != old.schema.names:
-        rows = range(len(found))
-        return Edit({}, [], tuple(result_record(found, row) for row in rows))
     match = _match(found, old)
     replaced, order = {}, []
     appended = []

@@ -23,6 +23,7 @@ from toolkit.formats.foreign import CocoDocument, Record
 from toolkit.formats.plan import Plan, lost_in_results, perfect_predictions
 from toolkit.formats.prepared import prepare
 from toolkit.formats.results import RESULTS, raise_errors, scan_predictions, write_predictions
+from toolkit.formats.text import load_text
 from toolkit.report import Finding
 from toolkit.schema import Schema
 
@@ -146,7 +147,7 @@ def _with_sidecar(
     convert(source, there, target_format=via, schema=schema, sidecar=True)
     end = name if format_named(name).is_json else COCO.name
     convert(there, back, target_format=end, schema=schema, sidecar=True)
-    return list(differences(before, msgspec.json.decode(back.read_bytes())))
+    return list(differences(before, msgspec.json.decode(load_text(back).data)))
 
 
 def _through_results(dataset: Dataset, there: Path) -> tuple[list[Difference], Counter[str]]:

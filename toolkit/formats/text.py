@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import os
 import re
 from dataclasses import dataclass
@@ -74,17 +75,26 @@ def load_text(path: Path) -> Text:
         check_memory(path, size)
         # Unbuffered: one allocation of the file's size, no second copy of it.
         with path.open("rb", buffering=0) as stream:
-            prefix = stream.read(len(BOM)) or b""
-            if prefix != BOM:
-                stream.seek(0)
-                prefix = b""
-            data = stream.readall()
+            prefix, data = _read(stream)
     except OSError as error:
         reason = error.strerror or str(error)
         raise ReadError(f"{path}: cannot read: {reason}") from error
     text = Text(path, prefix, data)
     _check_bytes(text)
     return text
+
+
+def _read(stream: io.FileIO) -> tuple[bytes, bytes]:
+    """The byte order mark, where there is one, and everything after it."""
+    if not stream.seekable():  # a pipe
+        content = stream.readall()
+        prefix = BOM if content.startswith(BOM) else b""
+        return prefix, content.removeprefix(BOM)
+    prefix = stream.read(len(BOM)) or b""
+    if prefix != BOM:
+        stream.seek(0)
+        prefix = b""
+    return prefix, stream.readall()
 
 
 def check_memory(path: Path, size: int) -> None:

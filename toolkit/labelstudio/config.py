@@ -8,7 +8,6 @@ the rectangle. The controls' names are those that `toolkit.formats.labelstudio` 
 from __future__ import annotations
 
 import colorsys
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -68,16 +67,17 @@ def config_of_source(source: str) -> tuple[str, str]:
     Raises:
         UsageError: It is neither.
         ReadError: The file cannot be read.
+        InvalidDataError: It holds an integer of thousands of digits.
     """
     from toolkit import formats
-    from toolkit.formats.coco_write import coco_bytes
+    from toolkit.formats.coco_write import document_of_dataset
 
     is_schema = source in Schema.builtin_names() or Path(source).suffix in (".yaml", ".yml")
     if is_schema or not Path(source).exists():
         schema = Schema.load(source)
         return config_xml([schema.coco_category()], schema), schema.name
     dataset = formats.scan(Path(source)).dataset
-    document = json.loads(coco_bytes(dataset))
+    document = document_of_dataset(dataset)
     return config_xml(categories_of(document, dataset.schema), dataset.schema), (
         dataset.schema.name
     )

@@ -12,6 +12,7 @@ from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError
 from toolkit.formats import scan, scan_predictions
 from toolkit.metrics.profiles import default_profile, profile_named
+from toolkit.metrics.scoring import require_ground_truth
 from toolkit.report import Finding, Report, Severity
 from toolkit.schema import Schema
 
@@ -62,6 +63,7 @@ def read_sides(
         purpose="evaluate",
     )
     _refuse(report, truth_path)
+    require_ground_truth(truth)  # without, its schema is a guess that no results fit
     predictions = []
     for path in prediction_paths:
         read, findings = scan_predictions(path, truth.schema)

@@ -115,6 +115,19 @@ class Scored:
     skipped: dict[str, str]
 
 
+def require_ground_truth(truth: Dataset) -> None:
+    """Refuse a truth without people.
+
+    Raises:
+        InvalidDataError: There is no instance.
+    """
+    if not len(truth.annotations):
+        raise InvalidDataError(
+            f"{truth.name}: no ground truth: 'annotations' holds no instance with "
+            f"keypoints of schema '{truth.schema.name}', so that no score exists"
+        )
+
+
 def check_sides(truth: Dataset, predictions: Predictions) -> Predictions:
     """The predictions in the truth's schema, or an error that says what does not fit.
 
@@ -123,11 +136,7 @@ def check_sides(truth: Dataset, predictions: Predictions) -> Predictions:
             broken coordinates.
         SchemaError: The predictions lack keypoints of the truth.
     """
-    if not len(truth.annotations):
-        raise InvalidDataError(
-            f"{truth.name}: no ground truth: 'annotations' holds no instance with "
-            f"keypoints of schema '{truth.schema.name}', so that no score exists"
-        )
+    require_ground_truth(truth)
     _ = truth.image_row  # refuses annotations of unknown images
     unknown = ~np.isin(predictions.image_id, truth.images.ids)
     if unknown.any():

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from toolkit.errors import InvalidDataError
-from toolkit.publish.manifest import MANIFEST, FileEntry, Manifest
+from toolkit.publish.manifest import LARGEST, MANIFEST, FileEntry, Manifest
 
 _BLOCK = tarfile.BLOCKSIZE
 _CHUNK = 1 << 20
-_LARGEST = 8**11 - 1  # what the size field of a plain tar header can hold
 
 
 def header(path: str, size: int) -> bytes:
@@ -32,7 +31,7 @@ def header(path: str, size: int) -> bytes:
     member = tarfile.TarInfo(path)
     member.size, member.mode, member.mtime = size, 0o644, 0
     try:
-        if size > _LARGEST:
+        if size > LARGEST:
             raise ValueError("it is larger than 8 GiB")
         return member.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
     except ValueError as error:

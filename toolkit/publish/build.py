@@ -134,6 +134,8 @@ def _describe(source: Source, target: Path, changes: Sequence[str]) -> None:
 
 def _notes(source: Source) -> list[str]:
     notes = []
+    if not len(source.dataset.annotations):
+        notes.append("there are no annotations; nothing can be trained or scored on this")
     if source.unused:
         notes.append(
             f"left out as no record names it: {counted(len(source.unused), 'file')} below "

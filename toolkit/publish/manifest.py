@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from toolkit.errors import ReadError
+from toolkit.errors import ReadError, UnsafeInputError
 from toolkit.files import sha256_file
+from toolkit.images import unsafe_name_reason
 
 MANIFEST = "manifest.json"
+LARGEST = 8**11 - 1  # bytes of a file: what the size field of a plain tar header can hold
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -74,22 +78,56 @@ class Manifest:
 
         Raises:
             ReadError: It is no manifest.
+            UnsafeInputError: Its name or a path of it leads out of the release's folder.
         """
         try:
             document = json.loads(content)
             files = tuple(FileEntry(**entry) for entry in document["files"])
             found = cls(str(document["name"]), str(document["version"]), files)
-            if any(
-                not isinstance(entry.path, str) or not isinstance(entry.bytes, int)
-                for entry in files
-            ):
-                raise TypeError("a path is no text or a size no integer")
-        except (ValueError, KeyError, TypeError) as error:
+            for index, entry in enumerate(files):
+                _check_types(entry, f"files[{index}]")
+            found.to_bytes()  # half of a surrogate pair has no bytes
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ReadError(
                 f"{where}: not a release manifest ({error}); wanted the {MANIFEST} that "
                 "'toolkit publish build' writes"
             ) from None
+        found.check_paths(where)
         return found
+
+    def check_paths(self, where: str) -> None:
+        """Refuse a manifest that names something outside its release.
+
+        Raises:
+            UnsafeInputError: The name, the version or a path leads out of the folder.
+        """
+        reason = unsafe_name_reason(self.stem)
+        if reason or "/" in self.stem or "\\" in self.stem:
+            raise UnsafeInputError(
+                f"{where}: name and version {self.stem!r} cannot name a folder"
+                f"{f': {reason}' if reason else ''}; nothing was read"
+            )
+        for entry in self.files:
+            if reason := unsafe_name_reason(entry.path):
+                raise UnsafeInputError(f"{where}: path {entry.path!r}: {reason}")
+
+
+def _check_types(entry: FileEntry, place: str) -> None:
+    """Refuse values that no release has.
+
+    Raises:
+        TypeError: A field is of the wrong kind.
+        ValueError: A size or a hash is impossible.
+    """
+    for name in ("path", "sha256", "licence"):
+        if not isinstance(getattr(entry, name), str):
+            raise TypeError(f"{place}: '{name}' is no text")
+    if type(entry.bytes) is not int:
+        raise TypeError(f"{place}: 'bytes' is no integer")
+    if not 0 <= entry.bytes <= LARGEST:
+        raise ValueError(f"{place}: 'bytes' is {entry.bytes}; no file of a release has that")
+    if not _SHA256.fullmatch(entry.sha256):
+        raise ValueError(f"{place}: 'sha256' is no hash of 64 digits")
 
 
 def manifest_of(

@@ -97,17 +97,22 @@ def image_licences(dataset: Dataset) -> dict[str, str]:
     source: CocoSource = dataset.source  # type: ignore[assignment]
     document = source.document
     top = msgspec.json.decode(document.data)
+    listed = top.get("licenses")
     terms = {
-        entry.get("id"): str(entry.get("name") or entry.get("url"))
+        entry["id"]: str(entry.get("name") or entry.get("url"))
         + (f" ({entry['url']})" if entry.get("name") and entry.get("url") else "")
-        for entry in top.get("licenses") or []
-        if isinstance(entry, dict)
+        for entry in (listed if isinstance(listed, list) else [])
+        if isinstance(entry, dict) and _is_id(entry.get("id"))
     }
     return {
         f"images/{image['file_name']}": terms[image["license"]]
         for image in top["images"]
-        if image.get("license") in terms
+        if _is_id(image.get("license")) and image["license"] in terms
     }
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int | str) and not isinstance(value, bool)
 
 
 def _valid(path: Path, schema: Schema, profile: Profile) -> Dataset:
@@ -135,7 +140,7 @@ def _profile_for(schema: Schema) -> Profile:
 def _front_matter(path: Path) -> dict[str, object]:
     import yaml
 
-    front = yaml.safe_load(path.read_text(encoding="utf-8").split("---\n", 2)[1])
+    front = yaml.safe_load(path.read_text(encoding="utf-8-sig").split("---\n", 2)[1])
     return dict(front)
 
 

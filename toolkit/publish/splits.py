@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from toolkit import formats
+from toolkit.curate.records import (
+    SECTIONS,
+    Key,
+    document_of,
+    load_record,
+    record_keys,
+    same,
+)
+from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError
 from toolkit.publish.source import Source
 from toolkit.split import read_manifest, verify_split
@@ -46,21 +55,49 @@ def _entries(source: Source) -> list[ImageEntry]:
 
 
 def _strangers(source: Source) -> list[str]:
-    """People of the splits that `annotations.json` does not have, or has otherwise."""
-    own = source.dataset
-    row_of = {i: row for row, i in enumerate(own.annotations.instance_id.tolist())}
+    """Records of the splits that are not as in `annotations.json`, and people they lack."""
+    own = _Records(source.dataset)
     found = []
     for name, part in read_manifest(source.folder / "splits").parts.items():
-        people = formats.read(source.folder / "splits" / part.file, source.schema).annotations
-        for row, instance in enumerate(people.instance_id.tolist()):
-            home = row_of.get(instance)
-            if home is None:
-                found.append(f"{name}: annotation id={instance} is not in annotations.json")
-            elif (people.keypoints[row] != own.annotations.keypoints[home]).any(
-                where=people.visibility[row][:, None] > 0
-            ) or (people.visibility[row] != own.annotations.visibility[home]).any():
-                found.append(
-                    f"{name}: annotation id={instance} is not as in annotations.json; split "
-                    "again"
-                )
+        path = source.folder / "splits" / part.file
+        theirs = _Records(formats.read(path, source.schema))
+        for section in SECTIONS:
+            for key in theirs.rows[section]:
+                home = own.record(section, key)
+                if home is None:
+                    found.append(f"{name}: {section} id={key} is not in annotations.json")
+                elif not _say_the_same(theirs.record(section, key), home):
+                    found.append(
+                        f"{name}: {section} id={key} is not as in annotations.json; split again"
+                    )
+        found += [
+            f"{name}: annotations id={key} of annotations.json is missing; split again"
+            for key, image in own.people
+            if image in theirs.rows["images"] and key not in theirs.rows["annotations"]
+        ]
     return found
+
+
+class _Records:
+    """A data set's records by id, and whose image each of its people is in."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        document = document_of(dataset)
+        self._document = document
+        self.rows = {
+            section: {key: row for row, key in enumerate(record_keys(document, section))}
+            for section in SECTIONS
+        }
+        people = dataset.annotations
+        self.people = list(
+            zip(people.instance_id.tolist(), people.image_id.tolist(), strict=True)
+        )
+
+    def record(self, section: str, key: Key) -> bytes | None:
+        """The bytes of a record; None where there is none."""
+        row = self.rows[section].get(key)
+        return None if row is None else self._document.record(section, row)
+
+
+def _say_the_same(one: bytes | None, other: bytes) -> bool:
+    return one == other or (one is not None and same(load_record(one), load_record(other)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -300,3 +301,16 @@ def test_infinite_areas_and_crowd_indices_are_found(make_dataset: Callable[..., 
         "inf; wanted a finite number above 0, in px²",
         "inf; wanted a finite number of 0 or more",
     ]
+
+
+def test_people_of_a_category_that_an_empty_list_does_not_have_are_errors(
+    coco_document: dict[str, Any], write_json: Callable[..., Path]
+) -> None:
+    coco_document["categories"] = []
+    scan = formats.scan(write_json(coco_document), "coco")
+
+    report = checks.validate(scan.dataset, findings=scan.findings)
+
+    found = [f for f in report.errors if f.rule == "annotation-category-unknown"]
+    assert [f.index for f in found] == [0, 1]
+    assert "no category has id 1; the file has none" in found[0].message

@@ -99,6 +99,16 @@ def test_a_missing_image_is_named(folder: Folder) -> None:
     assert "'b.png' is not in" in finding.message
 
 
+def test_an_image_without_a_name_is_missing(folder: Folder) -> None:
+    folder.add("a.png", picture(1))
+    folder.add("", None)
+
+    (finding,) = folder.check()
+
+    assert told([finding]) == [("image-missing", "error", 1, 11)]
+    assert "file_name is empty" in finding.message
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"not an image", jpeg(picture(1))[:700], b"GIF89a" + bytes(20)],

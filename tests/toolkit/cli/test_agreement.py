@@ -119,3 +119,19 @@ def test_a_closing_tag_in_a_name_ends_no_command(
     assert result.exit_code == 0, result.stderr
     assert "[/b]nose\\x1b[2J\\x07" in result.stdout
     assert "\x1b" not in result.stdout
+
+
+@pytest.mark.parametrize("section", ["images", "annotations"])
+def test_an_id_that_is_there_twice_is_refused_as_validate_does(
+    section: str, two_files: list[Path], toolkit_cli: Callable[..., object]
+) -> None:
+    document = json.loads(two_files[1].read_text())
+    document[section].append(document[section][0])
+    two_files[1].write_text(json.dumps(document))
+    at = len(document[section]) - 1
+
+    result = toolkit_cli("agreement", *two_files)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"ben.json: {section}[{at}]" in result.stderr
+    assert f"{section}[0] has the same id; ids are unique in a file" in result.stderr

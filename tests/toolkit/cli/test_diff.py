@@ -182,3 +182,23 @@ def test_coordinates_that_overflow_give_a_page_and_no_line_of_numpy(
 
     assert found.returncode == 0, found.stderr
     assert "Warning" not in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "added"),
+    [
+        ('"annotations"', '"huge": DIGITS, '),
+        ('"annotations"', '"info": {"n": DIGITS}, '),
+        ('"area"', '"weight": DIGITS, '),
+    ],
+)
+def test_an_integer_of_thousands_of_digits_ends_in_one_line(
+    before: str, added: str, two: tuple[Path, Path], toolkit_cli: Callable[..., Any]
+) -> None:
+    text = two[1].read_text("utf-8").replace(before, added + before, 1)
+    two[1].write_text(text.replace("DIGITS", "7" * 6000), "utf-8")
+
+    result = toolkit_cli("diff", *two)
+
+    assert result.exit_code == 1
+    assert "holds a number of thousands of digits" in result.stderr.splitlines()[-1]

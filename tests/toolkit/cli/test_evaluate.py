@@ -383,3 +383,19 @@ def test_a_swap_of_the_two_files_is_told(files: Files, toolkit_cli: Callable[...
 
     assert result.exit_code == 3
     assert "results file" in result.stderr
+
+
+def test_a_truth_without_people_and_categories_is_no_ground_truth(
+    coco_document: dict[str, Any],
+    write_json: Callable[..., Path],
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    found = [{"image_id": 7, "category_id": 1, "score": 1, "keypoints": [1, 2, 1] * 17}]
+    results = write_json(found, "results.json")
+    truth = write_json(coco_document | {"annotations": [], "categories": []}, "truth.json")
+
+    result = toolkit_cli("evaluate", truth, results)
+
+    assert result.exit_code == 1
+    assert "truth.json: no ground truth" in result.stderr
+    assert "results.json" not in result.stderr

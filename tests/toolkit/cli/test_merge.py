@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -227,3 +228,55 @@ def test_git_gives_an_empty_base_where_both_added_the_file(
 
     assert result.exit_code == 1
     assert "annotations id=1: added in both under one id" in result.stdout
+
+
+DAMAGED = {
+    "a list is missing": (
+        lambda text: text.replace('"annotations"', '"people"'),
+        "section-missing|'annotations' is missing",
+    ),
+    "an empty object": (lambda _: "{}", "is missing.*and 2 more errors"),
+    "a section is no list": (
+        lambda text: json.dumps(json.loads(text) | {"images": {}}),
+        "got an object; expected a list",
+    ),
+    "a second list": (
+        lambda text: text.rstrip()[:-1] + ', "annotations": []}',
+        "field 'annotations': key 'annotations' stands 2 times",
+    ),
+    "a second image_id": (
+        lambda text: text.replace('"image_id"', '"image_id": 7, "image_id"', 1),
+        r"annotations\[0\] id=1 field 'image_id': key 'image_id' stands 2 times",
+    ),
+    "an overflow": (
+        lambda text: text.replace('"area"', '"weight": 1e999, "area"', 1),
+        r"annotations\[0\] id=1 field 'weight': a number is too large",
+    ),
+    "thousands of digits": (
+        lambda text: text.replace('"area"', f'"weight": {"7" * 6000}, "area"', 1),
+        r"annotations\[0\]: holds a number of thousands of digits",
+    ),
+}
+
+
+@pytest.mark.parametrize("side", [1, 2])
+@pytest.mark.parametrize(("damage", "told"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_side_is_refused_and_nothing_is_written(
+    damage: Callable[[str], str],
+    told: str,
+    side: int,
+    three: Three,
+    tmp_path: Path,
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    three[side].write_text(damage(three[side].read_text("utf-8")), "utf-8")
+    before = three[1].read_bytes()
+
+    by_hand = toolkit_cli("merge", *three, "--out", tmp_path / "out.json")
+    by_git = toolkit_cli("merge", *three, "--git", tmp_path / "people.json")
+
+    assert (by_hand.exit_code, by_git.exit_code) == (1, 1)
+    assert re.search(f"{three[side].name}: .*({told})", by_hand.stderr), by_hand.stderr
+    assert re.search(rf"people.json \((OURS|THEIRS)\): .*({told})", by_git.stderr)
+    assert three[1].read_bytes() == before
+    assert not (tmp_path / "out.json").exists()

@@ -11,6 +11,7 @@ import pytest
 
 from toolkit.errors import InvalidDataError
 from toolkit.formats.convert import convert
+from toolkit.schema import Schema
 
 Document = dict[str, Any]
 Save = Callable[..., Path]
@@ -160,6 +161,33 @@ def test_results_become_results_and_nothing_else(
     assert "results cannot become 'coco': they hold no images" in refused.stderr
     assert done.exit_code == 0
     assert target.read_bytes() == source.read_bytes()
+
+
+def test_results_in_a_smaller_schema_tell_what_they_lose_and_keep_the_rest(
+    save: Save, tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    hockey, coco = Schema.load("hockey"), Schema.load("coco")
+    points = [float(v) + 0.5 for k in range(hockey.num_keypoints) for v in (k, 2 * k, 0)]
+    record = {"image_id": 1, "score": 0.5, "extra": {"a": [1]}, "keypoints": points}
+    record |= {"keypoint_scores": points[2::3], "sigmas": points[0::3] * 2, "track": 4}
+    source, target = save([record, record | {"score": 0.4}]), tmp_path / "out.json"
+    change = ("--schema", "hockey", "--to-schema", "coco")
+
+    refused = toolkit_cli("convert", source, target, *change, "--strict")
+    assert (refused.exit_code, target.exists()) == (1, False)
+    assert "schema 'coco' cannot hold all of it" in refused.stderr
+    done = toolkit_cli("convert", source, target, *change, "--json")
+
+    assert done.exit_code == 0, done.stderr
+    left_out = [name for name in hockey.names if name not in coco.names]
+    report = json.loads(done.stdout)
+    assert report["lost"] == {f"keypoint {name}": 2 for name in left_out}
+    assert "keypoints of schema 'hockey' became those of 'coco'" in report["changed"][0]
+    written = load(target)[1]
+    at = [hockey.index(name) for name in coco.names]
+    assert (written["extra"], written["track"], written["score"]) == ({"a": [1]}, 4, 0.4)
+    assert written["keypoints"] == [v for k in at for v in points[3 * k : 3 * k + 3]]
+    assert written["keypoint_scores"] == [points[3 * k + 2] for k in at]
 
 
 def test_detector_boxes_are_copied(
@@ -377,6 +405,28 @@ def test_an_integer_of_thousands_of_digits_is_refused_in_one_line(
     text = source.read_text("utf-8").replace('"blue"', "1" * 5000)
     source.write_text(text, "utf-8")
 
-    with pytest.raises(InvalidDataError, match=r"file.json: a value that cannot be taken: "):
+    with pytest.raises(
+        InvalidDataError, match=r"images\[0\]: holds a number of thousands of digits"
+    ):
         convert(source, tmp_path / "there", target_format="yolo", sidecar=True)
     assert not (tmp_path / "there").exists()
+
+
+@pytest.mark.parametrize("name", ["csv", "yolo", "cvat", "labelstudio", "mat"])
+def test_a_file_with_a_byte_order_mark_becomes_any_format_and_comes_back(
+    name: str,
+    document: Document,
+    save: Save,
+    tmp_path: Path,
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    source = save(b"\xef\xbb\xbf" + json.dumps(document).encode())
+    there, back = tmp_path / "there", tmp_path / "back.json"
+
+    done = toolkit_cli("convert", source, there, "--to", name, "--sidecar")
+    home = toolkit_cli("convert", there, back, "--from", name, "--to", "coco")
+    trip = toolkit_cli("roundtrip", source, "--via", name)
+
+    assert (done.exit_code, home.exit_code, trip.exit_code) == (0, 0, 0), done.stderr
+    assert "note: begins with a UTF-8 byte order mark" in done.stderr
+    assert back.read_bytes() == source.read_bytes()

@@ -111,3 +111,12 @@ def test_records_beyond_one_chunk_are_looked_at() -> None:
 @pytest.mark.parametrize("entry", [b"5", b'"a:\\"b"', b"null", b"[1]", b'{"a": 1}'])
 def test_entries_of_any_kind_are_fine(entry: bytes) -> None:
     assert found_in([entry, entry]) == []
+
+
+@pytest.mark.parametrize("before", [0, 1, 100, 255])
+def test_an_integer_that_python_does_not_convert_is_found_wherever_it_lies(before: int) -> None:
+    sound = b'{"id": 1, "a": "' + b"x" * before + b'", "b": ' + b"7" * 4300 + b"}"
+    long = sound.replace(b"}", b"7}")
+
+    assert found_in([sound, sound]) == []
+    assert [rule for rule, *_ in found_in([sound, long, sound])] == ["json-number-overflow"]

@@ -231,3 +231,25 @@ def test_a_cell_with_a_line_break_stays_one_cell_for_every_reader(
     # A plain row stays as it was: only the row with the break is quoted.
     assert target.read_text("utf-8").splitlines()[-1].startswith("12,3,b.jpg,")
     assert home(target)["images"][0]["file_name"] == name
+
+
+def test_csv_says_that_it_cannot_hold_nameless_images_whole_clips_and_long_integers(
+    document: Document,
+    save: Callable[..., Path],
+    tmp_path: Path,
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    document["images"][0]["file_name"] = ""
+    document["images"][1]["clip"] = 3
+    document["annotations"][0]["area"] = 2**60 + 1
+    document["annotations"][1]["bbox"][2] = 2**60 + 1
+    source = save(document)
+
+    trip = toolkit_cli("roundtrip", source, "--via", "csv")
+    done = toolkit_cli("convert", source, tmp_path / "out.csv", "--json")
+
+    assert (trip.exit_code, done.exit_code) == (0, 0), trip.stdout + done.stderr
+    assert "exactly what is declared" in trip.stdout
+    lost = json.loads(done.stdout)["lost"]
+    named = ("images", "images.clip", "annotations.area", "annotations.bbox")
+    assert [lost[name] for name in named] == [1, 1, 1, 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,3 +109,15 @@ def test_nesting_is_read_or_refused_but_never_crashes(
             assert scan(path).findings == []
         except ReadError as error:
             assert "nested too deeply" in str(error)  # noqa: PT017 - either end is right
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_pipe_is_read_like_a_file(mark: bytes) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, mark + b'{"images": []}')
+    os.close(writing)
+
+    text = load_text(Path(f"/dev/fd/{reading}"))
+
+    os.close(reading)
+    assert (text.prefix, text.data) == (mark, b'{"images": []}')

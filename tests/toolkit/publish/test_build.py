@@ -8,12 +8,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from toolkit import formats
 from toolkit.errors import InvalidDataError, OutputExistsError, ReadError, UnsafeInputError
 from toolkit.publish import build, verify
+from toolkit.publish.source import image_licences
+
+Document = dict[str, Any]
 
 
 def test_a_release_holds_the_sources_what_is_derived_and_the_manifest(
@@ -185,6 +190,27 @@ def test_a_card_without_a_licence_is_refused(source_folder: Path, tmp_path: Path
         build(source_folder, tmp_path / "out")
 
 
+def test_a_card_may_begin_with_a_byte_order_mark(source_folder: Path, tmp_path: Path) -> None:
+    card = source_folder / "card.md"
+    card.write_bytes(b"\xef\xbb\xbf" + card.read_bytes())
+
+    assert build(source_folder, tmp_path / "out").manifest.name == "tiny-set"
+
+
+@pytest.mark.parametrize("listed", [5, {}, [{"id": {}}], [{"id": True}], [3]])
+@pytest.mark.parametrize("named", [3, {}, True])
+def test_licences_of_the_wrong_kind_are_nobodys(
+    listed: object, named: object, source_folder: Path
+) -> None:
+    path = source_folder / "annotations.json"
+    document = json.loads(path.read_text())
+    document["licenses"] = listed
+    document["images"][1]["license"] = named
+    path.write_text(json.dumps(document))
+
+    assert image_licences(formats.scan(path).dataset) == {}
+
+
 def test_annotations_with_errors_are_not_published(source_folder: Path, tmp_path: Path) -> None:
     path = source_folder / "annotations.json"
     document = json.loads(path.read_text())
@@ -206,6 +232,45 @@ def test_a_leak_between_splits_is_not_published(source_folder: Path, tmp_path: P
         build(source_folder, tmp_path / "out")
 
 
+def _another_person(document: Document) -> None:
+    person = document["annotations"][0]
+    document["annotations"].append(person | {"id": 99, "bbox": [1, 2, 30, 40], "area": 7.5})
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda d: d["annotations"][0].update(area=1.5), "annotations id=1 is not as in"),
+        (lambda d: d["annotations"][0].update(note="new"), "annotations id=1 is not as in"),
+        (lambda d: d["annotations"][0]["bbox"].__setitem__(0, 1), "annotations id=1 is not as"),
+        (lambda d: d["images"][0].update(frame=9), "images id=7 is not as in"),
+        (_another_person, "annotations id=99 of annotations.json is missing; split again"),
+        (lambda d: d["annotations"].pop(0), "annotations id=1 is not in annotations.json"),
+    ],
+)
+def test_splits_of_other_annotations_are_not_published(
+    edit: Callable[[Document], object], told: str, source_folder: Path, tmp_path: Path
+) -> None:
+    path = source_folder / "annotations.json"
+    document = json.loads(path.read_text())
+    edit(document)
+    path.write_text(json.dumps(document))
+
+    with pytest.raises(InvalidDataError, match=told):
+        build(source_folder, tmp_path / "out")
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_splits_that_differ_only_in_spelling_are_published(
+    source_folder: Path, tmp_path: Path
+) -> None:
+    path = source_folder / "annotations.json"
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=1, sort_keys=True))
+
+    assert build(source_folder, tmp_path / "out").archive.exists()
+
+
 def test_a_symbolic_link_in_the_source_is_refused(source_folder: Path, tmp_path: Path) -> None:
     (source_folder / "images" / "link.jpg").symlink_to("/etc/passwd")
 
@@ -222,6 +287,14 @@ def test_files_that_no_record_names_stay_behind_and_are_told(
 
     assert "left out as no record names it: 1 file below images/, the first" in done.notes[0]
     assert "images/spare.jpg" not in {entry.path for entry in done.manifest.files}
+
+
+def test_a_release_without_annotations_is_told(source_folder: Path, tmp_path: Path) -> None:
+    path = source_folder / "annotations.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"annotations": []}))
+    _split_again(source_folder)
+
+    assert "there are no annotations" in build(source_folder, tmp_path / "out").notes[0]
 
 
 def test_a_version_that_cannot_be_a_file_name_is_refused(

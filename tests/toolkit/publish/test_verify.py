@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 import tarfile
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.errors import ReadError
+from toolkit.errors import ReadError, UnsafeInputError
 from toolkit.publish import build, verify
 from toolkit.publish.archive import check_archive, header
 
@@ -64,6 +65,45 @@ def test_a_flipped_byte_of_the_manifest_beside_it_is_found(release: Path) -> Non
         except ReadError as error:  # no JSON any more
             named = {str(error).partition(":")[0].rpartition("/")[2]}
         assert "manifest.json" in named, position
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("bytes", -1, r"files\[0\]: 'bytes' is -1"),
+        ("bytes", 10**30, "no file of a release has that"),
+        ("bytes", 1e30, "'bytes' is no integer"),
+        ("sha256", None, "'sha256' is no text"),
+        ("sha256", "abc", "'sha256' is no hash of 64 digits"),
+        ("path", "\ud800", "not a release manifest"),
+        ("path", 3, "'path' is no text"),
+    ],
+)
+def test_a_manifest_with_impossible_values_is_none(
+    field: str, value: object, told: str, release: Path
+) -> None:
+    place = release / "manifest.json"
+    document = json.loads(place.read_text())
+    document["files"][0][field] = value
+    place.write_text(json.dumps(document))
+
+    for target in (release, release / f"{STEM}.tar"):
+        with pytest.raises(ReadError, match=told):
+            verify(target)
+
+
+@pytest.mark.parametrize("name", ["../../../../../etc", "/etc", "a/b", "a\\b"])
+def test_a_manifest_that_leads_out_of_its_folder_is_refused(name: str, release: Path) -> None:
+    place = release / "manifest.json"
+    document = json.loads(place.read_text())
+
+    place.write_text(json.dumps(document | {"name": name}))
+    with pytest.raises(UnsafeInputError, match="cannot name a folder"):
+        verify(release)
+    document["files"][0]["path"] = "../README.md"
+    place.write_text(json.dumps(document))
+    with pytest.raises(UnsafeInputError, match=r"path '../README.md': it climbs out"):
+        verify(release)
 
 
 @pytest.mark.parametrize("path", ["annotations.json", "images/seven.jpg", "README.md"])
