@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -68,6 +69,13 @@ def schema_option(function: _Function) -> _Function:
         metavar="NAME|FILE",
         help="Built-in schema (hockey, lacrosse, crowdpose, coco) or a schema file.",
     )(function)
+
+
+def schema_file(schema: str | None) -> Path | None:
+    """The file that `--schema` names; None for a built-in schema, or none."""
+    from toolkit.schema import Schema  # lazy: NumPy
+
+    return None if schema is None or schema in Schema.builtin_names() else Path(schema)
 
 
 def echo_json(document: object) -> None:

@@ -56,16 +56,15 @@ def merge(
     """
     from toolkit.curate.merge import merge as combine
     from toolkit.curate.records import load_document
-    from toolkit.files import atomic_file, check_output
+    from toolkit.files import atomic_file, check_outputs
 
     if (out is None) == (git_path is None):
         raise UsageError("no output; name one with --out (or --git, as git's merge driver)")
     target, force = (ours, True) if out is None else (out, force)
     name = target if git_path is None else git_path
     listing = name.with_name(name.name + ".conflicts.json")
-    if git_path is None:
-        check_output(target, force=force, inputs=(base, ours, theirs))
-    check_output(listing, force=force, inputs=(base, ours, theirs))
+    outputs = (listing,) if out is None else (target, listing)
+    check_outputs(outputs, force=force, inputs=(base, ours, theirs))
     documents = [
         (_empty() if git_path and path is base and _is_empty(base) else load_document(path))
         for path in (base, ours, theirs)
