@@ -65,6 +65,7 @@ def merge(
     listing = name.with_name(name.name + ".conflicts.json")
     outputs = (listing,) if out is None else (target, listing)
     check_outputs(outputs, force=force, inputs=(base, ours, theirs))
+    _check_listing(listing)
     documents = [
         (_empty() if git_path and path is base and _is_empty(base) else load_document(path))
         for path in (base, ours, theirs)
@@ -83,6 +84,27 @@ def merge(
     else:
         _print(merged, name, listing)
     return 1 if merged.conflicts else 0
+
+
+def _check_listing(path: Path) -> None:
+    """The list of an earlier merge is replaced or goes; another's file of that name stays.
+
+    Raises:
+        UsageError: It is no list of conflicts.
+    """
+    import json
+
+    if not path.exists():
+        return
+    try:
+        ours = {"base", "ours", "theirs", "conflicts"} <= set(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError, RecursionError):
+        ours = False
+    if not ours:
+        raise UsageError(
+            f"{path}: is no list of conflicts, and a merge puts its own there; move it or "
+            "choose another --out"
+        )
 
 
 def _is_empty(path: Path) -> bool:

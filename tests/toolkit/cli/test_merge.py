@@ -227,3 +227,37 @@ def test_git_gives_an_empty_base_where_both_added_the_file(
 
     assert result.exit_code == 1
     assert "annotations id=1: added in both under one id" in result.stdout
+
+
+@pytest.mark.parametrize("content", ["precious", "[1]", '{"ours": 1}', "5", "null", ""])
+def test_a_file_of_the_list_s_name_that_no_merge_wrote_stays(
+    write_json: Callable[..., Path],
+    coco_document: dict[str, Any],
+    toolkit_cli: Callable[..., Any],
+    tmp_path: Path,
+    content: str,
+) -> None:
+    side = write_json(coco_document, "side.json")
+    other = write_json(content, "out.json.conflicts.json")
+
+    ended = toolkit_cli("merge", side, side, side, "--out", tmp_path / "out.json", "--force")
+
+    assert ended.exit_code == 2
+    assert "is no list of conflicts" in ended.stderr
+    assert other.read_text() == content
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_an_output_whose_list_would_have_too_long_a_name_is_refused_at_once(
+    write_json: Callable[..., Path],
+    coco_document: dict[str, Any],
+    toolkit_cli: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    side = write_json(coco_document, "side.json")
+
+    ended = toolkit_cli("merge", side, side, side, "--out", tmp_path / f"{'a' * 240}.json")
+
+    assert ended.exit_code == 5
+    assert "the name is too long (260 bytes" in ended.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["side.json"]
