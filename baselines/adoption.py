@@ -67,7 +67,7 @@ def adopt_network(name: str, recipe: str, kind: Published, request: AdoptRequest
         UnsafeInputError: They are pickled, and pickles were not asked for.
         ServiceError: A tag cannot be fetched.
     """
-    check_output(request.out, force=request.force)
+    check_output(request.out, force=request.force, inputs=(Path(request.weights),))
     schema = Schema.load(request.schema or "coco")
     decoding = request.decoding or kind.decoding
     config = as_published(load_recipe(recipe), decoding, request)
@@ -172,7 +172,7 @@ def adopt_keypoint_rcnn(request: AdoptRequest) -> Path:
 
     if request.input_wh is not None or request.decoding is not None:
         raise UsageError(f"'{NAME}' takes whole frames; --input and --decoding are for crops")
-    check_output(request.out, force=request.force)
+    check_output(request.out, force=request.force, inputs=(Path(request.weights),))
     schema = Schema.load(request.schema or "coco")
     config = KeypointRCNNConfig(
         input_wh=(1333, 800), images_seen=0, frozen_eps=keypoint_rcnn_eps(request.weights)

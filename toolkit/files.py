@@ -13,7 +13,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,27 +21,98 @@ from toolkit.errors import OutputExistsError, ResourceError, UsageError, WriteEr
 
 _TEMPORARY = re.compile(r"^\.(?P<name>.+)\.(?P<pid>\d+)\.tmp$")
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+_LONGEST = 255  # bytes of a name, on every usual file system
 _EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def check_output(path: Path, *, force: bool = False, inputs: tuple[Path, ...] = ()) -> None:
+def check_output(
+    path: Path, *, force: bool = False, inputs: Iterable[Path | None] = ()
+) -> None:
     """Refuse an output that cannot or may not be written, before any work is done.
 
+    Args:
+        path: The file or folder to write.
+        force: Whether it may be replaced where it exists.
+        inputs: Files and folders that the command reads; None stands for one not given.
+
     Raises:
-        UsageError: The output is one of the inputs.
+        UsageError: The output is one of the inputs, or a folder that holds one: it would
+            be replaced as a whole.
         OutputExistsError: It exists and `force` was not given.
-        WriteError: Its folder does not exist or cannot be written.
+        WriteError: Its folder does not exist or cannot be written, or its name is too long.
     """
+    stands = _stands(path)
     for given in inputs:
-        if path.exists() and given.exists() and path.samefile(given):
-            raise UsageError(f"{path}: the output is the input; choose another name")
-    if path.exists() and not force:
+        if given is not None:
+            _spare(path, given)
+    if stands and not force:
         raise OutputExistsError(f"{path}: exists already; pass --force to replace it")
     folder = path.parent
     if not folder.is_dir():
         raise WriteError(f"{path}: folder '{folder}' does not exist; make it first")
     if not os.access(folder, os.W_OK):
         raise WriteError(f"{path}: folder '{folder}' cannot be written")
+
+
+def check_outputs(
+    paths: Iterable[Path | None], *, force: bool = False, inputs: Iterable[Path | None] = ()
+) -> None:
+    """Like `check_output`, for all outputs of a command; None stands for one not given.
+
+    Raises:
+        UsageError: Two of them are one, or one of them is or holds an input.
+        OutputExistsError: One exists and `force` was not given.
+        WriteError: One cannot be written.
+    """
+    outputs = [path for path in paths if path is not None]
+    places = [os.path.realpath(path) for path in outputs]
+    if len(set(places)) < len(places):
+        twice = next(
+            path for path, at in zip(outputs, places, strict=True) if places.count(at) > 1
+        )
+        raise UsageError(f"{twice}: two outputs have one name; choose another for one of them")
+    given = tuple(inputs)
+    for path in outputs:
+        check_output(path, force=force, inputs=given)
+
+
+def _spare(path: Path, given: Path) -> None:
+    """Refuse an output that is or holds an input, by any of their names."""
+    try:
+        same = path.samefile(given)
+    except OSError:  # one of them is not there
+        same = False
+    if same:
+        raise UsageError(f"{path}: the output is the input '{given}'; choose another name")
+    if not (path.is_dir() and os.path.lexists(given)):
+        return
+    # A link in the output folder to an input elsewhere would be lost, so its own place counts.
+    as_named = given.parent.resolve() / given.name
+    for place in (given.resolve(), as_named):
+        if path.resolve() in place.parents:
+            raise UsageError(
+                f"{path}: the output would replace the folder that holds the input "
+                f"'{given}'; choose another name"
+            )
+
+
+def _stands(path: Path) -> bool:
+    """Whether the name is taken, if only by a link to nowhere.
+
+    Raises:
+        WriteError: No file can have this name.
+    """
+    try:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            size = len(os.fsencode(path.name))
+            raise WriteError(
+                f"{path}: cannot write: the name is too long ({size:,} bytes; most disks take "
+                f"{_LONGEST}); choose a shorter one"
+            ) from error
+        return False
+    return True
 
 
 def write_bytes(path: Path, content: bytes, *, force: bool = False) -> None:
@@ -72,7 +143,7 @@ def atomic_file(path: Path, *, force: bool = False) -> Iterator[Path]:
     """
     check_output(path, force=force)
     _remove_stale(path.parent)
-    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    temporary = _temporary(path)
     try:
         yield temporary
         _sync(temporary)
@@ -85,7 +156,9 @@ def atomic_file(path: Path, *, force: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_directory(path: Path, *, force: bool = False) -> Iterator[Path]:
+def atomic_directory(
+    path: Path, *, force: bool = False, inputs: Iterable[Path | None] = ()
+) -> Iterator[Path]:
     """Give a temporary folder to fill; it becomes `path` when the block ends well.
 
     With `force` an existing folder is replaced as a whole: where the system can swap two
@@ -93,17 +166,22 @@ def atomic_directory(path: Path, *, force: bool = False) -> Iterator[Path]:
     between two renames leaves the old folder aside, and the next write puts it back.
 
     Raises:
+        UsageError: `path` is or holds one of the inputs, is a file, or is a folder that has
+            nothing in common with the new one: another's, which `force` does not mean.
         OutputExistsError: `path` exists and `force` was not given.
         ResourceError: The disk or a quota is full; nothing is left behind.
         WriteError: It cannot be written for another reason.
     """
-    check_output(path, force=force)
+    check_output(path, force=force, inputs=inputs)
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path}: is a file, and the output is a folder; choose another name")
     _remove_stale(path.parent)
-    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
-    old = path.parent / f".{path.name}.old.{os.getpid()}.tmp"
+    temporary = _temporary(path)
+    old = _temporary(path, ".old")
     try:
         temporary.mkdir()
         yield temporary
+        _require_kin(path, temporary)
         if not (path.exists() and _swap(temporary, path)):
             if path.exists():
                 path.replace(old)
@@ -136,6 +214,30 @@ def _write_error(path: Path, error: OSError) -> WriteError:
     reason = error.strerror or str(error)
     kind = ResourceError if error.errno in _EXHAUSTED else WriteError
     return kind(f"{path}: cannot write: {reason}; what stood there before is intact")
+
+
+def _temporary(path: Path, mark: str = "") -> Path:
+    """A hidden name beside the target that tells its process.
+
+    A target whose own name is nearly as long as a name may be gives a hash of it.
+    """
+    name, ending = path.name, f"{mark}.{os.getpid()}.tmp"
+    if len(os.fsencode(f".{name}{ending}")) > _LONGEST:
+        name = sha256_bytes(os.fsencode(name))[:16]
+    return path.parent / f".{name}{ending}"
+
+
+def _require_kin(old: Path, new: Path) -> None:
+    """Refuse to replace a folder that holds files, but none that the new one holds."""
+    if not old.is_dir():
+        return
+    there = {entry.name for entry in old.iterdir()}
+    if there and there.isdisjoint(entry.name for entry in new.iterdir()):
+        some = ", ".join(sorted(there)[:3])
+        raise UsageError(
+            f"{old}: --force replaces the whole folder, and it holds other things ({some}) "
+            "and nothing that is written now; choose another folder, or empty this one"
+        )
 
 
 def _sync(path: Path) -> None:
@@ -173,7 +275,7 @@ def _remove_stale(folder: Path) -> None:
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # no process has so large a number
         return False
     except PermissionError:
         return True

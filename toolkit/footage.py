@@ -118,7 +118,7 @@ def add_frames(
         clip = name.rpartition("/")[0] or footage.name
         frame = numbers[clip] = numbers.get(clip, -1) + 1
         records.append(_record(len(records) + 1, name, size, clip, frame))
-    with atomic_directory(target, force=force) as folder:
+    with atomic_directory(target, force=force, inputs=(frames_dir,)) as folder:
         for path, name in zip(paths, pictures, strict=True):
             (folder / "images" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / "images" / name)
@@ -166,7 +166,7 @@ def add_videos(
             raise ReadError(f"{path}: no such file")
     records: list[Record] = []
     decoded = 0
-    with atomic_directory(target, force=force) as folder:
+    with atomic_directory(target, force=force, inputs=videos) as folder:
         total = sum(stated_frames(path) for path in videos)
         for path, clip in zip(videos, clips, strict=True):
             (folder / "images" / clip).mkdir(parents=True)

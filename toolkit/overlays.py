@@ -121,6 +121,7 @@ def write_overlays(
     Raises:
         InvalidDataError: nothing to draw, images missing (all are listed), or all damaged.
         UnsafeInputError: a file name leads out of the images folder.
+        UsageError: `out` is or holds the images or their annotations.
         OutputExistsError: an output exists and `force` was not given.
     """
     rows = choose_images(dataset, predictions, limit, wanted)
@@ -134,7 +135,7 @@ def write_overlays(
     if out is None:
         result, pictures = _collect(drawing, None, damaged, job)
     else:
-        with atomic_directory(out, force=force) as folder:
+        with atomic_directory(out, force=force, inputs=(images_dir, dataset.path)) as folder:
             result, pictures = _collect(drawing, folder, damaged, job)
             (folder / "index.html").write_text(job.page(result, pictures), encoding="utf-8")
     if gallery is not None:

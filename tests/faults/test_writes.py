@@ -176,7 +176,7 @@ def test_65_the_output_is_not_the_input(source: Path, fault: Callable[..., str])
         source,
         "--force",
         exit_code=2,
-        message="the output is the input; choose another name",
+        message="the output is the input",
     )
 
 

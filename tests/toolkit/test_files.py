@@ -73,6 +73,18 @@ def fill_half(folder: Path, error: Exception) -> None:
         raise error
 
 
+def make_old_folder(out: Path) -> None:
+    """What an earlier run of the same command would have left."""
+    out.mkdir()
+    for name in ("old", "page"):
+        (out / name).write_bytes(b"")
+
+
+def fill(folder: Path) -> None:
+    with files.atomic_directory(folder, force=True) as part:
+        (part / "new").write_bytes(b"")
+
+
 def names(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir())
 
@@ -107,7 +119,9 @@ def test_an_output_that_is_the_input_is_refused_by_any_name(tmp_path: Path) -> N
     link.symlink_to(path)
 
     for output in (path, link):
-        with pytest.raises(UsageError, match="the output is the input; choose another name"):
+        with pytest.raises(
+            UsageError, match=r"the output is the input .*; choose another name"
+        ):
             files.check_output(output, force=True, inputs=(path,))
 
 
@@ -256,19 +270,19 @@ def test_a_folder_is_written_whole(tmp_path: Path) -> None:
 
 def test_a_folder_is_replaced_as_a_whole_with_force_only(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "old").write_bytes(b"")
+    make_old_folder(out)
 
     with (
         pytest.raises(OutputExistsError, match="out: exists already"),
         files.atomic_directory(out),
     ):
         pass
-    assert names(out) == ["old"]
+    assert names(out) == ["old", "page"]
 
     with files.atomic_directory(out, force=True) as part:
-        (part / "new").write_bytes(b"")
-    assert names(out) == ["new"]
+        for name in ("new", "page"):
+            (part / name).write_bytes(b"")
+    assert names(out) == ["new", "page"]
     assert names(tmp_path) == ["out"]
 
 
@@ -290,15 +304,15 @@ def stop(event, arguments):
 
 sys.addaudithook(stop)
 with files.atomic_directory(Path(sys.argv[1]), force=True) as part:
-    (part / "new").write_bytes(b"")
+    for name in ("new", "page"):
+        (part / name).write_bytes(b"")
 """
 
 
 @pytest.mark.parametrize("moment", [1, 2])
 def test_kill_9_between_two_renames_loses_no_folder(tmp_path: Path, moment: int) -> None:
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "old").write_bytes(b"")
+    make_old_folder(out)
 
     ended = run(KILLED_FOLDER_WRITER, out, "without swap", moment)
 
@@ -306,31 +320,111 @@ def test_kill_9_between_two_renames_loses_no_folder(tmp_path: Path, moment: int)
     assert out.exists() == (moment == 1)
     files.write_bytes(tmp_path / "other", b"")
     assert names(tmp_path) == ["other", "out"]
-    assert names(out) == ["old"]
+    assert names(out) == ["old", "page"]
 
 
 def test_a_folder_is_replaced_without_a_moment_in_which_it_is_missing(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "old").write_bytes(b"")
+    make_old_folder(out)
 
     ended = run(KILLED_FOLDER_WRITER, out, "with swap", 1)
 
     assert ended.returncode == 0, "it took a rename"
-    assert names(out) == ["new"]
+    assert names(out) == ["new", "page"]
     assert names(tmp_path) == ["out"]
 
 
 def test_an_error_leaves_the_old_folder(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "old").write_bytes(b"")
+    make_old_folder(out)
 
     with pytest.raises(ResourceError, match="out: cannot write: No space left"):
         fill_half(out, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
-    assert names(out) == ["old"]
+    assert names(out) == ["old", "page"]
     assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("name", ["proj", "proj/images", "proj/a.json", "alias", "linked.json"])
+def test_a_folder_that_is_or_holds_an_input_is_no_output(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "proj"
+    (folder / "images").mkdir(parents=True)
+    (folder / "a.json").write_bytes(b"precious")
+    (tmp_path / "alias").symlink_to(folder)
+    (folder / "linked.json").symlink_to(tmp_path / "elsewhere")
+    given = folder / name if name == "linked.json" else tmp_path / name
+    for out in {folder, tmp_path / "alias"}:
+        with pytest.raises(UsageError, match=rf"(?s){out}: the output .* '{given}'"):
+            files.check_output(out, force=True, inputs=(None, given))
+        with (
+            pytest.raises(UsageError, match="the output"),
+            files.atomic_directory(out, force=True, inputs=(given,)),
+        ):
+            pass
+
+    files.check_output(folder / "images" / "new", force=True, inputs=(folder,))
+    assert names(folder) == ["a.json", "images", "linked.json"]
+
+
+def test_force_does_not_replace_a_folder_of_somebody_else(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "photo.jpg").write_bytes(b"precious")
+
+    with pytest.raises(UsageError, match=r"holds other things \(photo.jpg\)"):
+        fill(out)
+    assert names(out) == ["photo.jpg"]
+    assert names(tmp_path) == ["out"]
+
+
+def test_force_does_not_replace_a_file_by_a_folder(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.write_bytes(b"precious")
+
+    with pytest.raises(UsageError, match="is a file, and the output is a folder"):
+        fill(out)
+    assert out.read_bytes() == b"precious"
+
+
+def test_two_outputs_are_not_one(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+
+    with pytest.raises(UsageError, match="two outputs have one name"):
+        files.check_outputs((tmp_path / "a", None, tmp_path / "link"))
+    files.check_outputs((tmp_path / "a", None, tmp_path / "b"))
+
+
+def test_a_link_to_nowhere_is_not_replaced_without_force(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "none")
+
+    with pytest.raises(OutputExistsError, match="exists already"):
+        files.write_bytes(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize("letter", ["a", "🏒"], ids=["one byte", "four bytes"])
+def test_a_name_may_be_as_long_as_the_disk_takes(tmp_path: Path, letter: str) -> None:
+    size = len(letter.encode())
+    longest, longer = letter * (255 // size), letter * (255 // size + 1)
+
+    for content in (b"old", b"new"):
+        files.write_bytes(tmp_path / longest, content, force=True)
+        assert (tmp_path / longest).read_bytes() == content
+    assert names(tmp_path) == [longest]
+    (tmp_path / longest).unlink()
+    for _ in range(2):
+        fill(tmp_path / longest)
+    assert names(tmp_path / longest) == ["new"]
+    with pytest.raises(WriteError, match=r"the name is too long \(256 bytes"):
+        files.write_bytes(tmp_path / longer, b"new")
+
+
+def test_a_temporary_of_an_impossible_process_is_stale(tmp_path: Path) -> None:
+    (tmp_path / f".a.{'9' * 20}.tmp").write_bytes(b"part")
+
+    files.write_bytes(tmp_path / "a", b"new")
+
+    assert names(tmp_path) == ["a"]
 
 
 def test_hashes_are_sha_256(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from toolkit.cli.common import (
     json_option,
     notice,
     progress_bar,
+    schema_file,
     schema_option,
 )
 from toolkit.printed import plain, printable
@@ -59,12 +60,11 @@ def agreement(
     from toolkit.curate.agreement import measure_agreement
     from toolkit.curate.agreement_report import agreement_json, queue_json
     from toolkit.curate.annotators import panel_of, read_annotators
-    from toolkit.files import check_output, write_text
+    from toolkit.files import check_outputs, write_text
     from toolkit.schema import Schema
 
-    for target in (out, queue, consensus):
-        if target is not None:
-            check_output(target, force=force, inputs=files)
+    inputs = (*files, images, schema_file(schema))
+    check_outputs((out, queue, consensus), force=force, inputs=inputs)
     panel = panel_of(read_annotators(files, None if schema is None else Schema.load(schema)))
     result = measure_agreement(panel)
     if queue is not None:

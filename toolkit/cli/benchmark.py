@@ -7,7 +7,14 @@ from pathlib import Path
 
 import click
 
-from toolkit.cli.common import echo_json, force_option, json_option, notice, progress_bar
+from toolkit.cli.common import (
+    echo_json,
+    force_option,
+    json_option,
+    notice,
+    progress_bar,
+    schema_file,
+)
 
 SUITES = ("demo", "hockey", "lacrosse", "crowdpose", "ablations")
 SCALES = ("tiny", "small", "full", "long")
@@ -124,7 +131,11 @@ def benchmark(
     set_threads(own_threads(None))  # torchrun leaves each process one
     _refuse_foreign_options(suite)
     if out is not None:
-        check_output(out, force=force)
+        files = [Path(text.partition("=")[2]) for text in predictions]
+        files += [Path(text.partition("=")[2] or text) for text in (models or suite).split(",")]
+        files += [Path(detector_weights)] if detector_weights else []
+        inputs = (data, images, schema_file(schema), recipe, runs, *files)
+        check_output(out, force=force, inputs=inputs)
     if device != "cpu":
         from toolkit.cli.predict import choose_device
         from toolkit.models import require_torch

@@ -14,6 +14,7 @@ from toolkit.cli.common import (
     json_option,
     notice,
     progress_bar,
+    schema_file,
     schema_option,
 )
 
@@ -73,7 +74,8 @@ def calibrate(
     from toolkit.models import load_checkpoint, require_torch
 
     if plot is not None:
-        check_output(plot, force=force, inputs=(data, checkpoint))
+        read_here = (data, images, checkpoint, checkpoint.with_suffix(".json"))
+        check_output(plot, force=force, inputs=(*read_here, schema_file(schema)))
     require_torch("toolkit calibrate")
     model = load_checkpoint(checkpoint, choose_device(device))
     raw = getattr(model, "without_calibration", None)

@@ -12,18 +12,20 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
 
-from toolkit.errors import ResourceError, ToolkitError
+from toolkit.errors import ResourceError, ToolkitError, WriteError
 from toolkit.printed import printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 INTERRUPTED = 130
+INTERNAL = 70  # as sysexits.h has it: a fault of the program, not of the data
 # The names of `toolkit.formats.FORMATS`, which would cost `--help` its speed; a test holds
 # them equal.
 FORMATS = (
@@ -69,6 +71,13 @@ def schema_option(function: _Function) -> _Function:
         metavar="NAME|FILE",
         help="Built-in schema (hockey, lacrosse, crowdpose, coco) or a schema file.",
     )(function)
+
+
+def schema_file(schema: str | None) -> Path | None:
+    """The file that `--schema` names; None for a built-in schema, or none."""
+    from toolkit.schema import Schema  # lazy: NumPy
+
+    return None if schema is None or schema in Schema.builtin_names() else Path(schema)
 
 
 def echo_json(document: object) -> None:
@@ -140,6 +149,8 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
 def run(command: click.Command, arguments: list[str] | None = None) -> None:
     """Run a command and leave with its exit code; an error is one line, no traceback."""
     argv = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in argv
+    _open_closed_streams()
     _escape_what_the_terminal_cannot_show()
     if "TORCHELASTIC_RUN_ID" in os.environ:  # lazy: nobody else needs to know of processes
         from toolkit.cli.together import run_together
@@ -148,15 +159,14 @@ def run(command: click.Command, arguments: list[str] | None = None) -> None:
     stdout = sys.stdout
     try:
         result = command.main(args=argv, prog_name="toolkit", standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         _fail("interrupted", INTERRUPTED)
     except click.ClickException as error:
-        error.show()
+        with _stderr_that_may_be_full():
+            error.show()
         sys.exit(error.exit_code)
     except ToolkitError as error:
-        _fail(str(error), error.exit_code, debug="--debug" in argv)
-    except KeyboardInterrupt:
-        _fail("interrupted", INTERRUPTED)
+        _fail(str(error), error.exit_code, debug=debug)
     except SystemExit:
         # Where the reader of our output (`head`, a pager) left, click silences the streams
         # and ends with 1. That is no error of ours, and 1 would say that the data are bad.
@@ -164,8 +174,37 @@ def run(command: click.Command, arguments: list[str] | None = None) -> None:
             raise
         sys.exit(0)
     except MemoryError:
-        _fail("out of memory", ResourceError.exit_code, debug="--debug" in argv)
+        _fail("out of memory", ResourceError.exit_code, debug=debug)
+    except OSError as error:
+        # Inputs and outputs have errors of their own; what is left is mostly a stream.
+        _silence(sys.stdout)
+        where = error.filename or "cannot write to standard output or standard error"
+        reason = error.strerror or str(error)
+        _fail(f"{where}: {reason}", WriteError.exit_code, debug=debug)
+    except Exception as error:  # an error of ours: 1 would say that the data are bad
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        _fail(
+            f"the toolkit itself failed ({said}); 'toolkit --debug ...' shows the traceback",
+            INTERNAL,
+            debug=debug,
+        )
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _open_closed_streams() -> None:
+    """Who closes a stream (`>&-`) does not want it: it goes nowhere.
+
+    Left closed, its number would go to the next file that is opened, and what a library
+    prints would end up in there.
+    """
+    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is not None:
+            continue
+        handle = os.open(os.devnull, os.O_RDWR)
+        if handle != number:
+            os.dup2(handle, number)
+            os.close(handle)
+        setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8"))
 
 
 def _escape_what_the_terminal_cannot_show() -> None:
@@ -175,8 +214,26 @@ def _escape_what_the_terminal_cannot_show() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _fail(message: str, exit_code: int, *, debug: bool = False) -> None:
-    if debug:
-        traceback.print_exc()
-    click.echo(f"Error: {message}" if exit_code != INTERRUPTED else message, err=True)
+def _silence(stream: TextIO) -> None:
+    """Send what a stream still holds nowhere, or Python would try to write it at its end."""
+    with suppress(OSError, ValueError):  # a stream of a test has no number
+        handle = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(handle, stream.fileno())
+        os.close(handle)
+
+
+@contextmanager
+def _stderr_that_may_be_full() -> Iterator[None]:
+    """An error that cannot be told still has its exit code."""
+    try:
+        yield
+    except OSError:
+        _silence(sys.stderr)
+
+
+def _fail(message: str, exit_code: int, *, debug: bool = False) -> NoReturn:
+    with _stderr_that_may_be_full():
+        if debug:
+            traceback.print_exc()
+        click.echo(f"Error: {message}" if exit_code != INTERRUPTED else message, err=True)
     sys.exit(exit_code)

@@ -13,6 +13,7 @@ from toolkit.cli.common import (
     force_option,
     json_option,
     notice,
+    schema_file,
     schema_option,
 )
 from toolkit.errors import counted
@@ -95,6 +96,7 @@ def convert(
         force=force,
         sidecar=sidecar is not None,
         sidecar_file=Path(sidecar) if sidecar else None,
+        others=(schema_file(schema), schema_file(to_schema)),
     )
     if as_json:
         echo_json(_document(done, source, target))

@@ -13,6 +13,7 @@ from toolkit.cli.common import (
     force_option,
     json_option,
     notice,
+    schema_file,
     schema_option,
 )
 from toolkit.errors import UsageError
@@ -71,7 +72,7 @@ def crop(
     if out is not None:
         if out.suffix.lower() not in ENDINGS:
             raise UsageError(f"--out {out}: expected a name ending in .html, .svg or .csv")
-        check_output(out, force=force, inputs=(file,))
+        check_output(out, force=force, inputs=(file, schema_file(schema)))
     wanted = PADDINGS if paddings is None else _numbers(paddings)
     ratio = parse_aspect(aspect)
     scan = formats.scan(file, None if schema is None else Schema.load(schema))

@@ -15,6 +15,7 @@ from toolkit.cli.common import (
     json_option,
     notice,
     progress_bar,
+    schema_file,
     schema_option,
 )
 from toolkit.errors import InvalidDataError, UsageError, counted
@@ -209,6 +210,7 @@ def add(
     each clip on one side.
     """
     from toolkit import catalog, footage
+    from toolkit.files import check_output
     from toolkit.schema import Schema
 
     if (images is None) == (not videos):
@@ -222,6 +224,7 @@ def add(
     )
     root = catalog.registry_root()
     catalog.make_registry(root)
+    check_output(root / name, force=force, inputs=(images, *videos, schema_file(schema)))
     with progress_bar("looking at frames" if images else "decoding") as progress:
         if images is not None:
             done = footage.add_frames(

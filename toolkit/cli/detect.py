@@ -12,6 +12,7 @@ from toolkit.cli.common import (
     json_option,
     notice,
     progress_bar,
+    schema_file,
     schema_option,
 )
 from toolkit.cli.numbers import Finite
@@ -70,7 +71,8 @@ def detect(
     from toolkit.formats import read
     from toolkit.models import require_torch
 
-    check_output(out, force=force, inputs=(data,))
+    inputs = (data, images, schema_file(schema), Path(weights) if weights else None)
+    check_output(out, force=force, inputs=inputs)
     dataset = read(data, schema)
     require_torch("toolkit detect")
     set_threads(threads)

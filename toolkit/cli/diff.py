@@ -14,6 +14,7 @@ from toolkit.cli.common import (
     json_option,
     notice,
     progress_bar,
+    schema_file,
     schema_option,
 )
 from toolkit.cli.numbers import Finite
@@ -96,7 +97,7 @@ def diff(
     from toolkit.schema import Schema
 
     if out is not None:
-        check_output(out, force=force, inputs=(old, new))
+        check_output(out, force=force, inputs=(old, new, images, schema_file(schema)))
     known = None if schema is None else Schema.load(schema)
     sides = [formats.scan(path, known) for path in (old, new)]
     for path, side in zip((old, new), sides, strict=True):

@@ -13,6 +13,7 @@ from toolkit.cli.common import (
     json_option,
     notice,
     progress_bar,
+    schema_file,
     schema_option,
 )
 from toolkit.cli.numbers import Finite
@@ -51,7 +52,7 @@ def config(source: str, *, out: Path | None, force: bool, as_json: bool) -> None
     from toolkit.labelstudio.config import config_of_source
 
     if out is not None:
-        check_output(out, force=force)
+        check_output(out, force=force, inputs=(schema_file(source),))
     text, schema = config_of_source(source)
     if out is not None:
         write_text(out, text, force=force)
@@ -305,7 +306,7 @@ def pull(
     from toolkit.labelstudio.server import find_server
     from toolkit.schema import Schema
 
-    check_output(out, force=force, inputs=() if base is None else (base,))
+    check_output(out, force=force, inputs=(base, settings, schema_file(schema)))
     server = find_server(url, token, settings, timeout)
     known = None if schema is None else Schema.load(schema)
     file = None

@@ -14,9 +14,11 @@ _HEAD = """# The command line
 
 Every command answers `--help` with one runnable example. Exit codes: 0 fine, 1 the data has
 errors, 2 wrong usage, 3 cannot read or parse the input, 4 unsafe input refused, 5 cannot write
-or out of memory or disk, 6 a service or an extra is missing, 130 interrupted. Results go to
-standard output, with `--json` one JSON document; progress, notices and errors go to standard
-error. Nothing is overwritten without `--force`, and outputs are written whole or not at all.
+or out of memory or disk, 6 a service or an extra is missing, 70 the toolkit itself failed (a
+bug; please tell us), 130 interrupted. Results go to standard output, with `--json` one JSON
+document; progress, notices and errors go to standard error. Nothing is overwritten without
+`--force`, what a command reads is not overwritten at all, and outputs are written whole or not
+at all.
 `toolkit --debug COMMAND` shows the traceback of an error.
 
 This page is made by `python -m toolkit.cli.manual > docs/cli.md`; a test keeps it in step.

@@ -56,16 +56,16 @@ def merge(
     """
     from toolkit.curate.merge import merge as combine
     from toolkit.curate.records import load_document, require_data_set
-    from toolkit.files import atomic_file, check_output
+    from toolkit.files import atomic_file, check_outputs
 
     if (out is None) == (git_path is None):
         raise UsageError("no output; name one with --out (or --git, as git's merge driver)")
     target, force = (ours, True) if out is None else (out, force)
     name = target if git_path is None else git_path
     listing = name.with_name(name.name + ".conflicts.json")
-    if git_path is None:
-        check_output(target, force=force, inputs=(base, ours, theirs))
-    check_output(listing, force=force, inputs=(base, ours, theirs))
+    outputs = (listing,) if out is None else (target, listing)
+    check_outputs(outputs, force=force, inputs=(base, ours, theirs))
+    _check_listing(listing)
     names = [
         _name(path, git_path, side)
         for path, side in ((base, "BASE"), (ours, "OURS"), (theirs, "THEIRS"))
@@ -87,6 +87,27 @@ def merge(
     else:
         _print(merged, name, listing)
     return 1 if merged.conflicts else 0
+
+
+def _check_listing(path: Path) -> None:
+    """The list of an earlier merge is replaced or goes; another's file of that name stays.
+
+    Raises:
+        UsageError: It is no list of conflicts.
+    """
+    import json
+
+    if not path.exists():
+        return
+    try:
+        ours = {"base", "ours", "theirs", "conflicts"} <= set(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError, RecursionError):
+        ours = False
+    if not ours:
+        raise UsageError(
+            f"{path}: is no list of conflicts, and a merge puts its own there; move it or "
+            "choose another --out"
+        )
 
 
 def _is_empty(path: Path) -> bool:

@@ -14,6 +14,7 @@ from toolkit.cli.common import (
     json_option,
     notice,
     progress_bar,
+    schema_file,
     schema_option,
 )
 
@@ -113,7 +114,8 @@ def predict(
     from toolkit.files import check_output
     from toolkit.formats import read, write_predictions
 
-    check_output(out, force=force, inputs=(data,))
+    named = [Path(name) for name in (model, weights, boxes.rpartition("=")[2]) if name]
+    check_output(out, force=force, inputs=(data, images, schema_file(schema), *named))
     dataset = read(data, schema)
     dataset, chosen, box_scores = _with_boxes(dataset, images, boxes, device, threads)
     if Path(weights or model).suffix == ".onnx":

@@ -14,6 +14,7 @@ from toolkit.cli.common import (
     json_option,
     notice,
     progress_bar,
+    schema_file,
     schema_option,
 )
 from toolkit.errors import counted
@@ -85,7 +86,7 @@ def rank(
     if out is not None:
         if out.suffix.lower() not in (".html", ".htm", ".json"):
             raise UsageError(f"option --out: got '{out}'; wanted FILE.html or FILE.json")
-        check_output(out, force=force, inputs=(file, predictions))
+        check_output(out, force=force, inputs=(file, predictions, images, schema_file(schema)))
     found = formats.scan(file, schema)
     if found.errors:
         count = sum(finding.count for finding in found.errors)

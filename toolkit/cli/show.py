@@ -15,6 +15,7 @@ from toolkit.cli.common import (
     json_option,
     notice,
     progress_bar,
+    schema_file,
     schema_option,
 )
 from toolkit.cli.numbers import Finite
@@ -122,7 +123,7 @@ def show(
     """
     from toolkit import formats
     from toolkit.crop_curve import parse_aspect
-    from toolkit.files import check_output
+    from toolkit.files import check_outputs
     from toolkit.metrics.profiles import default_profile
     from toolkit.overlays import Look, write_overlays
     from toolkit.schema import Schema
@@ -133,10 +134,8 @@ def show(
     look = Look(crop_padding, parse_aspect(aspect), labels, close=by == "person")
     if rule is not None:
         _known_rule(rule)
-    inputs = tuple(path for path in (file, predictions_file) if path is not None)
-    for path in (out, gallery):
-        if path is not None:
-            check_output(path, force=force, inputs=inputs)
+    inputs = (file, images_dir, predictions_file, schema_file(schema))
+    check_outputs((out, gallery), force=force, inputs=inputs)
     scan = formats.scan(file, None if schema is None else Schema.load(schema))
     dataset = scan.dataset
     predictions = None

@@ -13,6 +13,7 @@ from toolkit.cli.common import (
     force_option,
     json_option,
     notice,
+    schema_file,
     schema_option,
 )
 from toolkit.printed import plain
@@ -58,7 +59,7 @@ def sigmas(
     from toolkit.schema import Schema
 
     if out is not None:
-        check_output(out, force=force, inputs=files)
+        check_output(out, force=force, inputs=(*files, schema_file(schema)))
     panel = panel_of(read_annotators(files, None if schema is None else Schema.load(schema)))
     found = estimate_sigmas(panel)
     if out is not None:

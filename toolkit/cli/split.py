@@ -15,6 +15,7 @@ from toolkit.cli.common import (
     json_option,
     notice,
     progress_bar,
+    schema_file,
     schema_option,
 )
 from toolkit.errors import InvalidDataError, UsageError
@@ -135,7 +136,7 @@ def make(
     from toolkit.split import Previous, SplitSettings, make_split
 
     settings = SplitSettings(fractions, seed, group, ungrouped == "own", by_frame, allow_moves)
-    inputs = (file, file.parent) if file.exists() else (file,)
+    inputs = (file, file.parent, images, previous, schema_file(schema))
     check_output(out, force=force, inputs=inputs)
     former = None if previous is None else Previous.load(previous)
     if allow_moves and former is None:

@@ -13,6 +13,7 @@ from toolkit.cli.common import (
     force_option,
     json_option,
     notice,
+    schema_file,
     schema_option,
 )
 from toolkit.errors import UsageError
@@ -53,7 +54,7 @@ def stats(
             raise UsageError(
                 f"--out {out}: expected a name ending in .html, or a folder without an ending"
             )
-        check_output(out, force=force, inputs=(file,))
+        check_output(out, force=force, inputs=(file, schema_file(schema)))
     scan = formats.scan(file, None if schema is None else Schema.load(schema))
     result = measure(scan.dataset, scan.findings)
     if out is not None:

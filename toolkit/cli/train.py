@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from toolkit.cli.common import echo_json, json_option, progress_bar, schema_option
+from toolkit.cli.common import echo_json, json_option, progress_bar, schema_file, schema_option
 
 _PATH = click.Path(path_type=Path)
+WRITTEN = ("recipe.json", "best.safetensors", "best.json", "last.safetensors", "last.json")
 
 
 @click.command(
@@ -65,9 +66,14 @@ def train(
     torchrun several processes share each batch: torchrun --nproc-per-node 4 -m toolkit train.
     """
     from toolkit.detectors import find_detectors
+    from toolkit.files import check_output
     from toolkit.models import TrainRequest, find_models, get_model, require_torch
     from toolkit.processes import own_threads
 
+    if out.is_dir() and not resume:  # what a new run writes there is none of its inputs
+        inputs = (data, val_data, init, Path(recipe or model), schema_file(schema))
+        for name in WRITTEN:
+            check_output(out / name, force=True, inputs=inputs)
     detector = None if model in find_models() else find_detectors().get(model)
     run = detector.train if detector is not None else None
     if run is None:

@@ -16,6 +16,7 @@ from toolkit.cli.common import (
     json_option,
     notice,
     progress_bar,
+    schema_file,
     schema_option,
 )
 from toolkit.errors import InvalidDataError, UsageError, counted
@@ -58,7 +59,7 @@ class _Wanted:
 
     def check(self) -> None:
         """Refuse what cannot be done, before any work."""
-        from toolkit.files import check_output
+        from toolkit.files import check_outputs
 
         if (self.to or self.fix_rules or self.yes) and not self.fix:
             raise UsageError("--to, --fix-rule and --yes go with --fix; add --fix")
@@ -72,11 +73,11 @@ class _Wanted:
             raise UsageError("--fix and a baseline do not go together; repair first")
         if (self.workers or self.scheduler) and self.images is None:
             raise UsageError("--workers and --scheduler are for images; add --images DIR")
-        outputs = [path for path in (self.out, self.write_baseline, self.to) if path]
-        if len({path.absolute() for path in outputs}) < len(outputs):
-            raise UsageError("two outputs have one name; choose another for one of them")
-        for path in outputs:
-            check_output(path, force=self.force, inputs=(self.file,))
+        check_outputs(
+            (self.out, self.write_baseline, self.to),
+            force=self.force,
+            inputs=(self.file, self.images, self.baseline, schema_file(self.schema)),
+        )
 
     @property
     def listed(self) -> int:

@@ -106,6 +106,7 @@ def convert(
     force: bool = False,
     sidecar: bool = False,
     sidecar_file: Path | None = None,
+    others: tuple[Path | None, ...] = (),
 ) -> Conversion:
     """Convert a file; the target is written whole or not at all.
 
@@ -122,9 +123,11 @@ def convert(
         sidecar: Whether to keep in a sidecar what a foreign target cannot hold.
         sidecar_file: The sidecar to write (with `sidecar`) or to read; by default the one
             beside the foreign file.
+        others: Files that were read besides, such as schemas; no output may replace them.
 
     Raises:
-        UsageError: There is no way from the one format to the other.
+        UsageError: There is no way from the one format to the other, or an output is or
+            holds an input.
         InvalidDataError: The source has errors and is not merely copied, or `strict` was
             given and something would be lost; nothing is written.
     """
@@ -134,11 +137,11 @@ def convert(
         begin = format_named(sidecar_format(source) or RESULTS.name)
     if begin.is_folder and source.is_file():
         source = source.parent  # the `data.yaml` of a folder stands for it
-    check_output(target, force=force, inputs=(source,))
+    check_output(target, force=force, inputs=(source, sidecar_file, *others))
     if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
         raise UsageError(f"{target}: lies in the input; choose a place outside {source}")
     if begin.name == RESULTS.name:
-        wanted = target_format or RESULTS.name
+        wanted = target_format or _by_suffix(target, begin, begin)
         return _convert_results(
             source, target, wanted, schema, target_schema, strict=strict, force=force
         )
@@ -162,7 +165,7 @@ def convert(
     plan = _plan(read, end, target_schema)
     kept_in = (sidecar_file or sidecar_path(target)) if writes_sidecar else None
     if kept_in is not None:
-        check_output(kept_in, force=force, inputs=(source, target))
+        check_output(kept_in, force=force, inputs=(source, target, *others))
     elif strict:
         way_out = "" if end.is_json else "; --sidecar keeps it in a file beside the target"
         _refuse_loss(source, f"format '{end.name}'", plan.lost, way_out)
@@ -330,7 +333,7 @@ def _convert_results(
     if target_format != RESULTS.name:
         raise UsageError(
             f"{source.name}: results cannot become '{target_format}': they hold no images "
-            "and no categories; only --to results works"
+            f"and no categories; name '{target.name}' with .json, or say --to results"
         )
     found, findings = scan_predictions(source, schema, boxes=True)
     if schema is not None or target_schema is not None:

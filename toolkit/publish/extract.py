@@ -62,11 +62,15 @@ def extract(
         ReadError: It is no archive, or is damaged.
         UnsafeInputError: A member leads out of the folder, is a link or a device, stands
             twice, or the archive holds more than it should (a bomb).
+        UsageError: The target holds the archive, or is a folder of something else.
         OutputExistsError: The target exists.
     """
     if not archive.is_file():
         raise ReadError(f"{archive}: no such file")
-    with atomic_directory(target, force=force) as folder, _opened(archive) as members:
+    with (
+        atomic_directory(target, force=force, inputs=(archive,)) as folder,
+        _opened(archive) as members,
+    ):
         names: list[str] = []
         seen: set[str] = set()
         budget = min(max_bytes, max(_SMALL, MAX_RATIO * archive.stat().st_size))

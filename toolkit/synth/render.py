@@ -87,7 +87,8 @@ def render_dataset(
     kind = scene_kind(schema)
     _check_keypoints(schema, kind)
     chosen = options or SynthOptions()
-    with atomic_directory(Path(out), force=force) as folder:
+    own = None if schema_name in Schema.builtin_names() else Path(schema_name)
+    with atomic_directory(Path(out), force=force, inputs=(own,)) as folder:
         (folder / "images").mkdir()
         document = _empty_document(schema, seed, instances, chosen)
         clips = 0

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 import pytest
@@ -82,9 +83,21 @@ def test_a_command_s_number_is_the_exit_code(value: int | None, exit_code: int) 
     assert ended(lambda: value) == exit_code
 
 
-def test_a_programming_error_is_not_hidden() -> None:
-    with pytest.raises(ZeroDivisionError, match="modulo by zero"):
-        run(command(lambda: 1 // 0), [])
+def test_a_programming_error_is_told_as_ours(capfd: pytest.CaptureFixture[str]) -> None:
+    assert ended(lambda: 1 // 0) == 70
+    told = capfd.readouterr().err
+    assert told.startswith("Error: the toolkit itself failed (ZeroDivisionError: ")
+    assert told.count("\n") == 1
+
+    assert ended(lambda: 1 // 0, "--debug") == 70
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_an_error_of_the_system_that_nobody_foresaw_is_one_line(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert ended((tmp_path / "none").read_text) == 5
+    assert capfd.readouterr().err == f"Error: {tmp_path / 'none'}: No such file or directory\n"
 
 
 def test_a_document_holds_no_nan(capfd: pytest.CaptureFixture[str]) -> None:

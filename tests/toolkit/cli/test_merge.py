@@ -109,7 +109,7 @@ def test_the_output_is_none_of_the_inputs(
     result = toolkit_cli("merge", *three, "--out", three[which], "--force")
 
     assert result.exit_code == 2
-    assert "the output is the input; choose another name" in result.stderr
+    assert "the output is the input" in result.stderr
     assert three[which].read_bytes() == before
 
 
@@ -280,3 +280,37 @@ def test_a_damaged_side_is_refused_and_nothing_is_written(
     assert re.search(rf"people.json \((OURS|THEIRS)\): .*({told})", by_git.stderr)
     assert three[1].read_bytes() == before
     assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize("content", ["precious", "[1]", '{"ours": 1}', "5", "null", ""])
+def test_a_file_of_the_list_s_name_that_no_merge_wrote_stays(
+    write_json: Callable[..., Path],
+    coco_document: dict[str, Any],
+    toolkit_cli: Callable[..., Any],
+    tmp_path: Path,
+    content: str,
+) -> None:
+    side = write_json(coco_document, "side.json")
+    other = write_json(content, "out.json.conflicts.json")
+
+    ended = toolkit_cli("merge", side, side, side, "--out", tmp_path / "out.json", "--force")
+
+    assert ended.exit_code == 2
+    assert "is no list of conflicts" in ended.stderr
+    assert other.read_text() == content
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_an_output_whose_list_would_have_too_long_a_name_is_refused_at_once(
+    write_json: Callable[..., Path],
+    coco_document: dict[str, Any],
+    toolkit_cli: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    side = write_json(coco_document, "side.json")
+
+    ended = toolkit_cli("merge", side, side, side, "--out", tmp_path / f"{'a' * 240}.json")
+
+    assert ended.exit_code == 5
+    assert "the name is too long (260 bytes" in ended.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["side.json"]

@@ -148,6 +148,22 @@ def test_ground_truth_becomes_perfect_results(
     }
 
 
+def test_results_are_not_written_under_another_format_s_suffix(
+    tmp_path: Path, write_json: Callable[..., Path], toolkit_cli: Callable[..., Any]
+) -> None:
+    source = write_json([{"image_id": 7, "category_id": 1, "keypoints": [1, 2, 1], "score": 1}])
+
+    for name in ("p.csv", "p.parquet", "p.mat"):
+        refused = toolkit_cli("convert", source, tmp_path / name)
+
+        assert refused.exit_code == 2
+        assert f"name '{name}' with .json, or say --to results" in refused.stderr
+        assert not (tmp_path / name).exists()
+    for name in ("p.json", "p.txt"):
+        assert toolkit_cli("convert", source, tmp_path / name).exit_code == 0
+    assert toolkit_cli("convert", source, tmp_path / "p.csv", "--to", "results").exit_code == 0
+
+
 def test_results_become_results_and_nothing_else(
     save: Save, tmp_path: Path, toolkit_cli: Callable[..., Any]
 ) -> None:
