@@ -37,7 +37,7 @@ def check_output(
 
     Raises:
         UsageError: The output is one of the inputs, or a folder that holds one: it would
-            be replaced as a whole.
+            be replaced as a whole; or it is a device or a pipe, which has no whole.
         OutputExistsError: It exists and `force` was not given.
         WriteError: Its folder does not exist or cannot be written, or its name is too long.
     """
@@ -45,6 +45,8 @@ def check_output(
     for given in inputs:
         if given is not None:
             _spare(path, given)
+    if stands and path.exists() and not (path.is_file() or path.is_dir()):
+        raise UsageError(f"{path}: is a device or a pipe, and outputs are files; name a file")
     if stands and not force:
         raise OutputExistsError(f"{path}: exists already; pass --force to replace it")
     folder = path.parent

@@ -433,3 +433,15 @@ def test_hashes_are_sha_256(tmp_path: Path) -> None:
 
     expected = hashlib.sha256(b"abc" * 1000).hexdigest()
     assert files.sha256_file(path) == files.sha256_bytes(b"abc" * 1000) == expected
+
+
+def test_an_output_that_is_no_file_is_refused_also_with_force(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    link = tmp_path / "link"
+    link.symlink_to(pipe)
+
+    for path in (pipe, link):
+        with pytest.raises(UsageError, match="is a device or a pipe, and outputs are files"):
+            files.write_text(path, "x", force=True)
+        assert path.is_fifo()
