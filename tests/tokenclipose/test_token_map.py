@@ -17,7 +17,7 @@ from tokenclipose.model import standardised
 from tokenclipose.text import keypoint_embeddings
 from tokenclipose.token_map import text_tokens
 from toolkit.benchmark.ablations.data import Files
-from toolkit.benchmark.ablations.plan import FULL, SCALES
+from toolkit.benchmark.ablations.plan import FULL, RIVALS, SCALES
 from toolkit.benchmark.ablations.run import _Suite
 from toolkit.benchmark.ablations.token_map import token_map
 from toolkit.benchmark.ablations.training_runs import make_run
@@ -93,16 +93,13 @@ def test_without_a_map_the_tables_stay_and_a_notice_says_why() -> None:
     def lost(checkpoint: Path) -> TextTokens:
         raise MissingExtraError("text encoder 'minilm' needs a package")
 
-    data = SimpleNamespace(train=DATA, truth=SimpleNamespace(schema=Schema.load("hockey")))
     scale = SCALES["small"]
     run = make_run(FULL, scale.images_seen, 0, DATA, Path("runs"))
     suite: Any = SimpleNamespace(
-        request=SimpleNamespace(scale=scale, seeds=(0,)),
-        data=data,
-        runs=Path("runs"),
+        request=SimpleNamespace(scale=scale, tables=(RIVALS,)),
         known={FULL.model: SimpleNamespace(text_tokens=lost)},
-        all_runs={run.name: run},
         notices=[],
+        _runs_of=lambda row: [run],
     )
 
     assert _Suite._token_map(suite) == []
