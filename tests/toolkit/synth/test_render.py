@@ -165,6 +165,11 @@ def test_an_existing_folder_is_refused_and_with_force_replaced_whole(tmp_path):
         render_dataset("hockey", out, 2, 1, workers=1)
     assert (out / "mine.txt").read_text() == "mine"
 
+    with pytest.raises(UsageError, match=r"holds other things \(mine\.txt\)"):
+        render_dataset("hockey", out, 2, 1, workers=1, force=True)
+    assert (out / "mine.txt").read_text() == "mine"
+
+    (out / "card.md").write_text("of an older set")
     render_dataset("hockey", out, 2, 1, workers=1, force=True)
     assert sorted(p.name for p in out.iterdir()) == ["annotations.json", "card.md", "images"]
 
