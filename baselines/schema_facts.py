@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from toolkit.errors import ReadError, SchemaError, UsageError
 from toolkit.schema import HeadSizeStep, Keypoint, Schema
@@ -48,21 +49,22 @@ def read_schema(stored: object, *, where: str) -> Schema:
     Raises:
         ReadError: It does not describe a schema.
     """
+    facts: Any = stored  # of another's file: what does not fit is told below
     try:
-        whole = "head_size" in stored  # type: ignore[operator]
-        names = tuple(k["name"] for k in stored["keypoints"])  # type: ignore[index]
-        if not whole and stored["name"] in Schema.builtin_names():  # type: ignore[index]
-            builtin = Schema.load(stored["name"])  # type: ignore[index]
+        whole = "head_size" in facts
+        names = tuple(k["name"] for k in facts["keypoints"])
+        if not whole and facts["name"] in Schema.builtin_names():
+            builtin = Schema.load(facts["name"])
             if builtin.names == names:
                 return builtin
-        category = stored["category"] if whole else {}  # type: ignore[index]
+        category = facts["category"] if whole else {}
         return Schema(
-            name=str(stored["name"]),  # type: ignore[index]
-            title=str(stored["title"]),  # type: ignore[index]
-            keypoints=tuple(_keypoint(k) for k in stored["keypoints"]),  # type: ignore[index]
-            edges=tuple((a, b) for a, b in stored["edges"]),  # type: ignore[index]
+            name=str(facts["name"]),
+            title=str(facts["title"]),
+            keypoints=tuple(_keypoint(k) for k in facts["keypoints"]),
+            edges=tuple((a, b) for a, b in facts["edges"]),
             head_size=(
-                tuple(_head_step(step) for step in stored["head_size"])  # type: ignore[index]
+                tuple(_head_step(step) for step in facts["head_size"])
                 if whole
                 else (HeadSizeStep("head_box", 0.6),)
             ),
@@ -81,13 +83,13 @@ def read_schema(stored: object, *, where: str) -> Schema:
         raise ReadError(f"{where}: 'schema' does not describe a schema: {error!r}") from error
 
 
-def _keypoint(stored: Mapping[str, object]) -> Keypoint:
+def _keypoint(stored: Mapping[str, Any]) -> Keypoint:
     prompts = stored.get("prompts", [])
     if not (isinstance(prompts, list) and all(isinstance(one, str) for one in prompts)):
         raise ValueError(f"prompts of '{stored['name']}' are no list of sentences")
-    return Keypoint(**{**stored, "prompts": tuple(prompts)})  # type: ignore[arg-type]
+    return Keypoint(**{**stored, "prompts": tuple(prompts)})
 
 
-def _head_step(stored: Mapping[str, object]) -> HeadSizeStep:
-    pairs = tuple((str(a), str(b)) for a, b in stored["pairs"])  # type: ignore[attr-defined]
-    return HeadSizeStep(stored["method"], float(stored["factor"]), pairs)  # type: ignore[arg-type]
+def _head_step(stored: Mapping[str, Any]) -> HeadSizeStep:
+    pairs = tuple((str(a), str(b)) for a, b in stored["pairs"])
+    return HeadSizeStep(stored["method"], float(stored["factor"]), pairs)
