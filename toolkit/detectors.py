@@ -122,6 +122,12 @@ def load_detector(name: str, device: str, weights: str | Path | None = None) -> 
     return detectors[name].load(weights, device)
 
 
+def category_of(dataset: Dataset) -> int:
+    """The category that found people get: that of the data's first person, else 1."""
+    categories = dataset.annotations.category_id
+    return int(categories[0]) if len(categories) else 1
+
+
 def write_detections(
     found: Detections, path: Path, *, category_id: int = 1, force: bool = False
 ) -> None:

@@ -26,6 +26,7 @@ from baselines.keypoint_rcnn import (
 from baselines.lazy import train_small_detector
 from baselines.torchvision_weights import build_faster_rcnn, keypoint_rcnn_eps
 from toolkit import write
+from toolkit.catalog import sample_path
 from toolkit.dataset import Dataset
 from toolkit.detector_scores import box_ap
 from toolkit.detectors import Detections, load_detector, write_detections
@@ -498,3 +499,23 @@ def test_batchnorm_is_frozen_where_the_weights_are_torchvisions() -> None:
 def test_a_checkpoint_of_something_else_is_named(rcnn: Path) -> None:
     with pytest.raises(ReadError, match="not weights of the detector 'person-small'"):
         load_small_detector(rcnn, "cpu")
+
+
+def test_people_found_have_the_category_of_the_data(
+    toolkit_cli: Callable[..., object], tmp_path: Path
+) -> None:
+    """Else AP, which compares within a category, would count nobody."""
+    sample = sample_path("hockey")
+    document = json.loads(sample.read_text("utf-8"))
+    for record in (*document["categories"], *document["annotations"]):
+        record["category_id" if "category_id" in record else "id"] = 3
+    data, out = tmp_path / "data.json", tmp_path / "found.json"
+    data.write_text(json.dumps(document), "utf-8")
+
+    result = toolkit_cli(
+        "predict", "mean-pose", "--data", data, "--images", sample.parent / "images",
+        "--boxes", "person-small", "--out", out, "--device", "cpu",
+    )  # fmt: skip
+
+    assert result.exit_code == 0, result.stderr
+    assert {record["category_id"] for record in json.loads(out.read_text())} == {3}

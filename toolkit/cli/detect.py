@@ -66,7 +66,7 @@ def detect(
     from toolkit.cli.predict import choose_device
     from toolkit.cli.train import set_threads
     from toolkit.detector_scores import box_ap
-    from toolkit.detectors import load_detector, write_detections
+    from toolkit.detectors import category_of, load_detector, write_detections
     from toolkit.files import check_output
     from toolkit.formats import read
     from toolkit.models import require_torch
@@ -79,9 +79,7 @@ def detect(
     loaded = load_detector(detector, choose_device(device), weights)
     with progress_bar(f"detecting with {loaded.name}") as update:
         found = loaded.detect(dataset, images, min_score=min_score, progress=update)
-    categories = dataset.annotations.category_id
-    category = int(categories[0]) if len(categories) else 1
-    write_detections(found, out, category_id=category, force=force)
+    write_detections(found, out, category_id=category_of(dataset), force=force)
     scores = {key: value for key, value in box_ap(dataset, found).items() if value == value}
     if as_json:
         echo_json(

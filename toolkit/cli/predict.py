@@ -312,7 +312,7 @@ def _with_boxes(
     """
     if boxes == "gt":
         return dataset, None, None
-    from toolkit.detectors import find_detectors
+    from toolkit.detectors import category_of, find_detectors
 
     name, _, weights = boxes.partition("=")
     if name in find_detectors() and not Path(boxes).is_file():
@@ -332,6 +332,7 @@ def _with_boxes(
         np.zeros((count, keypoints), np.uint8),
         boxes_xywh,
         instance_id=np.full(count, -1, np.int64),
+        category_id=np.full(count, category_of(dataset), np.int64),
     )
     found = DatasetType(dataset.schema, dataset.images, people, path=dataset.path)
     return found, boxes_xywh, scores
