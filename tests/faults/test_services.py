@@ -186,6 +186,20 @@ def test_67_an_absent_service_is_named(
         assert TOKEN not in output
 
 
+def test_67_an_absent_service_is_named_before_any_picture_is_read(
+    words: Callable[..., list[list[object]]],
+    fault: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    push = next(command for command in words(url) if "push" in command)
+    push[push.index("--images") + 1] = tmp_path / "no-such-folder"
+
+    fault(*push, exit_code=6, message=r"cannot reach the server: .*refused")
+
+
 @pytest.mark.parametrize("answer", ["401", "500", "html", "redirect", "nothing", "hang up"])
 def test_67_a_traceback_holds_no_token_either(
     answer: str,

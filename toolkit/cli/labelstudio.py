@@ -202,7 +202,7 @@ def push(
     from toolkit import formats
     from toolkit.errors import UsageError
     from toolkit.formats.coco_write import document_of_dataset
-    from toolkit.labelstudio.desk import Place, send
+    from toolkit.labelstudio.desk import Place, reach, send
     from toolkit.labelstudio.queue import frames_of_queue
     from toolkit.labelstudio.server import find_server
 
@@ -216,6 +216,7 @@ def push(
     notes = None
     if queue is not None:
         notes = frames_of_queue(queue, dataset, document_of_dataset(dataset), top)
+    reach(server, project)
     found = _predictions(dataset, images, predictions, preannotate)
     with progress_bar(f"pushing to {server.url}") as progress:
         there, pushed = send(

@@ -136,6 +136,17 @@ def send(
         return found, push_tasks(client, found.id, tasks, host, prelabels.version, progress)
 
 
+def reach(server: Server, project: str) -> None:
+    """Ask the server for a project, before minutes are spent on pictures or a model.
+
+    Raises:
+        ServiceError: It does not answer, or refuses the token.
+        UsageError: The project's name fits several.
+    """
+    with Client(server) as client:
+        find_project(client, project)
+
+
 def fetch(
     server: Server, project: str, schema: Schema | None, progress: Progress | None = None
 ) -> tuple[Project, Pulled]:

@@ -93,7 +93,9 @@ def find_project(client: Client, wanted: str) -> Project | None:
         answer = client.get("/api/projects/", page=page, page_size=100, title=wanted)
         rows = answer.get("results") if isinstance(answer, dict) else None
         if not isinstance(rows, list):
-            raise ServiceError("Label Studio listed projects in an unknown way")
+            raise ServiceError(
+                f"{client.server.url}: Label Studio listed projects in an unknown way"
+            )
         found += [row for row in rows if isinstance(row, dict) and row.get("title") == wanted]
         if not answer.get("next"):
             break
