@@ -13,7 +13,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,11 +22,16 @@ from toolkit.errors import OutputExistsError, ResourceError, UsageError, WriteEr
 _TEMPORARY = re.compile(r"^\.(?P<name>.+)\.(?P<pid>\d+)\.tmp$")
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 _LONGEST = 255  # bytes of a name, on every usual file system
+_NO_FOLDER = "{}: is a file, and the output is a folder; choose another name"
 _EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def check_output(
-    path: Path, *, force: bool = False, inputs: Iterable[Path | None] = ()
+    path: Path,
+    *,
+    force: bool = False,
+    inputs: Iterable[Path | None] = (),
+    holds: Collection[str] | None = None,
 ) -> None:
     """Refuse an output that cannot or may not be written, before any work is done.
 
@@ -34,10 +39,13 @@ def check_output(
         path: The file or folder to write.
         force: Whether it may be replaced where it exists.
         inputs: Files and folders that the command reads; None stands for one not given.
+        holds: Of a folder, names of which every folder of its kind holds one; empty where
+            that cannot be known yet, or not even whether it is one. None is a file.
 
     Raises:
         UsageError: The output is one of the inputs, or a folder that holds one: it would
-            be replaced as a whole; or it is a device or a pipe, which has no whole.
+            be replaced as a whole; or it is a folder of other things, a folder where a file
+            is written, or the reverse; or a device or a pipe, which has no whole.
         OutputExistsError: It exists and `force` was not given.
         WriteError: Its folder does not exist or cannot be written, or its name is too long.
     """
@@ -47,8 +55,14 @@ def check_output(
             _spare(path, given)
     if stands and path.exists() and not (path.is_file() or path.is_dir()):
         raise UsageError(f"{path}: is a device or a pipe, and outputs are files; name a file")
+    if holds is None and path.is_dir():
+        raise UsageError(f"{path}: is a folder, and the output is a file; choose another name")
+    if holds and path.is_file():
+        raise UsageError(_NO_FOLDER.format(path))
     if stands and not force:
         raise OutputExistsError(f"{path}: exists already; pass --force to replace it")
+    if holds:
+        _require_kin(path, holds)
     folder = path.parent
     if not folder.is_dir():
         raise WriteError(f"{path}: folder '{folder}' does not exist; make it first")
@@ -57,12 +71,22 @@ def check_output(
 
 
 def check_outputs(
-    paths: Iterable[Path | None], *, force: bool = False, inputs: Iterable[Path | None] = ()
+    paths: Iterable[Path | None],
+    *,
+    force: bool = False,
+    inputs: Iterable[Path | None] = (),
+    holds: Mapping[Path | None, Collection[str]] | None = None,
 ) -> None:
     """Like `check_output`, for all outputs of a command; None stands for one not given.
 
+    Args:
+        paths: The files and folders to write.
+        force: Whether they may be replaced.
+        inputs: What the command reads.
+        holds: Which of them are folders, and what every folder of that kind holds.
+
     Raises:
-        UsageError: Two of them are one, or one of them is or holds an input.
+        UsageError: Two of them are one, or as `check_output`.
         OutputExistsError: One exists and `force` was not given.
         WriteError: One cannot be written.
     """
@@ -75,7 +99,7 @@ def check_outputs(
         raise UsageError(f"{twice}: two outputs have one name; choose another for one of them")
     given = tuple(inputs)
     for path in outputs:
-        check_output(path, force=force, inputs=given)
+        check_output(path, force=force, inputs=given, holds=(holds or {}).get(path))
 
 
 def _spare(path: Path, given: Path) -> None:
@@ -159,13 +183,24 @@ def atomic_file(path: Path, *, force: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(
-    path: Path, *, force: bool = False, inputs: Iterable[Path | None] = ()
+    path: Path,
+    *,
+    force: bool = False,
+    inputs: Iterable[Path | None] = (),
+    holds: Collection[str] = (),
 ) -> Iterator[Path]:
     """Give a temporary folder to fill; it becomes `path` when the block ends well.
 
     With `force` an existing folder is replaced as a whole: where the system can swap two
     names in one step (Linux), no reader ever misses it; elsewhere a process that is killed
     between two renames leaves the old folder aside, and the next write puts it back.
+
+    Args:
+        path: The folder.
+        force: Whether it may be replaced where it exists.
+        inputs: What is read meanwhile.
+        holds: Names of which every folder of this kind holds one, so that another's is
+            refused before the work; without them it is refused after it.
 
     Raises:
         UsageError: `path` is or holds one of the inputs, is a file, or is a folder that has
@@ -174,16 +209,16 @@ def atomic_directory(
         ResourceError: The disk or a quota is full; nothing is left behind.
         WriteError: It cannot be written for another reason.
     """
-    check_output(path, force=force, inputs=inputs)
+    check_output(path, force=force, inputs=inputs, holds=holds)
     if path.exists() and not path.is_dir():
-        raise UsageError(f"{path}: is a file, and the output is a folder; choose another name")
+        raise UsageError(_NO_FOLDER.format(path))
     _remove_stale(path.parent)
     temporary = _temporary(path)
     old = _temporary(path, ".old")
     try:
         temporary.mkdir()
         yield temporary
-        _require_kin(path, temporary)
+        _require_kin(path, [entry.name for entry in temporary.iterdir()])
         if not (path.exists() and _swap(temporary, path)):
             if path.exists():
                 path.replace(old)
@@ -229,12 +264,12 @@ def _temporary(path: Path, mark: str = "") -> Path:
     return path.parent / f".{name}{ending}"
 
 
-def _require_kin(old: Path, new: Path) -> None:
+def _require_kin(old: Path, new: Collection[str]) -> None:
     """Refuse to replace a folder that holds files, but none that the new one holds."""
     if not old.is_dir():
         return
     there = {entry.name for entry in old.iterdir()}
-    if there and there.isdisjoint(entry.name for entry in new.iterdir()):
+    if there and there.isdisjoint(new):
         some = ", ".join(sorted(there)[:3])
         raise UsageError(
             f"{old}: --force replaces the whole folder, and it holds other things ({some}) "

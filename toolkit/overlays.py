@@ -135,9 +135,11 @@ def write_overlays(
     if out is None:
         result, pictures = _collect(drawing, None, damaged, job)
     else:
-        with atomic_directory(out, force=force, inputs=(images_dir, dataset.path)) as folder:
+        given = (images_dir, dataset.path)
+        page = "index.html"
+        with atomic_directory(out, force=force, inputs=given, holds=(page,)) as folder:
             result, pictures = _collect(drawing, folder, damaged, job)
-            (folder / "index.html").write_text(job.page(result, pictures), encoding="utf-8")
+            (folder / page).write_text(job.page(result, pictures), encoding="utf-8")
     if gallery is not None:
         write_text(gallery, job.page(result, pictures), force=force)
     return result

@@ -377,6 +377,43 @@ def test_force_does_not_replace_a_folder_of_somebody_else(tmp_path: Path) -> Non
     assert names(tmp_path) == ["out"]
 
 
+def test_a_folder_of_somebody_else_is_refused_before_the_work(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "photo.jpg").write_bytes(b"precious")
+
+    with pytest.raises(UsageError, match=r"out: --force .* holds other things \(photo.jpg\)"):
+        files.check_output(out, force=True, holds=("index.html",))
+    with (
+        pytest.raises(UsageError, match=r"holds other things \(photo.jpg\)"),
+        files.atomic_directory(out, force=True, holds=("index.html",)),
+    ):
+        pytest.fail("the work began")
+
+    (out / "index.html").write_bytes(b"")
+    files.check_output(out, force=True, holds=("index.html",))
+    files.check_output(tmp_path / "new", holds=("index.html",))
+
+
+def test_a_folder_and_a_file_are_not_taken_for_one_another_before_the_work(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"precious")
+
+    for force in (True, False):
+        with pytest.raises(UsageError, match=r"folder: is a folder, and the output is a file"):
+            files.check_output(tmp_path / "folder", force=force)
+        with pytest.raises(UsageError, match=r"file: is a file, and the output is a folder"):
+            files.check_output(tmp_path / "file", force=force, holds=("index.html",))
+    both = {tmp_path / "folder": ("index.html",)}
+    files.check_outputs(
+        (tmp_path / "folder", tmp_path / "file"), force=True, holds={**both, None: ()}
+    )
+    with pytest.raises(UsageError, match="is a folder, and the output is a file"):
+        files.check_outputs((tmp_path / "file", tmp_path / "folder"), force=True)
+
+
 def test_force_does_not_replace_a_file_by_a_folder(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.write_bytes(b"precious")

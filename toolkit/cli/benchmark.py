@@ -135,7 +135,7 @@ def benchmark(
         files += [Path(text.partition("=")[2] or text) for text in (models or suite).split(",")]
         files += [Path(detector_weights)] if detector_weights else []
         inputs = (data, images, schema_file(schema), recipe, runs, *files)
-        check_output(out, force=force, inputs=inputs)
+        check_output(out, force=force, inputs=inputs, holds=("results.json",))
     if device != "cpu":
         from toolkit.cli.predict import choose_device
         from toolkit.models import require_torch

@@ -224,7 +224,8 @@ def add(
     )
     root = catalog.registry_root()
     catalog.make_registry(root)
-    check_output(root / name, force=force, inputs=(images, *videos, schema_file(schema)))
+    inputs = (images, *videos, schema_file(schema))
+    check_output(root / name, force=force, inputs=inputs, holds=("annotations.json",))
     with progress_bar("looking at frames" if images else "decoding") as progress:
         if images is not None:
             done = footage.add_frames(

@@ -135,7 +135,7 @@ def show(
     if rule is not None:
         _known_rule(rule)
     inputs = (file, images_dir, predictions_file, schema_file(schema))
-    check_outputs((out, gallery), force=force, inputs=inputs)
+    check_outputs((out, gallery), force=force, inputs=inputs, holds={out: ("index.html",)})
     scan = formats.scan(file, None if schema is None else Schema.load(schema))
     dataset = scan.dataset
     predictions = None

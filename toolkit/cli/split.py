@@ -134,10 +134,11 @@ def make(
     from toolkit import formats
     from toolkit.files import check_output
     from toolkit.split import Previous, SplitSettings, make_split
+    from toolkit.split.manifest import NAME
 
     settings = SplitSettings(fractions, seed, group, ungrouped == "own", by_frame, allow_moves)
     inputs = (file, file.parent, images, previous, schema_file(schema))
-    check_output(out, force=force, inputs=inputs)
+    check_output(out, force=force, inputs=inputs, holds=(NAME,))
     former = None if previous is None else Previous.load(previous)
     if allow_moves and former is None:
         raise UsageError("option 'break': it needs --previous DIR, the version to break with")

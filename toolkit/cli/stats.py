@@ -54,7 +54,8 @@ def stats(
             raise UsageError(
                 f"--out {out}: expected a name ending in .html, or a folder without an ending"
             )
-        check_output(out, force=force, inputs=(file, schema_file(schema)))
+        pages = None if out.suffix else ("index.html",)
+        check_output(out, force=force, inputs=(file, schema_file(schema)), holds=pages)
     scan = formats.scan(file, None if schema is None else Schema.load(schema))
     result = measure(scan.dataset, scan.findings)
     if out is not None:

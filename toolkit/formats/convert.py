@@ -137,7 +137,7 @@ def convert(
         begin = format_named(sidecar_format(source) or RESULTS.name)
     if begin.is_folder and source.is_file():
         source = source.parent  # the `data.yaml` of a folder stands for it
-    check_output(target, force=force, inputs=(source, sidecar_file, *others))
+    check_output(target, force=force, inputs=(source, sidecar_file, *others), holds=())
     if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
         raise UsageError(f"{target}: lies in the input; choose a place outside {source}")
     if begin.name == RESULTS.name:

@@ -70,7 +70,7 @@ def build(
         OutputExistsError: `out` exists.
         WriteError: It cannot be written; nothing is left behind.
     """
-    check_output(out, force=force, inputs=(folder, previous))
+    check_output(out, force=force, inputs=(folder, previous), holds=(MANIFEST,))
     source = read_source(folder, profile)
     stem = _stem(source)
     notes = [*_notes(source), *check_splits(source)]

@@ -88,7 +88,9 @@ def render_dataset(
     _check_keypoints(schema, kind)
     chosen = options or SynthOptions()
     own = None if schema_name in Schema.builtin_names() else Path(schema_name)
-    with atomic_directory(Path(out), force=force, inputs=(own,)) as folder:
+    with atomic_directory(
+        Path(out), force=force, inputs=(own,), holds=("annotations.json",)
+    ) as folder:
         (folder / "images").mkdir()
         document = _empty_document(schema, seed, instances, chosen)
         clips = 0
