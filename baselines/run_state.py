@@ -20,6 +20,7 @@ from toolkit.dataset import Dataset
 from toolkit.errors import ReadError, SchemaError, UsageError
 
 STATE = "last.state.safetensors"
+WEIGHTS = ("best.safetensors", "last.safetensors", STATE)  # what training leaves in a folder
 
 
 @dataclass
@@ -49,6 +50,11 @@ class Run:
     def modules(self) -> dict[str, nn.Module]:
         """Those with weights, by the names that the state has for them."""
         return {"network": self.network, "loss": self.loss, "averaged": self.averaged}
+
+
+def held_weights(out: Path) -> list[str]:
+    """Names of the weights that a folder holds: a new run there would replace them."""
+    return [name for name in WEIGHTS if (out / name).exists()]
 
 
 def save_state(out: Path, run: Run, dataset: Dataset) -> None:

@@ -36,7 +36,14 @@ from baselines.monitor import Monitor, Record, require_tensorboard, write_log
 from baselines.pipeline import prefetched
 from baselines.precision import Precision, choose_precision
 from baselines.predictor import NetworkModel, to_device
-from baselines.run_state import STATE, Run, check_validated, load_state, save_state
+from baselines.run_state import (
+    STATE,
+    Run,
+    check_validated,
+    held_weights,
+    load_state,
+    save_state,
+)
 from baselines.shards import (
     add_gradients,
     average_running_statistics,
@@ -47,7 +54,7 @@ from baselines.validation import pckh_shares as pckh_shares
 from baselines.validation import validate
 from toolkit.code_version import code_version
 from toolkit.dataset import Dataset
-from toolkit.errors import ReadError, ToolkitError, UsageError
+from toolkit.errors import OutputExistsError, ReadError, ToolkitError, UsageError
 from toolkit.files import write_text
 from toolkit.processes import (
     Processes,
@@ -206,6 +213,11 @@ def _loop(
     """Step after step, to the end of the budget."""
     config, batch_size = plan.config, plan.config.batch_size
     every = max(1, config.validate_every // batch_size)
+    state_every = max(1, every // STATES)
+    if run.step == 0 and state_every >= min(every, plan.steps) and plan.here.leads:
+        # So short a run is validated before it is saved; killed while it writes its first
+        # weights, it would leave weights without a state, which nothing goes on from.
+        save_state(plan.out, run, plan.dataset)
     start_step, started = run.step, time.monotonic()
     saved = started
     forward = torch.compile(run.network) if config.compile else run.network
@@ -238,7 +250,7 @@ def _loop(
                 monitor.show("validation", run.history[-1], seen)
                 saved = time.monotonic()
             elif (
-                run.step % max(1, every // STATES) == 0
+                run.step % state_every == 0
                 or time.monotonic() - saved > STATE_SECONDS
                 or (stop_after is not None and seen >= stop_after)
             ):
@@ -265,18 +277,34 @@ def _finite(loss: Tensor, run: Run, plan: Plan) -> float:
 
 
 def _start_folder(out: Path, config: TrainConfig, *, seed: int, resume: bool) -> None:
-    """Write the resolved recipe, or check that a resumed run has the same one."""
+    """Write the resolved recipe, or check that a resumed run has the same one.
+
+    Raises:
+        OutputExistsError: `out` holds weights, and a new run was asked for.
+        UsageError: It holds weights, and no run that can be resumed by this recipe and seed.
+        ReadError: Its recipe cannot be read.
+    """
     out.mkdir(parents=True, exist_ok=True)
     path = out / "recipe.json"
-    begun = any((out / name).exists() for name in (STATE, "best.safetensors"))
-    if not (path.exists() and begun):  # a run that failed at its start left no weights
+    held = held_weights(out)
+    if not held:  # a run that failed at its start left none
         text = json.dumps({"seed": seed, **config.to_dict()}, indent=2) + "\n"
         write_text(path, text, force=True)
         return
+    if not path.exists():
+        raise OutputExistsError(
+            f"{out}: holds '{held[0]}' and no recipe.json, so it is no training run of a "
+            "network; choose another --out"
+        )
     if not resume:
-        raise UsageError(
+        raise OutputExistsError(
             f"{out}: holds a training run already; pass --resume to go on with it, or "
             "another --out"
+        )
+    if STATE not in held:
+        raise UsageError(
+            f"{out}: the state to resume from, '{STATE}', is gone; start from the weights: "
+            f"--init {held[0]} with another --out"
         )
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.checkpoints import read_tensors, write_tensors
+from baselines.checkpoints import read_tensors, save_checkpoint, write_tensors
 from baselines.config import TrainConfig, load_recipe
 from baselines.family import HEATMAP, Family
 from baselines.pipeline import prefetched
@@ -25,6 +25,7 @@ from toolkit.dataset import Dataset
 from toolkit.errors import (
     InvalidDataError,
     MissingExtraError,
+    OutputExistsError,
     ReadError,
     SchemaError,
     ToolkitError,
@@ -95,6 +96,51 @@ def test_a_finished_folder_is_not_trained_over(
     run(people, tmp_path, seed=1, stop_after=4)
     with pytest.raises(UsageError, match="holds a training run already; pass --resume"):
         run(people, tmp_path, seed=1)
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "last.safetensors", STATE])
+@pytest.mark.parametrize("resume", [False, True])
+def test_weights_of_something_else_are_not_trained_over(
+    people: tuple[Dataset, Path], tmp_path: Path, name: str, resume: bool
+) -> None:
+    """A control, a detector or a network from elsewhere has no recipe.json beside it."""
+    (tmp_path / name).write_bytes(b"precious")
+    with pytest.raises(OutputExistsError, match=f"holds '{name}' and no recipe.json.*--out"):
+        run(people, tmp_path, resume=resume)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == b"precious"
+
+
+def test_a_run_whose_state_is_gone_does_not_begin_anew_over_its_weights(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    best = run(people, tmp_path, seed=1)
+    before = best.read_bytes()
+    (tmp_path / STATE).unlink()
+    with pytest.raises(UsageError, match=r"is gone; .*--init best.safetensors with another"):
+        run(people, tmp_path, seed=1, resume=True)
+    assert best.read_bytes() == before
+
+
+def test_a_run_killed_while_it_writes_its_first_weights_goes_on(
+    people: tuple[Dataset, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It validates at every step, so no state of its own accord comes before them."""
+    config = replace(TINY, validate_every=4)
+    whole = train(HEATMAP, *people, tmp_path / "whole", config, model="x", seed=1)
+
+    def killed(*arguments: object, **options: object) -> None:
+        save_checkpoint(*arguments, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("baselines.training.save_checkpoint", killed)
+        train(HEATMAP, *people, tmp_path / "cut", config, model="x", seed=1)
+    assert (tmp_path / "cut" / "best.safetensors").exists()
+
+    cut = train(HEATMAP, *people, tmp_path / "cut", config, model="x", seed=1, resume=True)
+    expected, found = read_tensors(whole), read_tensors(cut)
+    assert all(torch.equal(value, found[key]) for key, value in expected.items())
 
 
 def test_a_run_is_not_resumed_with_another_seed(

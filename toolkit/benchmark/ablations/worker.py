@@ -41,6 +41,9 @@ def train(task: dict[str, Any]) -> None:
     done = Path(task["done"])
     if done.is_file():  # another suite finished it while this one waited for the lock
         return
+    resume = task["recipe"] is not None
+    if not resume:  # a control is fitted at once: what a killed fit left is worth nothing
+        shutil.rmtree(task["out"], ignore_errors=True)
     start = time.monotonic()
     checkpoint = get_model(task["model"]).train(
         TrainRequest(
@@ -50,7 +53,7 @@ def train(task: dict[str, Any]) -> None:
             recipe=task["recipe"] and Path(task["recipe"]),
             device=task["device"],
             seed=task["seed"],
-            resume=task["recipe"] is not None,  # a control is fitted at once
+            resume=resume,
             schema=task["schema"],
             joints=task["joints"] and Path(task["joints"]),
             progress=tell,
