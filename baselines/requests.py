@@ -14,7 +14,7 @@ from baselines.config import load_recipe
 from baselines.family import Family
 from baselines.training import train, with_budget
 from toolkit.dataset import Dataset
-from toolkit.errors import SchemaError, UsageError
+from toolkit.errors import UsageError
 from toolkit.files import sha256_file
 from toolkit.formats import CocoSource, read
 from toolkit.models import TrainRequest
@@ -39,7 +39,8 @@ def train_network(name: str, recipe: str, family: Family, request: TrainRequest)
     if request.val_data is not None:
         if request.val_images is None:
             raise UsageError("--val-data needs --val-images, the folder of its images")
-        validation = (read(request.val_data, request.schema), request.val_images)
+        held_out = with_sha256(read(request.val_data, request.schema), request.val_data)
+        validation = (held_out, request.val_images)
     facts: dict[str, object] = {"generator": generator_of(dataset)}
     initialise = None
     if request.init is not None:
@@ -73,15 +74,12 @@ def start_from(network: nn.Module, *, path: Path, schema: Schema) -> None:
     """
     tensors = read_tensors(path)
     other = schema_from_facts(path, read_facts(path))
-    if other.names != schema.names:
-        odd = [name for name in schema.names if name not in other.names]
-        odd += [name for name in other.names if name not in schema.names]
-        raise SchemaError(
-            f"{path}: is of schema '{other.name}' with {other.num_keypoints} keypoints, the "
-            f"data of '{schema.name}' with {schema.num_keypoints} (such as "
-            f"'{(odd or ['another order'])[0]}'); its image encoder alone fits: in the recipe, "
-            f"pretrained = '{path}' in place of --init"
-        )
+    other.require_same_keypoints(
+        schema,
+        str(path),
+        "its image encoder alone fits these data: in the recipe, "
+        f"pretrained = '{path}' in place of --init",
+    )
     load_weights(path, network, tensors)
 
 

@@ -30,7 +30,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from baselines.augmentation import augmented_batch
 from baselines.checkpoints import save_checkpoint, schema_to_facts
 from baselines.config import TrainConfig, make_config
-from baselines.crops import TrainingCrops, load_training_crops
+from baselines.crops import TrainingCrops, crop_boxes, load_training_crops
 from baselines.family import Family
 from baselines.monitor import Monitor, Record, require_tensorboard, write_log
 from baselines.pipeline import prefetched
@@ -54,8 +54,16 @@ from baselines.validation import pckh_shares as pckh_shares
 from baselines.validation import validate
 from toolkit.code_version import code_version
 from toolkit.dataset import Dataset
-from toolkit.errors import OutputExistsError, ReadError, ToolkitError, UsageError
+from toolkit.errors import (
+    InvalidDataError,
+    OutputExistsError,
+    ReadError,
+    ToolkitError,
+    UnsafeInputError,
+    UsageError,
+)
 from toolkit.files import write_text
+from toolkit.images import resolve_images
 from toolkit.processes import (
     Processes,
     by_leader,
@@ -147,6 +155,8 @@ def train(
     Raises:
         UsageError: `out` holds another run, a run to resume does not fit, the processes do
             not see one `out`, or the device cannot do what the recipe asks for.
+        SchemaError: The validation data have other keypoints, or in another order.
+        InvalidDataError: An image is missing, or a box is empty; of the validation data too.
         ToolkitError: The loss is not finite.
     """
     here, device = join(), own_device(device)
@@ -154,6 +164,9 @@ def train(
     share_of_batch(config.batch_size, here)
     if tensorboard:
         require_tensorboard()
+    held_out = None
+    if validation is not None:
+        held_out = _validation_part(validation, dataset, config)
     by_leader(lambda: _start_folder(out, config, seed=seed, resume=resume))
     if not out.is_dir():
         raise UsageError(f"{out}: made by the first process, not there in this one; {_SHARED}")
@@ -162,7 +175,7 @@ def train(
         torch.manual_seed(seed)
         run = _new_run(family, dataset, config, device, precision, initialise)
     if resume and (out / STATE).is_file():
-        load_state(out, run, dataset)
+        load_state(out, run, dataset, None if held_out is None else held_out[0])
         check_validated(out, run, now=validation is not None)
     _check_same_step(out, gather(run.step), config.batch_size)
     about: dict[str, object] = {
@@ -177,7 +190,6 @@ def train(
         "text_encoder": config.text_encoder,
         **(facts or {}),
     }
-    held_out = None if validation is None else _validation_part(validation, config)
     steps = max(1, math.ceil(config.images_seen / config.batch_size))
     plan = Plan(
         family, dataset, out, config, seed, steps, device, precision, here, about, held_out
@@ -217,7 +229,7 @@ def _loop(
     if run.step == 0 and state_every >= min(every, plan.steps) and plan.here.leads:
         # So short a run is validated before it is saved; killed while it writes its first
         # weights, it would leave weights without a state, which nothing goes on from.
-        save_state(plan.out, run, plan.dataset)
+        _save_state(run, plan)
     start_step, started = run.step, time.monotonic()
     saved = started
     forward = torch.compile(run.network) if config.compile else run.network
@@ -256,7 +268,7 @@ def _loop(
             ):
                 _finite(loss, run, plan)
                 if plan.here.leads:
-                    save_state(plan.out, run, plan.dataset)
+                    _save_state(run, plan)
                 saved = time.monotonic()
             if stop_after is not None and seen >= stop_after:
                 break
@@ -449,10 +461,37 @@ def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
 
 
 def _validation_part(
-    validation: tuple[Dataset, Path], config: TrainConfig
+    validation: tuple[Dataset, Path], dataset: Dataset, config: TrainConfig
 ) -> tuple[Dataset, Path]:
-    dataset, images = validation
-    return dataset.subset(slice(0, config.validation_instances)), images
+    """The people to validate on; what is wrong with them is told before the first step.
+
+    Raises:
+        SchemaError: They have not the keypoints of the training data in the same order.
+        InvalidDataError: A box cannot be cropped, or images are missing.
+        UnsafeInputError: An image's name leaves its folder.
+    """
+    held_out, images_dir = validation
+    held_out.schema.require_same_keypoints(
+        dataset.schema,
+        f"--val-data: {held_out.name}",
+        "give --data and --val-data of one schema",
+    )
+    part = held_out.subset(slice(0, config.validation_instances))
+    images = part.images
+    try:
+        frames = np.unique(part.image_row)
+        names = [images.file_names[frame] for frame in frames]
+        resolve_images(images_dir, names, images.ids[frames].tolist())
+        crop_boxes(part, config)
+    except (InvalidDataError, UnsafeInputError) as error:
+        said = str(error).replace("--images", "--val-images")
+        raise type(error)(f"--val-data: {said}") from error
+    return part, images_dir
+
+
+def _save_state(run: Run, plan: Plan) -> None:
+    """The run as it stands, into its folder."""
+    save_state(plan.out, run, plan.dataset, plan.validation and plan.validation[0])
 
 
 def _checkpoint(run: Run, plan: Plan, record: Record) -> None:
@@ -481,7 +520,7 @@ def _checkpoint(run: Run, plan: Plan, record: Record) -> None:
     if is_best:
         save_checkpoint(plan.out / "best.safetensors", run.averaged, facts, force=True)
     save_checkpoint(plan.out / "last.safetensors", run.averaged, facts, force=True)
-    save_state(plan.out, run, plan.dataset)
+    _save_state(run, plan)
     write_log(plan.out, run.history)
 
 

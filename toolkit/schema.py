@@ -254,6 +254,27 @@ class Schema:
             unmatched_target=tuple(n for n in target.names if n not in self.names),
         )
 
+    def require_same_keypoints(self, wanted: Schema, what: str, next_step: str) -> None:
+        """Refuse other keypoints than a network's, or the same in another order.
+
+        Args:
+            wanted: Whose names and order this schema's must be.
+            what: Has this schema; begins the message.
+            next_step: Ends it.
+
+        Raises:
+            SchemaError: They differ; the first odd keypoint is named.
+        """
+        if self.names == wanted.names:
+            return
+        odd = [name for name in self.names if name not in wanted.names]
+        odd += [name for name in wanted.names if name not in self.names]
+        how = f"such as '{odd[0]}'" if odd else "in another order"
+        raise SchemaError(
+            f"{what}: is of schema '{self.name}' with {self.num_keypoints} keypoints, not of "
+            f"'{wanted.name}' with {wanted.num_keypoints} ({how}); {next_step}"
+        )
+
     @staticmethod
     def builtin_names() -> tuple[str, ...]:
         """Names of the schemas that come with the toolkit, sorted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.checkpoints import read_tensors, save_checkpoint, write_tensors
+from baselines.checkpoints import (
+    read_metadata,
+    read_tensors,
+    save_checkpoint,
+    write_tensors,
+)
 from baselines.config import TrainConfig, load_recipe
 from baselines.family import HEATMAP, Family
 from baselines.pipeline import prefetched
 from baselines.precision import Precision, choose_precision, full
 from baselines.regression import REGRESSION
 from baselines.requests import start_from
-from baselines.run_state import STATE
+from baselines.run_state import STATE, Run
 from baselines.training import batch_rows, deterministic, pckh_shares, rate, train
 from tokenclipose.family import TOKENCLIPOSE
 from toolkit.catalog import sample_path
@@ -39,6 +45,7 @@ from toolkit.schema import Schema
 TINY = TrainConfig(
     input_wh=(32, 32), images_seen=24, batch_size=4, validate_every=8, precision="float32"
 )
+MEANS = ("exp_avg", "exp_avg_sq")  # of AdamW
 SMALL = {"dim": 16, "layers": 1, "heads": 2, "guide_weight": 1.0, "error_weight": 1.0}
 
 
@@ -133,9 +140,10 @@ def test_a_run_killed_while_it_writes_its_first_weights_goes_on(
         save_checkpoint(*arguments, **options)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr("baselines.training.save_checkpoint", killed)
-        train(HEATMAP, *people, tmp_path / "cut", config, model="x", seed=1)
+        with pytest.raises(KeyboardInterrupt):
+            train(HEATMAP, *people, tmp_path / "cut", config, model="x", seed=1)
     assert (tmp_path / "cut" / "best.safetensors").exists()
 
     cut = train(HEATMAP, *people, tmp_path / "cut", config, model="x", seed=1, resume=True)
@@ -295,6 +303,145 @@ def test_a_run_is_not_resumed_on_another_schema(
     other = replace(dataset, schema=coco, annotations=people17)
     with pytest.raises(SchemaError, match="20 keypoints of another schema; 'coco' has 17"):
         run((other, folder), tmp_path, seed=1, resume=True)
+
+
+def _in_schema(dataset: Dataset, schema: Schema, columns: Sequence[int]) -> Dataset:
+    people = dataset.annotations
+    chosen = replace(
+        people,
+        schema=schema,
+        keypoints=people.keypoints[:, columns],
+        visibility=people.visibility[:, columns],
+    )
+    return replace(dataset, schema=schema, annotations=chosen)
+
+
+def _trained_beside(
+    people: tuple[Dataset, Path], out: Path, validation: tuple[Dataset, Path], **options: object
+) -> Path:
+    return train(HEATMAP, *people, out, TINY, model="x", validation=validation, **options)
+
+
+def test_validation_data_of_another_schema_are_refused_before_anything_is_written(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    dataset, folder = people
+    coco = _in_schema(dataset, Schema.load("coco"), range(17))
+    with pytest.raises(SchemaError, match=r"--val-data: .*'coco' with 17 .*'hockey' with 20"):
+        _trained_beside(people, tmp_path / "run", (coco, folder))
+    order = [*range(1, 20), 0]
+    keypoints = tuple(dataset.schema.keypoints[k] for k in order)
+    turned = _in_schema(dataset, replace(dataset.schema, keypoints=keypoints), order)
+    with pytest.raises(SchemaError, match=r"'hockey' with 20 \(in another order\); give"):
+        _trained_beside(people, tmp_path / "run", (turned, folder))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_validation_that_cannot_be_done_is_told_before_the_first_step(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    dataset, folder = people
+    out = tmp_path / "run"
+    with pytest.raises(InvalidDataError, match=r"--val-data: .*none.*with --val-images"):
+        _trained_beside(people, out, (dataset, tmp_path / "none"))
+    with pytest.raises(InvalidDataError, match=r"--val-data: 4 of 4 images.*--val-images"):
+        _trained_beside(people, out, (dataset, tmp_path))
+    boxes = dataset.annotations.bbox_xywh.copy()
+    boxes[3, 2] = 0
+    empty = replace(dataset, annotations=replace(dataset.annotations, bbox_xywh=boxes))
+    with pytest.raises(InvalidDataError, match=r"--val-data: .*annotation id=4: bbox"):
+        _trained_beside(people, out, (empty, folder))
+    assert not out.exists()
+
+
+def test_a_run_is_not_resumed_on_another_validation(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    """The best by one measure is not compared with the best by another."""
+    dataset, folder = people
+    first = replace(dataset, digest=lambda: "a" * 64)
+    _trained_beside(people, tmp_path, (first, folder), stop_after=12)
+    other = replace(dataset, digest=lambda: "b" * 64)
+    with pytest.raises(UsageError, match=r"validated on other .*SHA-256 aaaa.*same --val-data"):
+        _trained_beside(people, tmp_path, (other, folder), resume=True)
+
+
+def _rewrite_state(
+    out: Path, change: Callable[[dict[str, torch.Tensor], dict[str, str]], object]
+) -> None:
+    tensors, told = read_tensors(out / STATE), read_metadata(out / STATE)
+    change(tensors, told)
+    write_tensors(out / STATE, tensors, force=True, metadata=told)
+
+
+def test_a_state_of_an_older_version_says_nothing_of_its_validation_and_is_resumed(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    dataset, folder = people
+    known = replace(dataset, digest=lambda: "a" * 64)
+    _trained_beside(people, tmp_path, (known, folder), stop_after=12)
+    _rewrite_state(tmp_path, lambda _, told: told.pop("validation_sha256"))
+    _trained_beside(people, tmp_path, (known, folder), resume=True)
+    assert json.loads((tmp_path / "last.json").read_text())["images_seen"] == 24
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("history", "3"), ("history", "[3]"), ("keypoint_names", "3"), ("data_sha256", "3")],
+)
+def test_a_state_that_says_something_else_is_named(
+    people: tuple[Dataset, Path], tmp_path: Path, key: str, value: str
+) -> None:
+    run(people, tmp_path, seed=1, stop_after=4)
+    _rewrite_state(tmp_path, lambda _, told: told.update({key: value}))
+    with pytest.raises(ReadError, match=f"state of a training run: '{key}' is .?3.?; train"):
+        run(people, tmp_path, seed=1, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda name: None, "step 1 without the optimizer's tensors"),
+        (lambda name: name.replace(".0.", ".999."), r"optimizer.999 of \d+ parameters"),
+        (lambda name: name.replace(".0.", ".1."), r"optimizer.\d+ is not of a parameter \("),
+    ],
+    ids=["none", "too many", "another shape"],
+)
+def test_a_state_with_an_optimizer_of_something_else_is_named(
+    people: tuple[Dataset, Path],
+    tmp_path: Path,
+    change: Callable[[str], str | None],
+    message: str,
+) -> None:
+    def changed(tensors: dict[str, torch.Tensor], _: dict[str, str]) -> None:
+        for key in [key for key in tensors if key.startswith("optimizer.")]:
+            value, name = tensors.pop(key), change(key)
+            if name is not None:
+                tensors[name] = value
+
+    run(people, tmp_path, seed=1, stop_after=4)
+    _rewrite_state(tmp_path, changed)
+    with pytest.raises(ReadError, match=f"does not fit the recipe: {message}"):
+        run(people, tmp_path, seed=1, resume=True)
+
+
+def test_a_resumed_run_has_the_optimizer_s_means_in_the_layout_of_their_parameters(
+    people: tuple[Dataset, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside parameters in channels last, means in rows make each step slower."""
+    run(people, tmp_path, seed=1, stop_after=4)
+    strides = []
+
+    def stepped(run: Run, *_: object) -> torch.Tensor:
+        for parameter, values in run.optimizer.state.items():
+            strides.extend((parameter.stride(), values[n].stride()) for n in MEANS)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("baselines.training.one_step", stepped)
+    with pytest.raises(KeyboardInterrupt):
+        run(people, tmp_path, seed=1, resume=True)
+    assert any(len(stride) == 4 for stride, _ in strides)
+    assert all(stride == found for stride, found in strides)
 
 
 def test_a_damaged_state_is_named(people: tuple[Dataset, Path], tmp_path: Path) -> None:
