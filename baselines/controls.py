@@ -32,11 +32,13 @@ from baselines.checkpoints import (
     schema_from_facts,
     schema_to_facts,
 )
+from baselines.crops import require_boxes
 from baselines.requests import generator_of, with_sha256
+from baselines.run_state import held_weights
 from toolkit.annotations import Predictions
 from toolkit.code_version import code_version
 from toolkit.dataset import Dataset
-from toolkit.errors import UsageError
+from toolkit.errors import InvalidDataError, OutputExistsError, UsageError
 from toolkit.files import sha256_file
 from toolkit.formats import read
 from toolkit.geometry import points_from_box, points_to_box
@@ -184,6 +186,11 @@ class ControlModel:
         network = HRNET_SMALL.load(
             own if self.facts.get("joints") else self.schema.name, self.device
         )
+        network.schema.require_same_keypoints(
+            self.schema,
+            f"the '{network.name}' that gives the joints",
+            f"fit '{self.name}' anew to the joints of a network that has these keypoints",
+        )
         return network.predict(
             dataset, images_dir, boxes=boxes, batch_size=batch_size, progress=progress
         ).keypoints
@@ -277,8 +284,20 @@ def _mirror(
 
 
 def _train_mean(request: TrainRequest) -> Path:
-    dataset = _read(request)
+    dataset = _read(request, "mean-pose")
     people = dataset.annotations
+    bare = [
+        name
+        for name, seen in zip(
+            dataset.schema.names, np.isfinite(people.keypoints).any(axis=(0, 2)), strict=True
+        )
+        if not seen
+    ]
+    if bare:
+        raise InvalidDataError(
+            f"{dataset.name}: nobody has a labelled {', '.join(bare)}, so they have no mean; "
+            "give annotations that label each at least once, or a --schema without them"
+        )
     units = points_to_box(people.keypoints, people.bbox_xywh)
     network = MeanPose(dataset.schema.num_keypoints)
     network.get_buffer("places").copy_(torch.from_numpy(np.nanmean(units, axis=0)))
@@ -286,7 +305,7 @@ def _train_mean(request: TrainRequest) -> Path:
 
 
 def _train_true(request: TrainRequest) -> Path:
-    dataset = _read(request)
+    dataset = _read(request, "body-to-stick")
     people = dataset.annotations
     network = fit_body_to_stick(
         dataset.schema,
@@ -307,9 +326,14 @@ def _train_predicted(request: TrainRequest) -> Path:
     from baselines import HRNET_SMALL  # at run time: the package's own entries
     from baselines.requests import choose_device
 
-    dataset = _read(request)
+    dataset = _read(request, "body-to-stick-predicted")
     device = choose_device(request.device)
     hrnet = HRNET_SMALL.load(request.joints or dataset.schema.name, device)
+    hrnet.schema.require_same_keypoints(
+        dataset.schema,
+        str(request.joints or hrnet.name),
+        "train hrnet-small on these keypoints and name it as the request's 'joints'",
+    )
     joints = hrnet.predict(dataset, request.images, progress=request.progress).keypoints
     people = dataset.annotations
     network = fit_body_to_stick(
@@ -332,10 +356,29 @@ def _train_predicted(request: TrainRequest) -> Path:
     )
 
 
-def _read(request: TrainRequest) -> Dataset:
+def _read(request: TrainRequest, name: str) -> Dataset:
+    """What a control is fitted to; all that can be wrong is told before the fit.
+
+    Raises:
+        OutputExistsError: The folder holds weights.
+        UsageError: There is nothing to train on, or no extension keypoint to predict.
+        InvalidDataError: A box is missing, not finite or empty.
+    """
+    held = held_weights(request.out)
+    if held:
+        raise OutputExistsError(
+            f"{request.out}: holds '{held[0]}', which '{name}' would replace; choose another "
+            "--out"
+        )
     dataset = with_sha256(read(request.data, request.schema), request.data)
     if not len(dataset.annotations):
         raise UsageError(f"{request.data}: no annotations to train on")
+    if name != "mean-pose" and not dataset.schema.is_extension.any():
+        raise UsageError(
+            f"schema '{dataset.schema.name}' has no extension keypoints; '{name}' has nothing "
+            "to predict there"
+        )
+    require_boxes(dataset)
     return dataset
 
 
@@ -348,11 +391,6 @@ def _save(
     images_seen: int,
     joints: str | None = None,
 ) -> Path:
-    if name != "mean-pose" and not dataset.schema.is_extension.any():
-        raise UsageError(
-            f"schema '{dataset.schema.name}' has no extension keypoints; '{name}' has nothing "
-            "to predict there"
-        )
     request.out.mkdir(parents=True, exist_ok=True)
     path = request.out / "best.safetensors"
     facts: dict[str, object] = {

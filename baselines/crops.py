@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.config import TrainConfig
+from toolkit.crop_curve import usable_boxes
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError, ResourceError, UsageError
 from toolkit.geometry import apply_affine, box_to_crop_affine, expand_to_aspect
@@ -66,21 +67,38 @@ def crop_boxes(dataset: Dataset, config: TrainConfig, boxes: Floats | None = Non
     Raises:
         InvalidDataError: A box is missing, not finite or empty.
     """
-    people = dataset.annotations
-    human = people.bbox_xywh if boxes is None else boxes
-    bad = ~(np.isfinite(human).all(axis=1) & (human[:, 2:] > 0).all(axis=1))
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise InvalidDataError(
-            f"{dataset.name}: {int(bad.sum())} boxes cannot be cropped, the first of "
-            f"annotation id={int(people.instance_id[row])}: bbox {human[row].tolist()}; "
-            "width and height must be positive. Run 'toolkit validate' for the list."
-        )
+    human = require_boxes(dataset, boxes)
     if config.box == "oracle":
-        human = _around_keypoints(human, people.keypoints)
+        human = _around_keypoints(human, dataset.annotations.keypoints)
     padding = config.box_padding * (config.box_factor if config.box == "enlarged" else 1.0)
     width, height = config.input_wh
     return expand_to_aspect(human, width / height, padding)
+
+
+def require_boxes(dataset: Dataset, boxes: Floats | None = None) -> Floats:
+    """The boxes that people are cut out by, or learned from.
+
+    Args:
+        dataset: N annotations with boxes of their own.
+        boxes: (N, 4) boxes to use in place of them.
+
+    Returns:
+        (N, 4) xywh px, finite, with a width and a height.
+
+    Raises:
+        InvalidDataError: A box is missing, not finite or empty.
+    """
+    people = dataset.annotations
+    given = people.bbox_xywh if boxes is None else boxes
+    bad = ~usable_boxes(given)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise InvalidDataError(
+            f"{dataset.name}: {int(bad.sum())} unusable boxes, the first of "
+            f"annotation id={int(people.instance_id[row])}: bbox {given[row].tolist()}; width "
+            "and height must be positive. Run 'toolkit validate' for the list."
+        )
+    return given
 
 
 def _around_keypoints(boxes: Floats, keypoints: Floats) -> Floats:

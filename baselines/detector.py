@@ -23,7 +23,7 @@ from baselines.backbones import Backbone
 from baselines.checkpoints import load_weights, read_facts, read_tensors
 from toolkit.dataset import Dataset
 from toolkit.detectors import MIN_SCORE, Detections
-from toolkit.errors import InvalidDataError, ReadError
+from toolkit.errors import ReadError
 from toolkit.files import sha256_file
 from toolkit.images import load_image, resolve_images
 from toolkit.models import Progress
@@ -171,22 +171,3 @@ def load_small_detector(path: Path, device: str) -> TorchvisionDetector:
     return TorchvisionDetector(
         NAME, network, device, {**facts, "checkpoint_sha256": sha256_file(path)}
     )
-
-
-def usable_boxes(dataset: Dataset) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """(N, 4) xywh boxes to learn from.
-
-    Raises:
-        InvalidDataError: A box is missing, not finite or empty.
-    """
-    people = dataset.annotations
-    boxes = people.bbox_xywh
-    bad = ~(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise InvalidDataError(
-            f"{dataset.name}: annotation id={int(people.instance_id[row])}: bbox "
-            f"{boxes[row].tolist()}; a detector learns from boxes with a positive width and "
-            f"height ({int(bad.sum())} are unusable)"
-        )
-    return boxes

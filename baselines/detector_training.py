@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from baselines.checkpoints import save_checkpoint
+from baselines.crops import require_boxes
 from baselines.detector import (
     NAME,
     PERSON,
     DetectorConfig,
     TorchvisionDetector,
     build_detector,
-    usable_boxes,
 )
 from baselines.requests import choose_device, generator_of, with_sha256
 from baselines.training import batch_rows
@@ -106,7 +106,7 @@ def load_frames(
     dataset: Dataset, images_dir: Path, config: DetectorConfig, *, keypoints: bool = False
 ) -> list[Frame]:
     """Every image once, shrunk or grown to the network's size, with its people."""
-    boxes, people = usable_boxes(dataset), dataset.annotations
+    boxes, people = require_boxes(dataset), dataset.annotations
     images = dataset.images
     paths = resolve_images(images_dir, list(images.file_names), images.ids.tolist())
     frames = []

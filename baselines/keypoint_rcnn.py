@@ -39,7 +39,8 @@ from baselines.checkpoints import (
     schema_from_facts,
     schema_to_facts,
 )
-from baselines.detector import DetectorConfig, Maps, usable_boxes
+from baselines.crops import require_boxes
+from baselines.detector import DetectorConfig, Maps
 from baselines.detector_training import fit, load_frames, training_facts
 from baselines.requests import choose_device, with_sha256
 from baselines.torchvision_weights import freeze_batchnorm
@@ -144,7 +145,7 @@ class KeypointRCNNModel:
     ) -> Predictions:
         """Predict every instance; see `toolkit.models.PoseModel`. Frames go one by one."""
         people, images = dataset.annotations, dataset.images
-        given = usable_boxes(dataset) if boxes is None else boxes
+        given = require_boxes(dataset) if boxes is None else boxes
         count, keypoints = len(people), self.schema.num_keypoints
         points, scores = np.full((count, keypoints, 2), np.nan), np.zeros((count, keypoints))
         frames = np.unique(dataset.image_row)

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from toolkit.annotations import Annotations, Images, Predictions
+from toolkit.benchmark.ablations import worker
 from toolkit.benchmark.ablations.boxes import people_of, read_boxes
 from toolkit.benchmark.ablations.data import Files, given_data
 from toolkit.benchmark.ablations.figures import Crop, binned, edge_distance
@@ -58,6 +59,7 @@ from toolkit.benchmark.ablations.training_runs import (
 from toolkit.benchmark.render_text import contrast_lines, render_table
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError, ReadError, ToolkitError, UsageError
+from toolkit.files import sha256_bytes, sha256_file
 from toolkit.formats import write
 from toolkit.metrics.evaluate import sorted_weights
 from toolkit.metrics.scoring import Options
@@ -440,6 +442,33 @@ def test_a_task_that_fails_is_named_with_its_log(tmp_path: Path) -> None:
         run_tasks([task], 1, lambda done, total: None)
 
     assert e.value.exit_code == 2
+
+
+def test_a_control_killed_before_it_was_noted_as_done_is_fitted_anew(
+    players: Dataset, tmp_path: Path
+) -> None:
+    """By itself a control is never fitted over weights that are there."""
+    write(players, tmp_path / "people.json")
+    left = tmp_path / "run" / "best.safetensors"
+    left.parent.mkdir()
+    left.write_bytes(b"a part")
+    task = {
+        "model": "mean-pose",
+        "recipe": None,
+        "data": str(tmp_path / "people.json"),
+        "images": str(tmp_path),
+        "out": str(left.parent),
+        "done": str(tmp_path / "done.json"),
+        "device": "cpu",
+        "seed": 0,
+        "schema": players.schema.name,
+        "joints": None,
+    }
+
+    worker.train(task)
+
+    done = json.loads((tmp_path / "done.json").read_text())
+    assert done["checkpoint_sha256"] == sha256_file(left) != sha256_bytes(b"a part")
 
 
 def test_a_file_of_one_clip_has_nothing_to_test_on(players: Dataset, tmp_path: Path) -> None:
