@@ -206,7 +206,12 @@ def _metadata(model: NetworkModel, outputs: dict[str, object]) -> dict[str, str]
 def _difference(
     wrapped: WithDecoding, written: Path, out: Path, crop_wh: tuple[int, int]
 ) -> tuple[float, int]:
-    """Largest difference in px (of scores: in hundredths), and on how many crops."""
+    """Largest difference in px (of scores: in hundredths), and on how many crops.
+
+    Raises:
+        ExportError: The file takes no such batch, or answers in another shape, in values that
+            are no numbers, or too far from PyTorch.
+    """
     session = open_session(written)
     inputs = network_inputs(random_crops(sum(CHECKED_BATCHES), crop_wh))
     largest, start = 0.0, 0
@@ -223,6 +228,13 @@ def _difference(
         with torch.inference_mode():
             wanted = wrapped(torch.from_numpy(batch))
         for name, one, other in zip(OUTPUTS, wanted, found, strict=False):
+            # One NaN would be no difference at all: max(0.0, nan) is 0.0.
+            if other.shape != tuple(one.shape) or not np.isfinite(other).all():
+                raise ExportError(
+                    f"{out}: not written: for {count} crops its '{name}' are {other.shape}, "
+                    f"{int((~np.isfinite(other)).sum())} of them no numbers; expected "
+                    f"{tuple(one.shape)} and none; compute in PyTorch: --runtime torch"
+                )
             gap = float(np.abs(one.numpy() - other).max())
             largest = max(largest, gap * (100 if name == "scores" else 1))
     if not largest <= MAX_DIFFERENCE:

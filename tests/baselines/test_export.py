@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ import tokenclipose
 from baselines import onnx_export
 from baselines.crops import normalised
 from baselines.onnx_export import ExportError, export_onnx, random_crops
-from baselines.onnx_runtime import ONNX, OnnxModel
+from baselines.onnx_runtime import ONNX, OnnxModel, open_session
 from baselines.pipeline import Batch, ahead, network_inputs
 from baselines.predictor import CheckpointModel
 from tokenclipose.model import Intention
@@ -185,6 +185,38 @@ def test_a_file_that_differs_from_pytorch_is_not_kept(
 
     with pytest.raises(ExportError, match=r"out.onnx: not written: .* px from PyTorch's"):
         export_onnx(with_network(OneConvolution()), out)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda points: points * np.nan,
+            r"'points' are \(1, 20, 2\), 40 of them no",
+        ),
+        (lambda points: points[:, :1], r"'points' are \(1, 1, 2\), .* expected \(1, 20, 2\)"),
+    ],
+    ids=["no numbers", "another shape"],
+)
+def test_a_file_that_answers_in_no_numbers_or_another_shape_is_not_kept(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[np.ndarray], np.ndarray],
+    message: str,
+) -> None:
+    class Broken:
+        def __init__(self, path: Path) -> None:
+            self.session = open_session(path)
+
+        def run(self, *arguments: object) -> list[np.ndarray]:
+            points, *others = self.session.run(*arguments)
+            return [change(points), *others]
+
+    monkeypatch.setattr(onnx_export, "open_session", Broken)
+    with pytest.raises(ExportError, match=f"out.onnx: not written: .*{message}"):
+        export_onnx(with_network(OneConvolution()), tmp_path / "out.onnx")
 
     assert list(tmp_path.iterdir()) == []
 
