@@ -31,6 +31,7 @@ from toolkit.processes import Processes, processes, share_of_frames, wait_for_al
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
+_WARPED = 32_766  # px of a side: the most that cv2.warpAffine takes
 MARGIN = 1.3  # cached crops reach at least this much further than the network's input
 _MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
 _STD = np.array([58.395, 57.12, 57.375], dtype=np.float32)
@@ -161,6 +162,8 @@ class _Frame:
         if shrink > 1:
             affine = self._to_copy(affine, shrink)
         image = self.copies[shrink]
+        if max(image.shape[:2]) > _WARPED:
+            image, affine = _cut_out(image, affine, crop_wh)
         return np.asarray(cv2.warpAffine(image, affine, crop_wh, flags=cv2.INTER_LINEAR))
 
     def _to_copy(self, affine: Floats, shrink: int) -> Floats:
@@ -175,6 +178,20 @@ class _Frame:
         adjusted[:, :2] = affine[:, :2] * ratio
         adjusted[:, 2] = affine[:, 2] + affine[:, :2] @ (0.5 * ratio - 0.5)
         return adjusted
+
+
+def _cut_out(
+    image: NDArray[np.uint8], affine: Floats, crop_wh: tuple[int, int]
+) -> tuple[NDArray[np.uint8], Floats]:
+    """The part of an image that a crop shows, with an edge of 2 px, and the map from it."""
+    ends = np.array([[0.0, 0.0], [crop_wh[0] - 1, crop_wh[1] - 1]])
+    seen = (ends - affine[:, 2]) / affine[[0, 1], [0, 1]]  # (low|high, xy) px of the image
+    size = np.array(image.shape[1::-1])
+    low = np.clip(np.floor(seen[0]) - 2, 0, size - 1).astype(int)
+    high = np.clip(np.ceil(seen[1]) + 3, low + 1, size).astype(int)
+    moved = affine.copy()
+    moved[:, 2] += affine[:, :2] @ low
+    return image[low[1] : high[1], low[0] : high[0]], moved
 
 
 def margin(config: TrainConfig) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,6 +80,37 @@ def test_a_frame_is_shrunk_once_for_all_whom_it_must_be_shrunk_for(
     alone = cut_crops(second, folder, crop_boxes(second, STILL), (12, 16))
     for row, crop in _by_row(alone):
         assert np.array_equal(crop, together[2 * row + 1])
+
+
+@pytest.mark.parametrize("side", [40, 400], ids=["enlarged", "shrunk"])
+@pytest.mark.parametrize("axis", [0, 1], ids=["wide", "high"])
+def test_a_frame_too_wide_to_be_warped_whole_is_cropped_like_its_part(
+    tmp_path: Path, make_dataset: Callable[..., Dataset], axis: int, side: int
+) -> None:
+    """70,002 px by 440 px: its last 504 px alone give the same crops, black beyond the edge.
+
+    Both widths are whole blocks of 6 px, which the larger box is averaged over.
+    """
+    part = np.random.default_rng(0).integers(0, 256, (440, 504, 3), np.uint8)
+    wide = np.concatenate([np.zeros((440, 69_498, 3), np.uint8), part], axis=1)
+    found = []
+    for image, start in ((wide, 69_498.0), (part, 0.0)):
+        turned = image.swapaxes(0, 1) if axis else image
+        dataset = make_dataset(2)
+        boxes = np.array([[start + 300, 30, side, side], [start + 470, 20, side, side]])
+        if axis:
+            boxes = boxes[:, [1, 0, 3, 2]]
+        people = replace(dataset.annotations, bbox_xywh=boxes)
+        folder = tmp_path / f"{start}"
+        folder.mkdir()
+        cv2.imwrite(str(folder / "frame.png"), turned)
+        images = replace(dataset.images, file_names=("frame.png",))
+        dataset = replace(dataset, images=images, annotations=people)
+        regions = crop_boxes(dataset, replace(STILL, input_wh=(64, 64)))
+        ((_, crops),) = cut_crops(dataset, folder, regions, (64, 64))
+        found.append(crops.astype(int))
+    assert found[0][0].std() > 20
+    assert np.abs(found[0] - found[1]).max() <= 2
 
 
 def _by_row(
