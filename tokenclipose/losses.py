@@ -144,6 +144,7 @@ class Trails(nn.Module):
         crop_wh: Width and height of the crop in px.
     """
 
+    edges: Tensor
     reach: Tensor
     steps: Tensor
     REACH = 2
@@ -155,7 +156,8 @@ class Trails(nn.Module):
         """Find which edges lead to which keypoint."""
         super().__init__()
         self.spots = Spots(crop_wh, STRIDE)
-        self.edges = edge_index.reshape(-1, 2)
+        # A buffer, so that it stands where the targets are: a GPU fetches no index a step.
+        self.register_buffer("edges", edge_index.reshape(-1, 2), persistent=False)
         distance = torch.full((num_keypoints, num_keypoints), torch.inf)
         distance.fill_diagonal_(0)
         for _ in range(self.REACH):

@@ -143,6 +143,13 @@ def test_a_keypoint_in_the_crop_is_looked_for_where_it_is() -> None:
     assert target[1].sum() == 0, "outside the crop there is nothing to look at"
 
 
+def test_a_loss_is_on_its_device_with_all_that_it_indexes_by() -> None:
+    """What stays behind on the CPU is fetched by the GPU in every step."""
+    trails = Trails(EDGES, 3, CROP)
+    assert trails.to("meta").edges.device.type == "meta"
+    assert not trails.state_dict(), "nothing of it is stored with a run"
+
+
 def test_what_leads_out_of_the_crop_is_looked_at_along_the_edges() -> None:
     """Keypoint 0 at the centre, 1 and 2 beyond the right edge at the same height."""
     truth = torch.tensor([[[0.0, 0.0], [0.8, 0.0], [0.9, 0.0]]])
