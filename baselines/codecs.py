@@ -18,8 +18,6 @@ from torch.nn import functional
 
 Grid = Literal["cells", "udp", "original"]
 Refine = Literal["parabola", "dark", "quarter", "none"]
-GRIDS: tuple[Grid, ...] = ("cells", "udp", "original")
-REFINEMENTS: tuple[Refine, ...] = ("parabola", "dark", "quarter", "none")
 
 
 def encode_coordinates(points: Tensor, crop_wh: tuple[int, int]) -> Tensor:

@@ -2,17 +2,21 @@
 
 bfloat16 on a CPU without it is some 70 times slower than float32, so it is refused there and
 never chosen. float16 loses small gradients: they are scaled up (`torch.amp.GradScaler`).
+
+A GPU's convolutions round float32 to TF32's ten bits unless they are told not to: see
+`whole_float32`.
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from toolkit.errors import UsageError
+from toolkit.errors import ResourceError, UsageError
 
 
 class Precision(NamedTuple):
@@ -41,8 +45,9 @@ def choose_precision(wanted: str, device: str) -> Precision:
     """The precision of a recipe on a device.
 
     Args:
-        wanted: `auto` (bfloat16 where the device computes in it, else float32), `float32`,
-            `float64`, `bfloat16` or `float16`.
+        wanted: `auto` (bfloat16 where the device computes in it, else float32, in training
+            with the GPU's TF32 in convolutions), `float32` (without it), `float64`,
+            `bfloat16` or `float16`.
         device: Torch device.
 
     Raises:
@@ -75,6 +80,36 @@ def bfloat16_is_native(device: str) -> bool:
     names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     probes = [getattr(torch.cpu, name, None) for name in names]
     return any(bool(probe()) for probe in probes if probe is not None)
+
+
+@contextmanager
+def whole_float32(*, wanted: bool = True) -> Iterator[None]:
+    """Inside the block, no convolution of a GPU rounds float32 to TF32; a CPU never does.
+
+    Prediction needs all bits: a gate above 0 and the largest cell of a map are hard choices,
+    and a place that is a rounding away from another choice is many px away.
+    """
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = before and not wanted
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+@contextmanager
+def within_memory(device: str, next_step: str) -> Iterator[None]:
+    """A block that may need more memory than a GPU has.
+
+    Raises:
+        ResourceError: It does; the message ends with the next step.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ResourceError(
+            f"device '{device}': its memory is exhausted; {next_step}"
+        ) from error
 
 
 def in_full(values: Tensor) -> AbstractContextManager[object]:

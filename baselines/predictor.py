@@ -23,7 +23,7 @@ from baselines.config import TrainConfig
 from baselines.family import Family
 from baselines.flip_test import bare, decode_by
 from baselines.pipeline import Answer, predict_people
-from baselines.precision import Precision
+from baselines.precision import Precision, whole_float32, within_memory
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.errors import ReadError, UsageError
@@ -98,17 +98,23 @@ class NetworkModel:
         )
 
     def forward(self, images: NDArray[np.float32]) -> Answer:
-        """Keypoints of crops; see `baselines.pipeline.Forward`."""
-        inputs = to_device(images, self.device, self.precision.weights)
-        with torch.inference_mode(), self.precision.autocast(self.device):
-            output = self.network(inputs.to(memory_format=torch.channels_last))
-        with torch.inference_mode():  # in full: DARK takes derivatives of a logarithm
+        """Keypoints of crops; see `baselines.pipeline.Forward`.
+
+        Raises:
+            ResourceError: The GPU has not the memory for so many at once.
+        """
+        smaller = f"{len(images)} crops at a time are too many; give a smaller --batch-size"
+        with within_memory(self.device, smaller), torch.inference_mode(), whole_float32():
+            inputs = to_device(images, self.device, self.precision.weights)
+            with self.precision.autocast(self.device):
+                output = self.network(inputs.to(memory_format=torch.channels_last))
+            # in full: DARK takes derivatives of a logarithm
             points, scores, sigma = self.family.decode(output, self.config)
-        return (
-            points.cpu().numpy(),
-            scores.cpu().numpy(),
-            None if sigma is None else sigma.cpu().numpy(),
-        )
+            return (
+                points.cpu().numpy(),
+                scores.cpu().numpy(),
+                None if sigma is None else sigma.cpu().numpy(),
+            )
 
 
 class CheckpointModel(NetworkModel):

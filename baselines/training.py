@@ -1,8 +1,10 @@
 """One training loop for every family of networks.
 
 The budget is counted in images seen, never in seconds, so that a busy machine changes
-nothing. Chance comes from the seed and the step number alone: a run that is interrupted and
-resumed gives the same weights as one that is not, and so does one in several processes.
+nothing. Chance comes from the seed and the step number alone: on a CPU a run that is
+interrupted and resumed gives the same weights as one that is not; a GPU repeats its own bits
+only with `deterministic` in the recipe. Several processes follow the loss of one to rounding,
+but for BatchNorm in training, which normalises by each one's share (see `baselines.shards`).
 
 In the output folder: `recipe.json` (resolved), `log.csv`, `tensorboard` (on request),
 `last.state.safetensors` (to resume from), `best.safetensors` and `last.safetensors` with
@@ -34,7 +36,12 @@ from baselines.crops import TrainingCrops, crop_boxes, load_training_crops
 from baselines.family import Family
 from baselines.monitor import Monitor, Record, require_tensorboard, write_log
 from baselines.pipeline import prefetched
-from baselines.precision import Precision, choose_precision
+from baselines.precision import (
+    Precision,
+    choose_precision,
+    whole_float32,
+    within_memory,
+)
 from baselines.predictor import NetworkModel, to_device
 from baselines.run_state import (
     STATE,
@@ -50,7 +57,6 @@ from baselines.shards import (
     gathered,
     share_of_batch,
 )
-from baselines.validation import pckh_shares as pckh_shares
 from baselines.validation import validate
 from toolkit.code_version import code_version
 from toolkit.dataset import Dataset
@@ -157,6 +163,7 @@ def train(
             not see one `out`, or the device cannot do what the recipe asks for.
         SchemaError: The validation data have other keypoints, or in another order.
         InvalidDataError: An image is missing, or a box is empty; of the validation data too.
+        ResourceError: A step needs more memory than the GPU has.
         ToolkitError: The loss is not finite.
     """
     here, device = join(), own_device(device)
@@ -194,7 +201,8 @@ def train(
     plan = Plan(
         family, dataset, out, config, seed, steps, device, precision, here, about, held_out
     )
-    with deterministic(wanted=config.deterministic):
+    whole = config.precision == "float32"
+    with deterministic(wanted=config.deterministic), whole_float32(wanted=whole):
         _loop(run, plan, crops, stop_after, progress, tensorboard=tensorboard)
     return out / "best.safetensors"
 
@@ -238,6 +246,7 @@ def _loop(
         range(run.step, plan.steps),
         threads=_batch_threads(plan),
     )
+    smaller = f"lower 'batch_size' (now {batch_size}) or 'input_wh' in the recipe"
     shown = tensorboard and plan.here.leads
     with (
         Monitor(plan.out, wanted=shown, start=run.step * batch_size) as monitor,
@@ -246,7 +255,8 @@ def _loop(
         ),
     ):
         for batch in batches:
-            loss = one_step(run, forward, batch, plan)
+            with within_memory(plan.device, smaller):
+                loss = one_step(run, forward, batch, plan)
             seen = run.step * batch_size
             if progress is not None:
                 progress(min(seen, config.images_seen), config.images_seen)
@@ -277,7 +287,8 @@ def _loop(
 def _finite(loss: Tensor, run: Run, plan: Plan) -> float:
     """The loss as a number; nothing is saved after one that is none.
 
-    It is read at these moments only: a GPU would wait for each reading.
+    It is read at these moments only, because each reading lets the GPU run dry (as do the
+    losses that pick the labelled keypoints out by a mask, once a step).
     """
     value = float(loss)
     if not math.isfinite(value):
@@ -525,8 +536,13 @@ def _checkpoint(run: Run, plan: Plan, record: Record) -> None:
 
 
 def with_budget(config: TrainConfig, images_seen: int | None) -> TrainConfig:
-    """The recipe with another budget, validations spread as before."""
+    """The recipe with another budget, validations spread as before.
+
+    One without any, as in an adopted checkpoint, keeps its `validate_every`.
+    """
     if images_seen is None:
         return config
-    every = max(1, config.validate_every * images_seen // config.images_seen)
+    every = config.validate_every
+    if config.images_seen:
+        every = max(1, every * images_seen // config.images_seen)
     return replace(config, images_seen=images_seen, validate_every=every)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from baselines.checkpoints import (
     read_metadata,
@@ -21,10 +22,12 @@ from baselines.config import TrainConfig, load_recipe
 from baselines.family import HEATMAP, Family
 from baselines.pipeline import prefetched
 from baselines.precision import Precision, choose_precision, full
+from baselines.predictor import NetworkModel
 from baselines.regression import REGRESSION
 from baselines.requests import start_from
 from baselines.run_state import STATE, Run
-from baselines.training import batch_rows, deterministic, pckh_shares, rate, train
+from baselines.training import batch_rows, deterministic, rate, train, with_budget
+from baselines.validation import pckh_shares
 from tokenclipose.family import TOKENCLIPOSE
 from toolkit.catalog import sample_path
 from toolkit.dataset import Dataset
@@ -33,6 +36,7 @@ from toolkit.errors import (
     MissingExtraError,
     OutputExistsError,
     ReadError,
+    ResourceError,
     SchemaError,
     ToolkitError,
     UnsafeInputError,
@@ -242,6 +246,15 @@ def test_shipped_recipes_are_read_and_paired_models_share_what_must_be_equal() -
         assert getattr(ours, key) == getattr(rival, key)
     assert load_recipe("tokenclipose_w48").input_wh == (192, 256)
     assert load_recipe("hrnet_small", images_seen=5).images_seen == 5
+
+
+def test_a_budget_spreads_the_validations_of_a_recipe_that_has_one() -> None:
+    """An adopted network's recipe has seen no image: there is nothing to spread them over."""
+    recipe = replace(TINY, images_seen=1000, validate_every=200)
+    assert with_budget(recipe, None) == recipe
+    assert with_budget(recipe, 500).validate_every == 100
+    adopted = with_budget(replace(recipe, images_seen=0), 500)
+    assert (adopted.images_seen, adopted.validate_every) == (500, 200)
 
 
 @pytest.mark.parametrize(
@@ -574,6 +587,60 @@ def test_bfloat16_is_refused_where_it_is_slow(monkeypatch: pytest.MonkeyPatch) -
     assert choose_precision("auto", "cpu") == Precision()
     monkeypatch.setattr("baselines.precision.bfloat16_is_native", lambda device: True)
     assert choose_precision("auto", "cpu").compute is torch.bfloat16
+
+
+class Seen(nn.Module):
+    """A network that notes whether a GPU's convolutions would be rounded to TF32."""
+
+    def __init__(self, network: nn.Module, seen: list[tuple[bool, bool]]) -> None:
+        super().__init__()
+        self.network, self.seen = network, seen
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen.append((self.training, torch.backends.cudnn.allow_tf32))
+        found: torch.Tensor = self.network(images)
+        return found
+
+
+@pytest.mark.parametrize("precision", ["auto", "float32"])
+def test_only_training_in_precision_auto_is_rounded_to_tf32(
+    people: tuple[Dataset, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
+) -> None:
+    monkeypatch.setattr("baselines.precision.bfloat16_is_native", lambda device: False)
+    seen: list[tuple[bool, bool]] = []
+    family = replace(HEATMAP, build=lambda *given: Seen(HEATMAP.build(*given), seen))
+    config = replace(TINY, precision=precision, images_seen=4)
+    options = {"model": "x", "validation": people}
+    assert torch.backends.cudnn.allow_tf32
+    train(family, *people, tmp_path, config, **options)
+    assert set(seen) == {(True, precision == "auto"), (False, False)}
+    assert torch.backends.cudnn.allow_tf32
+
+
+class Exhausted(nn.Module):
+    """A network too large for its GPU, as torch says it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+
+def test_a_gpu_without_the_memory_for_a_step_is_told_in_one_line(
+    people: tuple[Dataset, Path], tmp_path: Path
+) -> None:
+    family = replace(HEATMAP, build=lambda *given: Exhausted())
+    with pytest.raises(ResourceError, match=r"memory is exhausted; lower 'batch_size' \(now 4"):
+        train(family, *people, tmp_path, TINY, model="x")
+    schema = people[0].schema
+    model = NetworkModel(Exhausted(), HEATMAP, TINY, schema, name="x")
+    with pytest.raises(ResourceError, match=r"exhausted; 3 crops at a time.*--batch-size"):
+        model.predict(*people, batch_size=3)
 
 
 def test_losses_are_computed_in_at_least_single_precision() -> None:
