@@ -43,6 +43,7 @@ from toolkit.files import sha256_file
 from toolkit.formats import read
 from toolkit.geometry import points_from_box, points_to_box
 from toolkit.models import PoseModel, TrainRequest
+from toolkit.processes import choose_device
 from toolkit.schema import Schema
 
 Floats = NDArray[np.float64]
@@ -324,7 +325,6 @@ def _train_predicted(request: TrainRequest) -> Path:
     control, which then is a whole of its own.
     """
     from baselines import HRNET_SMALL  # at run time: the package's own entries
-    from baselines.requests import choose_device
 
     dataset = _read(request, "body-to-stick-predicted")
     device = choose_device(request.device)

@@ -21,7 +21,7 @@ from baselines.detector import (
     TorchvisionDetector,
     build_detector,
 )
-from baselines.requests import choose_device, generator_of, with_sha256
+from baselines.requests import generator_of, with_sha256
 from baselines.training import batch_rows
 from toolkit.code_version import code_version
 from toolkit.dataset import Dataset
@@ -30,6 +30,7 @@ from toolkit.errors import OutputExistsError, ToolkitError, UsageError
 from toolkit.formats import read
 from toolkit.images import load_image, resolve_images
 from toolkit.models import TrainRequest
+from toolkit.processes import choose_device
 
 Floats = NDArray[np.float64]
 MIN_VISIBLE = 0.3  # share of a box that must stay in the frame after it was moved

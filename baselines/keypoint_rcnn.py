@@ -42,7 +42,7 @@ from baselines.checkpoints import (
 from baselines.crops import require_boxes
 from baselines.detector import DetectorConfig, Maps
 from baselines.detector_training import fit, load_frames, training_facts
-from baselines.requests import choose_device, with_sha256
+from baselines.requests import with_sha256
 from baselines.torchvision_weights import freeze_batchnorm
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
@@ -51,6 +51,7 @@ from toolkit.files import sha256_file
 from toolkit.formats import read
 from toolkit.images import load_image, resolve_images
 from toolkit.models import Progress, TrainRequest
+from toolkit.processes import choose_device
 from toolkit.schema import Schema
 
 NAME = "keypoint-rcnn"

@@ -54,7 +54,7 @@ def train_network(name: str, recipe: str, family: Family, request: TrainRequest)
         config,
         model=name,
         seed=request.seed,
-        device=choose_device(request.device),
+        device=request.device,
         validation=validation,
         resume=request.resume,
         facts=facts,
@@ -81,26 +81,6 @@ def start_from(network: nn.Module, *, path: Path, schema: Schema) -> None:
         f"pretrained = '{path}' in place of --init",
     )
     load_weights(path, network, tensors)
-
-
-def choose_device(device: str | None) -> str:
-    """The device that was named, else a GPU where there is one, else the CPU.
-
-    Raises:
-        UsageError: torch knows no such device here.
-    """
-    import torch  # lazy: torch costs seconds
-
-    if device is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(
-            f"device '{device}' cannot be used here: {str(error).splitlines()[0]}; "
-            "'cpu' always can"
-        ) from error
-    return device
 
 
 def with_sha256(dataset: Dataset, path: Path) -> Dataset:

@@ -73,10 +73,10 @@ from toolkit.images import resolve_images
 from toolkit.processes import (
     Processes,
     by_leader,
+    choose_device,
     gather,
     join,
     leader_first,
-    own_device,
 )
 
 Progress = Callable[[int, int], None]
@@ -127,7 +127,7 @@ def train(
     *,
     model: str,
     seed: int = 0,
-    device: str = "cpu",
+    device: str | None = "cpu",
     validation: tuple[Dataset, Path] | None = None,
     resume: bool = False,
     stop_after: int | None = None,
@@ -146,7 +146,8 @@ def train(
         config: The recipe.
         model: Name for the facts.
         seed: Of the initial weights, the order and the augmentation.
-        device: Torch device; with several processes each takes a GPU of its own.
+        device: Torch device; None is a GPU where there is one. With several processes each
+            takes a GPU of its own.
         validation: Data set and images that "best" is chosen on.
         resume: Go on from the state in `out`.
         stop_after: Stop early after this many images, as an interruption would.
@@ -166,7 +167,8 @@ def train(
         ResourceError: A step needs more memory than the GPU has.
         ToolkitError: The loss is not finite.
     """
-    here, device = join(), own_device(device)
+    device = choose_device(device)  # before the processes meet: each on its own GPU
+    here = join()
     precision = choose_precision(config.precision, device)
     share_of_batch(config.batch_size, here)
     if tensorboard:

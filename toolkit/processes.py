@@ -65,26 +65,47 @@ def processes() -> Processes:
     return Processes(*(int(os.environ[name]) for name in names))
 
 
-def own_device(device: str) -> str:
-    """The device of this process: with several on one machine, each has its own GPU.
+def choose_device(device: str | None) -> str:
+    """The device that was named, else a GPU where there is one, else the CPU.
+
+    Of several processes on one machine each gets a GPU of its own, and before anything is put
+    on one: a process that only looks at the first GPU keeps some hundred MB of it for good.
+
+    Args:
+        device: A torch device; None leaves the choice.
+
+    Returns:
+        The device of this process.
 
     Raises:
-        UsageError: There are fewer GPUs than processes, or one GPU was named for all.
+        UsageError: There are fewer GPUs than processes, one GPU was named for all, or torch
+            knows no such device here.
     """
-    here = processes()
-    if here.local_size == 1 or not device.startswith("cuda"):
-        return device
     import torch  # lazy: torch costs seconds
 
-    if device != "cuda":
-        raise UsageError(f"device '{device}' is one GPU for {here.local_size} processes")
-    if here.local_size > torch.cuda.device_count():
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    here = processes()
+    own = device
+    if here.local_size > 1 and device.startswith("cuda"):
+        if device != "cuda":
+            raise UsageError(f"device '{device}' is one GPU for {here.local_size} processes")
+        if here.local_size > torch.cuda.device_count():
+            raise UsageError(
+                f"{here.local_size} processes for {torch.cuda.device_count()} GPUs; start as "
+                "many as there are GPUs (--nproc-per-node gpu), or compute on the CPU "
+                "(--device cpu)"
+            )
+        own = f"cuda:{here.local_rank}"
+        torch.cuda.set_device(here.local_rank)
+    try:
+        torch.zeros(1, device=own)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).split("\n", 1)[0]
         raise UsageError(
-            f"{here.local_size} processes for {torch.cuda.device_count()} GPUs; start as many "
-            "as there are GPUs (--nproc-per-node gpu), or compute on the CPU (--device cpu)"
-        )
-    torch.cuda.set_device(here.local_rank)
-    return f"cuda:{here.local_rank}"
+            f"--device '{own}' cannot be used here: {reason}; 'cpu' always can"
+        ) from error
+    return own
 
 
 def own_threads(threads: int | None) -> int | None:

@@ -23,7 +23,13 @@ from baselines.shards import gathered, share_of_batch
 from toolkit import write
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
-from toolkit.processes import Processes, own_device, own_threads, processes, share_of_frames
+from toolkit.processes import (
+    Processes,
+    choose_device,
+    own_threads,
+    processes,
+    share_of_frames,
+)
 
 RECIPE = """
 {family}
@@ -308,7 +314,7 @@ def test_without_torchrun_there_is_one_process(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
     assert processes() == Processes(rank=0, size=1)
     assert own_threads(None) is None
-    assert own_device("cuda:3") == "cuda:3"
+    assert choose_device("cpu") == "cpu"
     output = torch.ones(2)
     assert gathered(output, processes()) is output
 
@@ -323,7 +329,24 @@ def test_threads_are_shared_and_a_gpu_is_not(monkeypatch: pytest.MonkeyPatch) ->
     assert own_threads(None) == 4
     assert own_threads(3) == 3
     with pytest.raises(UsageError, match="device 'cuda:0' is one GPU for 2 processes"):
-        own_device("cuda:0")
+        choose_device("cuda:0")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(UsageError, match="2 processes for 1 GPUs; start as many"):
-        own_device("cuda")
+        choose_device("cuda")
+
+
+@pytest.mark.parametrize("device", [None, "cuda"])
+def test_each_process_selects_its_own_gpu_before_it_puts_anything_on_one(
+    monkeypatch: pytest.MonkeyPatch, device: str | None
+) -> None:
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    for name, value in zip(names, ("1", "2", "1", "2"), strict=True):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    done: list[tuple[str, object]] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda own: done.append(("select", own)))
+    monkeypatch.setattr(torch, "zeros", lambda _, device: done.append(("put", device)))
+    assert choose_device(device) == "cuda:1"
+    assert done == [("select", 1), ("put", "cuda:1")]

@@ -34,7 +34,7 @@ from toolkit.charts import standalone
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.files import atomic_directory
-from toolkit.processes import leader_first, own_device, processes
+from toolkit.processes import leader_first, processes
 from toolkit.zero_shot import scored_part
 
 Progress = Callable[[int, int], None]
@@ -53,7 +53,7 @@ class Request:
         models: Names, or `LABEL=FILE` for a checkpoint; None for all that ship.
         predictions: Name -> COCO results file; in the demo a name may be `TABLE:NAME`.
         bootstrap: Resamples; 0 for no intervals and no tests.
-        device: Torch device.
+        device: Torch device of this process; see `toolkit.processes.choose_device`.
         exhibits: Whether to draw instances for the report.
         zero_shot: `names`, `prompts` or `both`: models answer in the schema of the data.
     """
@@ -244,7 +244,7 @@ def _models(request: Request, suite: Suite) -> tuple[list[Contender], list[str]]
     """The models that take part; none where there is no image to show them."""
     if request.data is not None and request.images is None:
         return [], []
-    return load_models(suite, request.models, own_device(request.device))
+    return load_models(suite, request.models, request.device)
 
 
 def _assign(

@@ -137,8 +137,8 @@ def benchmark(
         inputs = (data, images, schema_file(schema), recipe, runs, *files)
         check_output(out, force=force, inputs=inputs, holds=("results.json",))
     if device != "cpu":
-        from toolkit.cli.predict import choose_device
         from toolkit.models import require_torch
+        from toolkit.processes import choose_device
 
         require_torch(f"--device {device}")
         device = choose_device(device)

@@ -60,7 +60,6 @@ def calibrate(
     """
     import json
 
-    from toolkit.cli.predict import choose_device
     from toolkit.errors import OutputExistsError, UsageError
     from toolkit.files import check_output, sha256_file, write_text
     from toolkit.formats import read
@@ -72,6 +71,7 @@ def calibrate(
         within_heads,
     )
     from toolkit.models import load_checkpoint, require_torch
+    from toolkit.processes import choose_device
 
     if plot is not None:
         read_here = (data, images, checkpoint, checkpoint.with_suffix(".json"))

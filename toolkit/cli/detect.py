@@ -63,13 +63,13 @@ def detect(
     DETECTOR is person-small (trained on rendered frames; its weights ship), fasterrcnn,
     fasterrcnn-v2, fasterrcnn-mobile (torchvision's, by tag or file), or keypoint-rcnn.
     """
-    from toolkit.cli.predict import choose_device
     from toolkit.cli.train import set_threads
     from toolkit.detector_scores import box_ap
     from toolkit.detectors import category_of, load_detector, write_detections
     from toolkit.files import check_output
     from toolkit.formats import read
     from toolkit.models import require_torch
+    from toolkit.processes import choose_device
 
     inputs = (data, images, schema_file(schema), Path(weights) if weights else None)
     check_output(out, force=force, inputs=inputs)

@@ -210,13 +210,13 @@ def _load_torch(
     from toolkit.cli.train import set_threads
     from toolkit.errors import UsageError
     from toolkit.models import require_torch
-    from toolkit.processes import leader_first, own_device, own_threads
+    from toolkit.processes import leader_first, own_threads
     from toolkit.runtimes import in_runtime
 
     require_torch("toolkit predict")
     threads = own_threads(threads)
     set_threads(threads)
-    chosen = own_device(choose_device(device, runtime))
+    chosen = _device_for(runtime, device)
     loaded = _load(model, weights, schema, chosen)
     if refine is not None or flip_test is not None:
         if not hasattr(loaded, "decoded_by"):
@@ -277,26 +277,16 @@ def _load(model: str, weights: str | None, schema: Schema, chosen: str) -> PoseM
         raise
 
 
-def choose_device(device: str | None, runtime: str = "torch") -> str:
-    """The device that was named, else a GPU where there is one, else the CPU."""
-    import torch  # lazy: torch costs seconds
-
+def _device_for(runtime: str, device: str | None) -> str:
+    """The device that a runtime computes on; ONNX Runtime here knows the CPU alone."""
     from toolkit.errors import UsageError
+    from toolkit.processes import choose_device
 
-    if runtime == "onnx":
-        if device not in (None, "cpu"):
-            raise UsageError(f"--runtime onnx computes on the CPU; --device is '{device}'")
-        return "cpu"
-    if device is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise UsageError(
-            f"--device '{device}' cannot be used here: {reason}; 'cpu' always can"
-        ) from error
-    return device
+    if runtime != "onnx":
+        return choose_device(device)
+    if device not in (None, "cpu"):
+        raise UsageError(f"--runtime onnx computes on the CPU; --device is '{device}'")
+    return "cpu"
 
 
 Boxes = tuple["Dataset", "NDArray[np.float64] | None", "NDArray[np.float64] | None"]
@@ -373,7 +363,7 @@ def _detected(
     """Boxes that a detector finds now; of several processes one looks, and all get the same."""
     from toolkit.cli.train import set_threads
     from toolkit.detectors import USED_SCORE, Detections, load_detector
-    from toolkit.processes import by_leader
+    from toolkit.processes import by_leader, choose_device
 
     set_threads(threads)
 
