@@ -287,13 +287,8 @@ def _mirror(
 def _train_mean(request: TrainRequest) -> Path:
     dataset = _read(request, "mean-pose")
     people = dataset.annotations
-    bare = [
-        name
-        for name, seen in zip(
-            dataset.schema.names, np.isfinite(people.keypoints).any(axis=(0, 2)), strict=True
-        )
-        if not seen
-    ]
+    seen = np.isfinite(people.keypoints).all(axis=2).any(axis=0)  # (K,)
+    bare = [dataset.schema.names[k] for k in np.flatnonzero(~seen)]
     if bare:
         raise InvalidDataError(
             f"{dataset.name}: nobody has a labelled {', '.join(bare)}, so they have no mean; "

@@ -273,10 +273,12 @@ def _pixels(
                 f"{error.strerror}; use a smaller 'input_wh', or another --out"
             ) from error
     wait_for_all()
-    yield np.memmap(path, dtype=np.uint8, mode="r+", shape=shape)
+    pixels = np.memmap(path, dtype=np.uint8, mode="r+", shape=shape)
     wait_for_all()
     if local.leads:
-        path.unlink()  # the processes keep what they have mapped
+        path.unlink()  # the processes keep what they have mapped; one that fails leaves nothing
+    yield pixels
+    wait_for_all()
 
 
 def normalised(crops: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:

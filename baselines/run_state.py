@@ -141,12 +141,13 @@ def _load_optimizer(run: Run, tensors: dict[str, Tensor]) -> None:
     """
     held: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
-        index, name = key.split(".")
-        held.setdefault(int(index), {})[name] = value
+        place, name = key.split(".")
+        held.setdefault(int(place), {})[name] = value
     groups = run.optimizer.state_dict()["param_groups"]
     parameters = [p for group in run.optimizer.param_groups for p in group["params"]]
-    # A parameter that no output depends on has none, so that only too many can be seen.
-    if run.step > 0 and not held:
+    # A parameter that no output depends on has none, so that only too many can be seen; and
+    # with scaled gradients the first steps may all have been left out.
+    if run.step > 0 and not held and not run.scaler.is_enabled():
         raise ValueError(f"step {run.step} without the optimizer's tensors")
     for index, values in held.items():
         if not 0 <= index < len(parameters):

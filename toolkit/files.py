@@ -2,7 +2,9 @@
 
 Every output goes to a temporary file in the same folder, is flushed to the disk, and takes
 the target's name in one step. A process that is killed leaves only its temporary file
-(`.NAME.PID.tmp`), which the next write to the same folder removes once that process is gone.
+(`.NAME.HOST.PID.tmp`), which the next write to the same folder on the same host removes once
+that process is gone. Other hosts and containers that share the folder cannot know whether it
+is, and leave it alone.
 """
 
 from __future__ import annotations
@@ -15,11 +17,12 @@ import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from toolkit.errors import OutputExistsError, ResourceError, UsageError, WriteError
 
-_TEMPORARY = re.compile(r"^\.(?P<name>.+)\.(?P<pid>\d+)\.tmp$")
+_TEMPORARY = re.compile(r"^\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})\.(?P<pid>\d+)\.tmp$")
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 _LONGEST = 255  # bytes of a name, on every usual file system
 _NO_FOLDER = "{}: is a file, and the output is a folder; choose another name"
@@ -254,14 +257,24 @@ def _write_error(path: Path, error: OSError) -> WriteError:
 
 
 def _temporary(path: Path, mark: str = "") -> Path:
-    """A hidden name beside the target that tells its process.
+    """A hidden name beside the target that tells its host and process.
 
     A target whose own name is nearly as long as a name may be gives a hash of it.
     """
-    name, ending = path.name, f"{mark}.{os.getpid()}.tmp"
+    name, ending = path.name, f"{mark}.{_host()}.{os.getpid()}.tmp"
     if len(os.fsencode(f".{name}{ending}")) > _LONGEST:
         name = sha256_bytes(os.fsencode(name))[:16]
     return path.parent / f".{name}{ending}"
+
+
+@cache
+def _host() -> str:
+    """Where a process's number is its own: a hash of the host's name and its container's."""
+    try:
+        container = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # only Linux has them
+        container = ""
+    return sha256_bytes(os.fsencode(f"{os.uname().nodename} {container}"))[:8]
 
 
 def _require_kin(old: Path, new: Collection[str]) -> None:
@@ -295,10 +308,13 @@ def _swap(one: Path, other: Path) -> bool:
 
 
 def _remove_stale(folder: Path) -> None:
-    """Remove temporary files of processes that are gone; put back what one had set aside."""
+    """Remove temporary files of this host's processes that are gone.
+
+    What one of them had set aside is put back.
+    """
     for entry in list(folder.iterdir()):
         match = _TEMPORARY.match(entry.name)
-        if match is None or _alive(int(match["pid"])):
+        if match is None or match["host"] != _host() or _alive(int(match["pid"])):
             continue
         target = folder / match["name"].removesuffix(".old")
         if match["name"].endswith(".old") and entry.is_dir() and not os.path.lexists(target):

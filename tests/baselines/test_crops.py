@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from baselines.crops import crop_boxes, cut_crops, load_training_crops
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError
 from toolkit.geometry import inside_box
+from toolkit.processes import Processes
 
 STILL = TrainConfig(
     input_wh=(96, 128), box_padding=1.0, scale=0, rotation=0, shift=0, flip=0, color=0
@@ -125,6 +127,25 @@ def test_missing_frames_are_all_named(people: tuple[Dataset, Path], tmp_path: Pa
     regions = crop_boxes(dataset, STILL)
     with pytest.raises(InvalidDataError, match=r"4 of 4 images.*'0.png'.*'3.png'"):
         list(cut_crops(dataset, tmp_path, regions, (96, 128)))
+
+
+def test_processes_that_fail_while_they_cut_leave_no_cache_in_the_folder(
+    people: tuple[Dataset, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, folder = people
+    out, images = tmp_path / "run", tmp_path / "images"
+    out.mkdir()
+    shutil.copytree(folder, images)
+    (images / "1.png").write_bytes(b"no image")
+    monkeypatch.setattr(crops_module, "processes", lambda: Processes(0, 2, 0, 2))
+    monkeypatch.setattr(crops_module, "wait_for_all", lambda: None)
+    with pytest.raises(InvalidDataError, match=r"1\.png"):
+        load_training_crops(dataset, images, STILL, shared=out)
+    assert list(out.iterdir()) == []
+    cache = load_training_crops(dataset, folder, STILL, shared=out)
+    alone = load_training_crops(dataset, folder, STILL)
+    assert np.array_equal(cache.pixels[:4], alone.pixels[:4]), "what it has mapped is kept"
+    assert list(out.iterdir()) == []
 
 
 def test_without_augmentation_keypoints_stay_on_their_dots(

@@ -232,7 +232,7 @@ def test_two_processes_that_write_one_file_do_not_mix(tmp_path: Path) -> None:
 
 
 def test_temporaries_of_living_processes_stay(tmp_path: Path) -> None:
-    alive = tmp_path / f".b.{os.getpid()}.tmp"
+    alive = tmp_path / f".b.{files._host()}.{os.getpid()}.tmp"
     foreign = tmp_path / ".notes.tmp"
     for path in (alive, foreign):
         path.write_bytes(b"")
@@ -242,16 +242,32 @@ def test_temporaries_of_living_processes_stay(tmp_path: Path) -> None:
     assert names(tmp_path) == sorted([alive.name, foreign.name, "a"])
 
 
+def test_temporaries_of_other_hosts_stay_whatever_their_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number of a process says nothing on another host, or in another container."""
+    monkeypatch.setattr(files, "_host", lambda: "0123abcd")
+    monkeypatch.setattr(os, "getpid", lambda: 2**22 + 1)  # Linux has no such process
+    with files.atomic_file(tmp_path / "theirs") as temporary:
+        temporary.write_bytes(b"whole")
+        monkeypatch.undo()
+        files.write_bytes(tmp_path / "ours", b"ours")
+
+    assert temporary.name == f".theirs.0123abcd.{2**22 + 1}.tmp"
+    assert names(tmp_path) == ["ours", "theirs"]
+    assert (tmp_path / "theirs").read_bytes() == b"whole"
+
+
 def test_stale_folders_are_removed_but_not_what_links_point_to(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     kept = tmp_path / "kept"
     kept.mkdir()
     (kept / "precious").write_bytes(b"")
-    stale = tmp_path / f".a.{gone.pid}.tmp"
+    stale = tmp_path / f".a.{files._host()}.{gone.pid}.tmp"
     stale.mkdir()
     (stale / "part").write_bytes(b"")
-    (tmp_path / f".link.{gone.pid}.tmp").symlink_to(kept)
+    (tmp_path / f".link.{files._host()}.{gone.pid}.tmp").symlink_to(kept)
 
     files.write_bytes(tmp_path / "a", b"new")
 
@@ -457,7 +473,7 @@ def test_a_name_may_be_as_long_as_the_disk_takes(tmp_path: Path, letter: str) ->
 
 
 def test_a_temporary_of_an_impossible_process_is_stale(tmp_path: Path) -> None:
-    (tmp_path / f".a.{'9' * 20}.tmp").write_bytes(b"part")
+    (tmp_path / f".a.{files._host()}.{'9' * 20}.tmp").write_bytes(b"part")
 
     files.write_bytes(tmp_path / "a", b"new")
 
