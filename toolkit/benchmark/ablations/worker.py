@@ -41,11 +41,12 @@ def train(task: dict[str, Any]) -> None:
     done = Path(task["done"])
     if done.is_file():  # another suite finished it while this one waited for the lock
         return
+    model = get_model(task["model"])
     resume = task["recipe"] is not None
     if not resume:  # a control is fitted at once: what a killed fit left is worth nothing
         shutil.rmtree(task["out"], ignore_errors=True)
     start = time.monotonic()
-    checkpoint = get_model(task["model"]).train(
+    checkpoint = model.train(
         TrainRequest(
             data=Path(task["data"]),
             images=Path(task["images"]),
