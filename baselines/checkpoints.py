@@ -123,7 +123,7 @@ def read_facts(path: Path) -> dict[str, Any]:
             f"{path}: the facts '{beside.name}' beside the checkpoint are missing; "
             "a checkpoint is two files"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ReadError(f"{beside}: cannot read the checkpoint's facts: {error}") from error
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise ReadError(f"{beside}: not the facts of a checkpoint in format {FORMAT}")

@@ -131,6 +131,12 @@ def test_a_checkpoint_without_its_facts_is_refused(checkpoint: Path) -> None:
         read_facts(checkpoint)
 
 
+def test_facts_that_are_nested_without_end_are_refused(checkpoint: Path) -> None:
+    checkpoint.with_suffix(".json").write_text("[" * 100_000)
+    with pytest.raises(ReadError, match=r"net.json: cannot read the checkpoint's facts: max"):
+        read_facts(checkpoint)
+
+
 SENTENCES = tuple(f"a photo of a broom, seen {where}" for where in "abcde")
 CURLING = Schema(
     "curling",
