@@ -42,8 +42,11 @@ class Family:
 
     Attributes:
         name: As in a recipe's `family`.
-        build: (schema, config, stored weights or None) → network. The stored weights are
-            given when a checkpoint is loaded, so that no text encoder is needed then.
+        build: (schema, config, stored weights or None) → network. None is for training: the
+            network then starts from the recipe's pretrained weights and text encoder. With
+            stored weights, which the caller loads into it, it reads neither; it takes from
+            them the size of its text tokens alone. Raises `UsageError` where they or the
+            recipe cannot be this family's.
         build_loss: (schema, config) → module called with (network output, (B, K, 2) crop px,
             (B, K) labelled); it may hold parameters that only training needs. Every tensor of
             the output begins with B: with several processes the loss sees the whole batch.

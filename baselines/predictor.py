@@ -151,7 +151,13 @@ class CheckpointModel(NetworkModel):
             name += suffix
             facts = {**facts, "model": name, "calibration": None}
         family = with_calibration(self.raw, schema, facts.get("calibration"), path)
-        network = family.build(schema, config, tensors)
+        try:
+            network = family.build(schema, config, tensors)
+        except UsageError as error:
+            raise ReadError(
+                f"{path}: the weights are not of the network that the facts describe: {error}; "
+                "fetch both files again"
+            ) from error
         load_weights(path, network, tensors)
         super().__init__(
             network,

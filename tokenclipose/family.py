@@ -16,6 +16,7 @@ from baselines.precision import full
 from tokenclipose.losses import TokenCLIPoseLoss
 from tokenclipose.model import Poses, TokenCLIPose
 from tokenclipose.text import keypoint_embeddings
+from toolkit.errors import UsageError
 from toolkit.models import PoseModel
 from toolkit.schema import Schema
 from toolkit.zero_shot import Counterpart
@@ -48,8 +49,15 @@ class _Loss(nn.Module):
 def _build(schema: Schema, config: TrainConfig, stored: dict[str, Tensor] | None) -> nn.Module:
     """A network; with stored weights its text tokens come from them, not from an encoder."""
     embeddings = None
-    if stored is not None and "text" in stored:
-        embeddings = torch.randn(stored["text"].shape, generator=torch.Generator())
+    if stored is not None:
+        if "text" in stored:
+            shape = stored["text"].shape
+            if len(shape) != 2 or shape[0] != schema.num_keypoints:
+                raise UsageError(
+                    f"tensor 'text' has shape {tuple(shape)}; expected a row for each of "
+                    f"{schema.num_keypoints} keypoints"
+                )
+            embeddings = torch.randn(shape, generator=torch.Generator())
     elif config.text_encoder is not None:
         embeddings = keypoint_embeddings(
             schema, config.text, dim=config.dim, prompts=config.prompts
