@@ -154,9 +154,7 @@ def _head_step(where: str, item: object) -> HeadSizeStep:
     method: HeadSizeMethod = _choice(where, item, "method", methods, None)  # type: ignore[assignment]
     factor = _number(f"{where}: field 'factor'", item.get("factor"))
     if not factor > 0:
-        raise SchemaError(
-            f"{where}: field 'factor' is {factor:g}; expected a positive number"
-        )
+        raise SchemaError(f"{where}: field 'factor' is {factor:g}; expected a positive number")
     pairs = tuple(_pair(f"{where}: pairs", pair) for pair in _list(where, item, "pairs"))
     if (method == "head_box") != (not pairs):
         raise SchemaError(
