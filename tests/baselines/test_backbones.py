@@ -71,6 +71,7 @@ def test_without_a_network_a_tag_fails_at_once_and_says_how_to_supply_a_file(
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     backbone, started = Backbone("resnet50"), time.monotonic()
     with pytest.raises(ServiceError, match=r"could not be fetched.*pretrained = 'FILE"):

@@ -295,11 +295,37 @@ def test_faster_rcnn_loads_from_a_file_and_names_what_is_wrong(
         raise OSError("no route")
 
     monkeypatch.setattr("socket.create_connection", unreachable)
+    monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
     with pytest.raises(
         ServiceError, match=r"'COCO_V1' could not be fetched.*elsewhere and put"
     ):
         build_faster_rcnn(name, "COCO_V1")
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04"], ids=["0", "page", "cut"])
+def test_a_damaged_file_in_torchs_cache_is_named_and_not_read(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    cached = tmp_path / "hub/checkpoints/fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(content)
+    with pytest.raises(ReadError, match=r"907ea3f9.pth: is damaged: .*name says 907ea3f9; rem"):
+        build_faster_rcnn("fasterrcnn-mobile", "COCO_V1")
+
+
+def test_a_whole_file_of_another_hash_in_torchs_cache_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn as make
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    cached = tmp_path / "hub/checkpoints/fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth"
+    cached.parent.mkdir(parents=True)
+    torch.save(make(weights=None, weights_backbone=None).state_dict(), cached)
+    with pytest.raises(ReadError, match=r"907ea3f9.pth: is damaged: its SHA-256 begins with"):
+        build_faster_rcnn("fasterrcnn-mobile", "COCO_V1")
 
 
 TORCHVISIONS = {

@@ -175,6 +175,7 @@ def test_a_hub_that_cannot_be_reached_is_named_at_once(
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "empty"))
     sample = root / "datasets" / "hockey" / "sample"
     recipe = tmp_path / "tiny.toml"
