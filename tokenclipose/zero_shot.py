@@ -53,7 +53,8 @@ def by_prompts(
         one: the caller leaves it out), and the counterparts.
 
     Raises:
-        UsageError: The checkpoint has no text tokens that started from language.
+        UsageError: The checkpoint has no text tokens that started from language, or its
+            schema no two different keypoints.
         SchemaError: A keypoint has no prompts, or the checkpoint's facts hold none.
         MissingExtraError, ServiceError: Its text encoder cannot be had.
     """
@@ -123,11 +124,20 @@ def match(likeness: NDArray[np.float32], least: float) -> NDArray[np.int64]:
 
 
 def threshold(schema: Schema, embeddings: Tensor) -> float:
-    """How alike different keypoints of a schema are: the `ALIKE` quantile of their cosines."""
+    """How alike different keypoints of a schema are: the `ALIKE` quantile of their cosines.
+
+    Raises:
+        UsageError: No two of them are other than mirror images.
+    """
     cosines = (embeddings @ embeddings.T).numpy()
     count = len(cosines)
     other = ~np.eye(count, dtype=bool)
     other[np.arange(count), schema.flip_index] = False
+    if not other.any():
+        raise UsageError(
+            f"schema '{schema.name}' has no two keypoints but mirror images, so nothing says "
+            "how alike different ones are; use --zero-shot names"
+        )
     return float(np.quantile(cosines[other], ALIKE))
 
 

@@ -527,6 +527,54 @@ def test_a_checkpoint_of_something_else_is_named(rcnn: Path) -> None:
         load_small_detector(rcnn, "cpu")
 
 
+BAD_RECIPES = [
+    ({"dim": "64"}, "recipe: 'dim' is '64'; expected int like"),
+    ({"input_wh": [1]}, r"recipe: 'input_wh' is \[1\]; expected tuple like"),
+    ({"input_wh": ["a", "b"]}, r"recipe: 'input_wh' is \['a', 'b'\]; expected tuple like"),
+    ({"input_wh": [160, 0]}, r"recipe: 'input_wh' is \[160, 0\]; expected a width and a"),
+    ({"learning_rate": 10**400}, "recipe: 'learning_rate' is inf; expected 0 or more"),
+    ({"width": 3}, "recipe: unknown key 'width'; nearest valid: "),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [*BAD_RECIPES, ({"dim": 33}, "recipe: no detector can be built by it: num_channels")],
+)
+def test_a_damaged_recipe_of_the_small_detector_is_refused(
+    change: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    path = changed(CHECKPOINTS / "person-small_hockey.safetensors", change, tmp_path)
+    with pytest.raises(ReadError, match=f"changed.json: {said}"):
+        load_small_detector(path, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        *BAD_RECIPES,
+        ({"backbone": "foo"}, "recipe: 'backbone' is 'foo'; expected one of "),
+        ({"backbone": "hrnet-w32"}, "'backbone' is 'hrnet-w32'; expected one of resnet50, hrn"),
+        ({"frozen_eps": "no"}, "recipe: 'frozen_eps' is 'no'; expected float like 0.0"),
+    ],
+)
+def test_a_damaged_recipe_of_keypoint_rcnn_is_refused(
+    change: dict[str, object], said: str, rcnn: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ReadError, match=f"changed.json: .*{said}"):
+        KeypointRCNNModel(changed(rcnn, change, tmp_path), "cpu")
+
+
+def changed(checkpoint: Path, change: dict[str, object], folder: Path) -> Path:
+    """A copy of a checkpoint whose recipe has other values."""
+    path = folder / "changed.safetensors"
+    path.write_bytes(checkpoint.read_bytes())
+    facts = json.loads(checkpoint.with_suffix(".json").read_text("utf-8"))
+    facts["recipe"].update(change)
+    path.with_suffix(".json").write_text(json.dumps(facts), "utf-8")
+    return path
+
+
 def test_people_found_have_the_category_of_the_data(
     toolkit_cli: Callable[..., object], tmp_path: Path
 ) -> None:
