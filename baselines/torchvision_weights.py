@@ -22,7 +22,7 @@ from torch.hub import HASH_REGEX
 from torchvision.models import WeightsEnum, detection
 from torchvision.ops import FrozenBatchNorm2d
 
-from baselines.checkpoints import load_weights, read_tensors
+from baselines.checkpoints import load_weights, read_tensors, without_counters
 from baselines.hub import reach
 from toolkit.errors import ReadError, ServiceError, UsageError
 from toolkit.files import sha256_file
@@ -108,19 +108,14 @@ def tensors_of(
     known = [tag for tag in tags.__members__ if tag != "DEFAULT"]
     if weights in known:
         path, tensors = _fetched(name, weights, tags[weights].url)
-        return path, _counted_out(tensors)
+        return path, without_counters(tensors)
     path = Path(weights)
     if not path.is_file():
         raise UsageError(
             f"'{name}': no weights '{weights}': neither a file nor one of torchvision's tags "
             f"({', '.join(known)})"
         )
-    return path, _counted_out(read_tensors(path))
-
-
-def _counted_out(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without BatchNorm's step counters, which prediction never reads."""
-    return {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
+    return path, without_counters(read_tensors(path))
 
 
 def _fetched(name: str, tag: str, url: str) -> tuple[Path, dict[str, Tensor]]:
