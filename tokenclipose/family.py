@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from baselines.backbones import load_pretrained
-from baselines.codecs import decode_coordinates, encode_coordinates
+from baselines.codecs import encode_coordinates
 from baselines.config import TrainConfig
-from baselines.family import Decoded, Family
-from baselines.precision import full
+from baselines.family import Decoded, Family, decode_places
 from tokenclipose.losses import TokenCLIPoseLoss
 from tokenclipose.model import Poses, TokenCLIPose
 from tokenclipose.text import keypoint_embeddings
@@ -84,19 +83,12 @@ def _build(schema: Schema, config: TrainConfig, stored: dict[str, Tensor] | None
 
 
 def _decode(poses: Poses, config: TrainConfig) -> Decoded:
-    """Places and scales in crop px; the score falls with the predicted scale."""
-    height = config.input_wh[1]
-    sigma = full(poses.sigma)
-    return Decoded(
-        points=decode_coordinates(full(poses.mu), config.input_wh),
-        scores=(1 - sigma.mean(dim=2)).clamp(0, 1),
-        sigma=sigma * height,
-    )
+    return decode_places(poses.mu, poses.sigma, config)
 
 
 def _decode_coarse(poses: Poses, config: TrainConfig) -> Decoded:
-    """The same of what the network knew before its decoder."""
-    return _decode(poses._replace(mu=poses.mu_coarse, sigma=poses.sigma_coarse), config)
+    """What the network knew before its decoder."""
+    return decode_places(poses.mu_coarse, poses.sigma_coarse, config)
 
 
 def _by_prompts(

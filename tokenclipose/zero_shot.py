@@ -22,6 +22,7 @@ from baselines.calibrated import with_calibration
 from baselines.checkpoints import schema_to_facts
 from baselines.flip_test import bare
 from baselines.predictor import CheckpointModel, NetworkModel
+from tokenclipose.model import center_and_spread
 from tokenclipose.text import keypoint_embeddings, require_trained_prompts
 from toolkit.errors import UsageError
 from toolkit.files import sha256_bytes
@@ -157,8 +158,7 @@ def swapped(
         matched: (K',) counterpart, -1 for none.
         nearest: (K',) counterpart, the nearest keypoint for none.
     """
-    middle = old.mean(dim=0)
-    spread = (old - middle).std().clamp_min(1e-6)
+    middle, spread = center_and_spread(old)
     rows = torch.from_numpy(nearest)
     known = torch.from_numpy(matched >= 0)
     shift = torch.zeros_like(middle)
@@ -166,15 +166,6 @@ def swapped(
         shift = (new - old[rows])[known].mean(dim=0)  # what the new schema adds to all
     moved = tokens.float() - (old - middle) / spread  # (K, E) by training
     return (new - shift - middle) / spread + moved[rows]
-
-
-def learned_tokens(model: CheckpointModel) -> tuple[Tensor, Tensor]:
-    """Tokens of a checkpoint as they started and as training left them, (K, E) each."""
-    start = keypoint_embeddings(model.schema, model.config.text, prompts=model.config.prompts)
-    middle = start.mean(dim=0)
-    spread = (start - middle).std().clamp_min(1e-6)
-    text = bare(model.network).state_dict()["text"].float().cpu()
-    return (start - middle) / spread, text
 
 
 def _rows(values: Tensor, rows: Tensor, each: int) -> Tensor:
