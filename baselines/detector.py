@@ -192,9 +192,10 @@ def config_of(path: Path, recipe: Mapping[str, object], defaults: _Config) -> _C
     """
     where = f"{path.with_suffix('.json')}: recipe"
     try:
-        config = replace(defaults, **checked_values(recipe, defaults, where=where))
+        checked = checked_values(recipe, defaults, where=where)
     except InvalidDataError as error:
         raise ReadError(f"{error}; fetch both files again") from error
+    config = replace(defaults, **checked)  # type: ignore[arg-type]
     if min(config.input_wh) < 1:
         raise ReadError(
             f"{where}: 'input_wh' is {list(config.input_wh)}; expected a width and a height, "
