@@ -180,7 +180,7 @@ def load_small_detector(path: Path, device: str) -> TorchvisionDetector:
 
 
 def config_of(path: Path, recipe: Mapping[str, object], defaults: _Config) -> _Config:
-    """The settings that a detector's facts hold; what they leave out has its default.
+    """The settings in a detector's facts; all but the size have a default.
 
     Args:
         path: The checkpoint, for errors.
@@ -188,9 +188,12 @@ def config_of(path: Path, recipe: Mapping[str, object], defaults: _Config) -> _C
         defaults: Of its kind of detector.
 
     Raises:
-        ReadError: A key is unknown, or a value is of the wrong kind or beyond its limits.
+        ReadError: The size is missing, a key is unknown, or a value is of the wrong kind or
+            beyond its limits.
     """
     where = f"{path.with_suffix('.json')}: recipe"
+    if "input_wh" not in recipe:
+        raise ReadError(f"{where}: 'input_wh' is missing; fetch both files again")
     try:
         checked = checked_values(recipe, defaults, where=where)
     except InvalidDataError as error:

@@ -565,6 +565,15 @@ def test_a_damaged_recipe_of_keypoint_rcnn_is_refused(
         KeypointRCNNModel(changed(rcnn, change, tmp_path), "cpu")
 
 
+def test_a_recipe_that_does_not_say_the_size_is_refused(rcnn: Path) -> None:
+    beside = rcnn.with_suffix(".json")
+    facts = json.loads(beside.read_text("utf-8"))
+    del facts["recipe"]["input_wh"]
+    beside.write_text(json.dumps(facts), "utf-8")
+    with pytest.raises(ReadError, match="rcnn.json: recipe: 'input_wh' is missing; fetch both"):
+        KeypointRCNNModel(rcnn, "cpu")
+
+
 def changed(checkpoint: Path, change: dict[str, object], folder: Path) -> Path:
     """A copy of a checkpoint whose recipe has other values."""
     path = folder / "changed.safetensors"
