@@ -570,7 +570,7 @@ def test_a_recipe_that_does_not_say_the_size_is_refused(rcnn: Path) -> None:
     facts = json.loads(beside.read_text("utf-8"))
     del facts["recipe"]["input_wh"]
     beside.write_text(json.dumps(facts), "utf-8")
-    with pytest.raises(ReadError, match="rcnn.json: recipe: 'input_wh' is missing; fetch both"):
+    with pytest.raises(ReadError, match=r"rcnn\.json: recipe: 'input_wh' is missing; fetch"):
         KeypointRCNNModel(rcnn, "cpu")
 
 
