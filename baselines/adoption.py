@@ -17,7 +17,12 @@ from pathlib import Path
 
 from torch import nn
 
-from baselines.checkpoints import load_weights, save_checkpoint, schema_to_facts
+from baselines.checkpoints import (
+    load_weights,
+    save_checkpoint,
+    schema_to_facts,
+    without_counters,
+)
 from baselines.config import TrainConfig, load_recipe
 from baselines.family import HEATMAP
 from baselines.hrnet import HRNetHeatmap
@@ -147,11 +152,11 @@ def published_heatmaps(schema: Schema, config: TrainConfig, request: AdoptReques
 
 
 def published_vitpose(schema: Schema, config: TrainConfig, request: AdoptRequest) -> nn.Module:
-    """ViTPose with weights as transformers saves them."""
+    """ViTPose with weights as transformers saves them, in safetensors or torch's own file."""
     from baselines.vitpose import VitPose, load_published  # lazy: transformers is slow
 
     network = VitPose(schema.num_keypoints, backbone=config.backbone, input_wh=config.input_wh)
-    load_published(network, request.weights)
+    load_published(network, request.weights, allow_pickle=request.allow_pickle)
     return network
 
 
@@ -181,7 +186,7 @@ def adopt_keypoint_rcnn(request: AdoptRequest) -> Path:
     path = Path(request.weights)
     if request.allow_pickle and path.is_file():
         tensors = unwrapped(read_published(path, allow_pickle=True), request.weights)
-        tensors = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
+        tensors = without_counters(tensors)
     else:
         path, tensors = tensors_of(NAME, request.weights, KEYPOINT_RCNN)
     try:

@@ -25,9 +25,9 @@ import timm
 from timm.models.hrnet import HighResolutionNet
 from torch import Tensor, nn
 
-from baselines.checkpoints import read_tensors
+from baselines.checkpoints import read_tensors, require_all, without_counters
 from baselines.hub import hub_or_cache
-from toolkit.errors import ReadError, ServiceError, UsageError
+from toolkit.errors import ServiceError, UsageError
 
 
 def _stage(channels: tuple[int, ...], blocks: int, modules: int) -> dict[str, Any]:
@@ -172,23 +172,12 @@ def load_pretrained(backbone: Backbone, weights: str) -> None:
     else:
         given = _from_hub(backbone.name, weights)
     given = {_bare(key): value for key, value in given.items()}
-    wanted = {
-        key: value
-        for key, value in backbone.net.state_dict().items()
-        if not key.endswith("num_batches_tracked")
-    }
+    wanted = without_counters(backbone.net.state_dict())
     coarser = _coarser_fusions(backbone) & wanted.keys()
     if not coarser & given.keys():
         wanted = {key: value for key, value in wanted.items() if key not in coarser}
-    wrong = [k for k, v in wanted.items() if k not in given or given[k].shape != v.shape]
-    if wrong:
-        key = wrong[0]
-        got = f"shape {tuple(given[key].shape)}" if key in given else "no such tensor"
-        raise ReadError(
-            f"{weights}: tensor '{key}' of '{backbone.name}': wanted shape "
-            f"{tuple(wanted[key].shape)}, got {got} ({len(wrong)} of {len(wanted)} do not "
-            "fit); are the weights of another backbone?"
-        )
+    hint = f"are the weights of another backbone than '{backbone.name}'?"
+    require_all(wanted, given, where=weights, hint=hint)
     backbone.net.load_state_dict({k: given[k].to(v.dtype) for k, v in wanted.items()}, False)
 
 

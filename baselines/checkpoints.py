@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -100,8 +101,7 @@ def save_checkpoint(
     parameters = {name for name, _ in network.named_parameters() if half}
     tensors = {
         key: value.detach().cpu().half() if key in parameters else value.detach().cpu()
-        for key, value in network.state_dict().items()
-        if not key.endswith("num_batches_tracked")
+        for key, value in without_counters(network.state_dict()).items()
     }
     write_tensors(path, tensors, force=force)
     document = {"format": FORMAT, **facts}
@@ -123,7 +123,7 @@ def read_facts(path: Path) -> dict[str, Any]:
             f"{path}: the facts '{beside.name}' beside the checkpoint are missing; "
             "a checkpoint is two files"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ReadError(f"{beside}: cannot read the checkpoint's facts: {error}") from error
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise ReadError(f"{beside}: not the facts of a checkpoint in format {FORMAT}")
@@ -138,6 +138,66 @@ def facts_config(path: Path, facts: dict[str, Any]) -> TrainConfig:
     return make_config(recipe, where=f"{path.with_suffix('.json')}: recipe")
 
 
+def without_counters(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by name, but for BatchNorm's step counters, which nothing here reads."""
+    return {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
+
+
+class Misfit(NamedTuple):
+    """The names by which given tensors are not the wanted ones."""
+
+    missing: list[str]
+    unknown: list[str]
+    misshapen: list[str]
+    infinite: list[str]  # with values that are not finite
+
+
+def misfit(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> Misfit:
+    """Compare given tensors with the wanted ones, by name, shape and values.
+
+    Returns:
+        Names in the order of `wanted`, the unknown ones in that of `given`; all empty where
+        the tensors fit.
+    """
+    shared = [key for key in wanted if key in given]
+    return Misfit(
+        missing=[key for key in wanted if key not in given],
+        unknown=[key for key in given if key not in wanted],
+        misshapen=[key for key in shared if given[key].shape != wanted[key].shape],
+        infinite=[key for key in shared if not torch.isfinite(given[key].float()).all()],
+    )
+
+
+def require_all(
+    wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], *, where: str, hint: str
+) -> None:
+    """Refuse weights to start from that lack something; what is left over does no harm.
+
+    Args:
+        wanted: A network's tensors.
+        given: Tensors by the same names.
+        where: Of the weights, for errors.
+        hint: What may be the matter.
+
+    Raises:
+        ReadError: A tensor is missing, of the wrong shape or not finite; the first is named.
+    """
+    found = misfit(wanted, given)
+    wrong = {*found.missing, *found.misshapen, *found.infinite}
+    if not wrong:
+        return
+    key = next(key for key in wanted if key in wrong)
+    got = "values that are not finite"
+    if key in found.missing:
+        got = "no such tensor"
+    elif key in found.misshapen:
+        got = f"shape {tuple(given[key].shape)}"
+    raise ReadError(
+        f"{where}: tensor '{key}': wanted shape {tuple(wanted[key].shape)}, got {got} "
+        f"({len(wrong)} of {len(wanted)} do not fit); {hint}"
+    )
+
+
 def load_weights(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Put tensors into a network; names and shapes must fit exactly.
 
@@ -145,12 +205,9 @@ def load_weights(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> 
         ReadError: A tensor is missing, left over, of the wrong shape or not finite; the
             first of each is named.
     """
-    wanted = {
-        key: value
-        for key, value in network.state_dict().items()
-        if not key.endswith("num_batches_tracked")
-    }
-    missing, extra = sorted(wanted.keys() - tensors), sorted(tensors.keys() - wanted.keys())
+    wanted = without_counters(network.state_dict())
+    found = misfit(wanted, tensors)
+    missing, extra = sorted(found.missing), sorted(found.unknown)
     if missing or extra:
         named = [f"lacks tensor '{missing[0]}'"] if missing else []
         named += [f"has unknown tensor '{extra[0]}'"] if extra else []
@@ -158,14 +215,13 @@ def load_weights(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> 
             f"{path}: {' and '.join(named)} ({len(missing)} missing, {len(extra)} unknown); "
             "the weights are not of the network that the facts describe; fetch both files again"
         )
-    for key, value in wanted.items():
-        if tensors[key].shape != value.shape:
-            raise ReadError(
-                f"{path}: tensor '{key}' has shape {tuple(tensors[key].shape)}; "
-                f"expected {tuple(value.shape)}"
-            )
-        if not torch.isfinite(tensors[key].float()).all():
-            raise ReadError(f"{path}: tensor '{key}' holds values that are not finite")
+    for key in found.misshapen:
+        raise ReadError(
+            f"{path}: tensor '{key}' has shape {tuple(tensors[key].shape)}; "
+            f"expected {tuple(wanted[key].shape)}"
+        )
+    for key in found.infinite:
+        raise ReadError(f"{path}: tensor '{key}' holds values that are not finite")
     network.load_state_dict(
         {k: tensors[k].to(v.dtype) for k, v in wanted.items()}, strict=False
     )

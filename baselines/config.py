@@ -10,11 +10,15 @@ from __future__ import annotations
 import difflib
 import math
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from toolkit.errors import InvalidDataError, ReadError, UsageError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 BoxPolicy = Literal["human", "enlarged", "oracle"]
 _CHOICES = {
@@ -67,6 +71,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "dim": (4, math.inf),
     "layers": _ANY,
     "heads": (1, math.inf),
+    "frozen_eps": _ANY,
     "registers": _ANY,
     "guide_weight": _ANY,
     "error_weight": _ANY,
@@ -245,17 +250,13 @@ def make_config(values: dict[str, object], *, where: str) -> TrainConfig:
         InvalidDataError: A key is unknown, or a value has the wrong type, is no choice or lies
             beyond its limits.
     """
-    defaults = TrainConfig()
-    known = [item.name for item in fields(TrainConfig)]
-    checked: dict[str, object] = {}
-    for key, value in values.items():
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=3) or known
-            raise InvalidDataError(
-                f"{where}: unknown key '{key}'; nearest valid: {', '.join(close)}"
-            )
-        checked[key] = _checked(key, value, getattr(defaults, key), where)
+    checked = checked_values(values, TrainConfig(), where=where)
     config = TrainConfig(**checked)  # type: ignore[arg-type]
+    if any(side < 32 or side % 32 for side in config.input_wh):
+        raise InvalidDataError(
+            f"{where}: 'input_wh' is {list(config.input_wh)}; width and height must be "
+            "multiples of 32 px, such as [192, 256]"
+        )
     if config.family == "tokenclipose" and (config.dim % 4 or config.dim % config.heads):
         raise InvalidDataError(
             f"{where}: 'dim' is {config.dim} and 'heads' {config.heads}; 'dim' must be a "
@@ -264,32 +265,66 @@ def make_config(values: dict[str, object], *, where: str) -> TrainConfig:
     return config
 
 
+def checked_values(
+    values: Mapping[str, object], defaults: DataclassInstance, *, where: str
+) -> dict[str, object]:
+    """The values of a dataclass of settings, every key known and every type its default's.
+
+    A default of None stands for a number that may be None.
+
+    Args:
+        values: As TOML or JSON gave them.
+        defaults: An instance of the dataclass.
+        where: For errors.
+
+    Raises:
+        InvalidDataError: A key is unknown, or a value has the wrong type, is no choice or lies
+            beyond its limits.
+    """
+    known = [item.name for item in fields(defaults)]
+    checked: dict[str, object] = {}
+    for key, value in values.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=3) or known
+            raise InvalidDataError(
+                f"{where}: unknown key '{key}'; nearest valid: {', '.join(close)}"
+            )
+        checked[key] = _checked(key, value, getattr(defaults, key), where)
+    return checked
+
+
 def _checked(key: str, value: object, default: object, where: str) -> object:
     """The value in the type of its default, or an error that names both."""
     wanted = type(default)
+    if default is None:
+        return None if value is None else _checked(key, value, 0.0, where)
     if isinstance(default, tuple):
         whole = isinstance(value, list | tuple) and all(type(v) is int for v in value)
         if isinstance(value, list | tuple) and whole and len(value) == len(default):
-            if key == "input_wh" and any(v < 32 or v % 32 for v in value):
-                raise InvalidDataError(
-                    f"{where}: 'input_wh' is {list(value)}; width and height must be multiples "
-                    "of 32 px, such as [192, 256]"
-                )
             return tuple(value)
     elif isinstance(default, float) and type(value) in (int, float):
-        _check_limits(key, float(value), where)  # type: ignore[arg-type]
-        return float(value)  # type: ignore[arg-type]
+        number = _as_float(value)  # type: ignore[arg-type]
+        _check_limits(key, number, where)
+        return number
     elif type(value) is wanted:
         if key in _CHOICES and value not in _CHOICES[key]:
             raise InvalidDataError(
                 f"{where}: '{key}' is '{value}'; expected one of {', '.join(_CHOICES[key])}"
             )
         if wanted is int:
-            _check_limits(key, value, where)  # type: ignore[arg-type]
+            _check_limits(key, _as_float(value), where)  # type: ignore[arg-type]
         return value
     raise InvalidDataError(
         f"{where}: '{key}' is {value!r}; expected {wanted.__name__} like {default!r}"
     )
+
+
+def _as_float(value: float) -> float:
+    """The nearest float; infinity for a whole number beyond all of them."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _check_limits(key: str, value: float, where: str) -> None:

@@ -117,6 +117,7 @@ class ControlModel:
         Raises:
             UnsafeInputError: The file is a pickle.
             ReadError: It cannot be read, or its tensors do not fit.
+            UsageError: It holds a model that is no control.
         """
         tensors = read_tensors(path)
         self.facts: dict[str, object] = read_facts(path)
@@ -124,6 +125,11 @@ class ControlModel:
         self.folder = path.parent
         self.schema: Schema = schema_from_facts(path, self.facts)
         self.name = str(self.facts.get("model", path.stem))
+        if self.name not in CONTROLS:
+            raise UsageError(
+                f"{path}: holds model '{self.name}', not one of {', '.join(CONTROLS)}; name "
+                "that model instead"
+            )
         is_extension = self.schema.is_extension
         self.network: nn.Module
         if self.name == "mean-pose":

@@ -33,8 +33,10 @@ Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 _WARPED = 32_766  # px of a side: the most that cv2.warpAffine takes
 MARGIN = 1.3  # cached crops reach at least this much further than the network's input
-_MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
-_STD = np.array([58.395, 57.12, 57.375], dtype=np.float32)
+MEAN = (123.675, 116.28, 103.53)  # ImageNet's, of RGB pixels between 0 and 255
+STD = (58.395, 57.12, 57.375)
+_MEAN = np.array(MEAN, dtype=np.float32)
+_STD = np.array(STD, dtype=np.float32)
 
 
 @dataclass(frozen=True)

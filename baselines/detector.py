@@ -10,8 +10,10 @@ only: on photographs use `fasterrcnn` with its published weights.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +23,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 from baselines.backbones import Backbone
 from baselines.checkpoints import load_weights, read_facts, read_tensors
+from baselines.config import checked_values
 from toolkit.dataset import Dataset
 from toolkit.detectors import MIN_SCORE, Detections
 from toolkit.errors import ReadError
@@ -28,6 +31,7 @@ from toolkit.files import sha256_file
 from toolkit.images import load_image, resolve_images
 from toolkit.models import Progress
 
+_Config = TypeVar("_Config", bound="DetectorConfig")
 NAME = "person-small"
 PERSON = 1  # torchvision's detectors count classes from 1; 0 is the background
 
@@ -162,12 +166,42 @@ def load_small_detector(path: Path, device: str) -> TorchvisionDetector:
             f"{path}: not weights of the detector '{NAME}'; the facts beside it name "
             f"'{facts.get('detector') or facts.get('model')}'"
         )
+    config = config_of(path, recipe, DetectorConfig())
     try:
-        config = DetectorConfig(**{**recipe, "input_wh": tuple(recipe["input_wh"])})
-    except (TypeError, KeyError) as error:
-        raise ReadError(f"{path.with_suffix('.json')}: recipe: {error}") from error
-    network = build_detector(config)
+        network = build_detector(config)
+    except (ValueError, RuntimeError) as error:
+        raise ReadError(
+            f"{path.with_suffix('.json')}: recipe: no detector can be built by it: {error}"
+        ) from error
     load_weights(path, network, tensors)
     return TorchvisionDetector(
         NAME, network, device, {**facts, "checkpoint_sha256": sha256_file(path)}
     )
+
+
+def config_of(path: Path, recipe: Mapping[str, object], defaults: _Config) -> _Config:
+    """The settings in a detector's facts; all but the size have a default.
+
+    Args:
+        path: The checkpoint, for errors.
+        recipe: Of its facts.
+        defaults: Of its kind of detector.
+
+    Raises:
+        ReadError: The size is missing, a key is unknown, or a value is of the wrong kind or
+            beyond its limits.
+    """
+    where = f"{path.with_suffix('.json')}: recipe"
+    if "input_wh" not in recipe:
+        raise ReadError(f"{where}: 'input_wh' is missing; fetch both files again")
+    try:
+        checked = checked_values(recipe, defaults, where=where)
+    except InvalidDataError as error:
+        raise ReadError(f"{error}; fetch both files again") from error
+    config = replace(defaults, **checked)  # type: ignore[arg-type]
+    if min(config.input_wh) < 1:
+        raise ReadError(
+            f"{where}: 'input_wh' is {list(config.input_wh)}; expected a width and a height, "
+            "px; fetch both files again"
+        )
+    return config

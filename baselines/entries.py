@@ -14,7 +14,6 @@ from toolkit.models import (
     PoseModel,
     Role,
     TrainRequest,
-    check_model,
     require_torch,
 )
 
@@ -66,10 +65,9 @@ def network_entry(
         from baselines.predictor import CheckpointModel  # lazy: torch costs seconds
 
         kind = family()
-        model = CheckpointModel(path, {kind.name: kind}, device)
-        if not kind.output:  # such a family reads any checkpoint of the network
-            check_model(path, model.facts.get("model", name), name)
-        return model
+        # A family of another output reads any checkpoint of the network.
+        wanted = None if kind.output else name
+        return CheckpointModel(path, {kind.name: kind}, device, wanted=wanted)
 
     def train(request: TrainRequest) -> Path:
         require_torch(f"training '{name}'")

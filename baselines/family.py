@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.backbones import HRNETS, load_pretrained
-from baselines.codecs import decode_heatmaps, encode_heatmaps
+from baselines.codecs import decode_coordinates, decode_heatmaps, encode_heatmaps
 from baselines.config import TrainConfig
 from baselines.hrnet import HRNetHeatmap
 from baselines.precision import full
@@ -42,8 +42,11 @@ class Family:
 
     Attributes:
         name: As in a recipe's `family`.
-        build: (schema, config, stored weights or None) → network. The stored weights are
-            given when a checkpoint is loaded, so that no text encoder is needed then.
+        build: (schema, config, stored weights or None) → network. None is for training: the
+            network then starts from the recipe's pretrained weights and text encoder. With
+            stored weights, which the caller loads into it, it reads neither; it takes from
+            them the size of its text tokens alone. Raises `UsageError` where they or the
+            recipe cannot be this family's.
         build_loss: (schema, config) → module called with (network output, (B, K, 2) crop px,
             (B, K) labelled); it may hold parameters that only training needs. Every tensor of
             the output begins with B: with several processes the loss sees the whole batch.
@@ -110,6 +113,22 @@ def _decode(maps: Tensor, config: TrainConfig) -> Decoded:
         sigma=config.heatmap_sigma,
     )
     return Decoded(points, scores.clamp(0, 1), None)
+
+
+def decode_places(mu: Tensor, sigma: Tensor, config: TrainConfig) -> Decoded:
+    """Regressed places and scales in crop px; the score falls with the predicted scale.
+
+    Args:
+        mu: (B, K, 2) places in network units.
+        sigma: (B, K, 2) their scales.
+        config: Names the crop's size.
+    """
+    sigma = full(sigma)
+    return Decoded(
+        points=decode_coordinates(full(mu), config.input_wh),
+        scores=(1 - sigma.mean(dim=2)).clamp(0, 1),
+        sigma=sigma * config.input_wh[1],
+    )
 
 
 def merge_heatmaps(

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from baselines.backbones import HRNETS
-from baselines.checkpoints import read_tensors
+from baselines.checkpoints import misfit, read_tensors, without_counters
 from baselines.hrnet import HRNetHeatmap
 from baselines.simple_baseline import SimpleBaseline
 from toolkit.errors import ReadError, UnsafeInputError, UsageError
@@ -94,18 +94,11 @@ def load_hrnet_checkpoint(
 
 def read_published(path: Path, *, allow_pickle: bool) -> Mapping[str, object]:
     """What a file holds; a pickle only where allowed, and then weights only."""
-    if not allow_pickle:
-        try:
-            return dict(read_tensors(path))
-        except UnsafeInputError as error:
-            raise UnsafeInputError(
-                f"{error}, or pass allow_pickle=True (toolkit adopt --allow-pickle) to read "
-                "its tensors and nothing else"
-            ) from None
     try:
         return dict(read_tensors(path))
     except UnsafeInputError:
-        pass
+        if not allow_pickle:
+            raise
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the pickle's protocol; what matters raises
@@ -159,9 +152,7 @@ def unwrapped(held: Mapping[str, object], where: str) -> dict[str, Tensor]:
 def _our_names(tensors: dict[str, Tensor]) -> dict[str, tuple[str, Tensor]]:
     """Our name → (their name, tensor); BatchNorm's step counters are left out."""
     renamed = {}
-    for key, value in tensors.items():
-        if key.endswith("num_batches_tracked"):
-            continue
+    for key, value in without_counters(tensors).items():
         theirs, ours = next(pair for pair in _RENAMES if key.startswith(pair[0]))
         renamed[ours + key.removeprefix(theirs)] = (key, value)
     return renamed
@@ -182,31 +173,27 @@ def fit_published(
         ReadError: A name or a shape does not fit; the first of each kind are named.
     """
     tensors = _our_names(given)
-    wanted = {
-        key: value
-        for key, value in network.state_dict().items()
-        if not key.endswith("num_batches_tracked")
-    }
-    missing = [key.removeprefix("backbone.net.") for key in wanted if key not in tensors]
-    unknown = [theirs for key, (theirs, _) in tensors.items() if key not in wanted]
+    wanted = without_counters(network.state_dict())
+    found = misfit(wanted, {key: tensor for key, (_, tensor) in tensors.items()})
+    missing = [key.removeprefix("backbone.net.") for key in found.missing]
+    unknown = [tensors[key][0] for key in found.unknown]
     if missing or unknown:
-        raise ReadError(f"{where}: {_misfit(missing, unknown)}")
-    for key, value in wanted.items():
+        raise ReadError(f"{where}: {_names_that_misfit(missing, unknown)}")
+    for key in found.misshapen:
         theirs, tensor = tensors[key]
-        if tensor.shape != value.shape:
-            raise ReadError(
-                f"{where}: tensor '{theirs}' has shape {tuple(tensor.shape)}; {what} "
-                f"with {len(network.final_layer.weight)} keypoints has {tuple(value.shape)}"
-                f"{_hint(tensors['final_layer.weight'][1])}"
-            )
-        if not torch.isfinite(tensor.float()).all():
-            raise ReadError(f"{where}: tensor '{theirs}' holds values that are not finite")
+        raise ReadError(
+            f"{where}: tensor '{theirs}' has shape {tuple(tensor.shape)}; {what} "
+            f"with {len(network.final_layer.weight)} keypoints has {tuple(wanted[key].shape)}"
+            f"{_hint(tensors['final_layer.weight'][1])}"
+        )
+    for key in found.infinite:
+        raise ReadError(f"{where}: tensor '{tensors[key][0]}' holds values that are not finite")
     network.load_state_dict(
         {key: tensors[key][1].to(value.dtype) for key, value in wanted.items()}, strict=False
     )
 
 
-def _misfit(missing: list[str], unknown: list[str]) -> str:
+def _names_that_misfit(missing: list[str], unknown: list[str]) -> str:
     """Which names do not fit, and what that may mean."""
     parts = []
     for word, names in (("lacks", missing), ("has unknown", unknown)):

@@ -40,7 +40,7 @@ from baselines.checkpoints import (
     schema_to_facts,
 )
 from baselines.crops import require_boxes
-from baselines.detector import DetectorConfig, Maps
+from baselines.detector import DetectorConfig, Maps, config_of
 from baselines.detector_training import fit, load_frames, training_facts
 from baselines.requests import with_sha256
 from baselines.torchvision_weights import freeze_batchnorm
@@ -55,6 +55,7 @@ from toolkit.processes import choose_device
 from toolkit.schema import Schema
 
 NAME = "keypoint-rcnn"
+BACKBONES = ("resnet50", "hrnet-small")
 LAST_LAYER = "roi_heads.keypoint_predictor."
 
 
@@ -203,10 +204,13 @@ def _config_of(path: Path, facts: dict[str, Any]) -> KeypointRCNNConfig:
     recipe = facts.get("recipe")
     if facts.get("model") != NAME or not isinstance(recipe, dict):
         raise ReadError(f"{path}: not weights of '{NAME}' but of '{facts.get('model')}'")
-    try:
-        return KeypointRCNNConfig(**{**recipe, "input_wh": tuple(recipe["input_wh"])})
-    except (KeyError, TypeError) as error:
-        raise ReadError(f"{path.with_suffix('.json')}: recipe: {error}") from error
+    config = config_of(path, recipe, KeypointRCNNConfig())
+    if config.backbone not in BACKBONES:
+        raise ReadError(
+            f"{path.with_suffix('.json')}: recipe: 'backbone' is '{config.backbone}'; expected "
+            f"one of {', '.join(BACKBONES)}; fetch both files again"
+        )
+    return config
 
 
 def start_from(path: Path, schema: Schema, config: KeypointRCNNConfig) -> KeypointRCNN:

@@ -77,7 +77,13 @@ class OnnxModel:
         self.config: TrainConfig = make_config(held["recipe"], where=f"{path}: recipe")
         self.name = str(held["model"])
         self.facts: dict[str, object] = held["facts"]
-        self.num_parameters = int(held["facts"].get("parameters") or 0)
+        parameters = self.facts.get("parameters")
+        if parameters is not None and type(parameters) is not int:
+            raise ReadError(
+                f"{path}: metadata 'facts': 'parameters' is {parameters!r}; expected a whole "
+                f"number; write the file again with 'toolkit export {self.name}'"
+            )
+        self.num_parameters = parameters or 0
         self._check_shapes(path)
 
     def predict(
@@ -163,7 +169,7 @@ def _metadata(path: Path, stored: dict[str, str]) -> dict[str, Any]:
         )
     try:
         held = {key: json.loads(stored[key]) for key in KEYS}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ReadError(f"{path}: its metadata are damaged: {error}") from error
     if held["format"] != FORMAT:
         raise ReadError(f"{path}: format {held['format']}; this version reads {FORMAT}")

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.config import TrainConfig
+from baselines.crops import MEAN as MEAN
+from baselines.crops import STD as STD
 from baselines.crops import crop_boxes, cut_crops
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
@@ -33,8 +35,6 @@ Answer = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | N
 Forward = Callable[[NDArray[np.float32]], Answer]
 """(B, 3, H, W) → points (B, K, 2) crop px, scores (B, K), sigma (B, K, 2) crop px or None."""
 
-MEAN = (123.675, 116.28, 103.53)  # of RGB pixels between 0 and 255, as in baselines.crops
-STD = (58.395, 57.12, 57.375)
 AHEAD = 2  # batches that wait while the network runs: enough to hide the cutting
 
 

@@ -28,7 +28,7 @@ from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.errors import ReadError, UsageError
 from toolkit.files import sha256_file
-from toolkit.models import PoseModel, Progress
+from toolkit.models import PoseModel, Progress, check_model
 from toolkit.schema import Schema
 from toolkit.zero_shot import Counterpart
 
@@ -120,15 +120,31 @@ class NetworkModel:
 class CheckpointModel(NetworkModel):
     """A trained network, read from its two files."""
 
-    def __init__(self, path: Path, families: Mapping[str, Family], device: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        families: Mapping[str, Family],
+        device: str,
+        *,
+        wanted: str | None = None,
+    ) -> None:
         """Read a checkpoint and its facts.
+
+        Args:
+            path: `NAME.safetensors`.
+            families: Which kinds of network it may be.
+            device: Torch device.
+            wanted: The model it must hold; None takes any of these families.
 
         Raises:
             UnsafeInputError: The file is a pickle.
             ReadError: It cannot be read, or its tensors do not fit its facts.
+            UsageError: It holds another model.
         """
         tensors = read_tensors(path)
         facts = read_facts(path)
+        if wanted is not None:  # before the rest, which is of that model's kind
+            check_model(path, facts.get("model", wanted), wanted)
         config, schema = facts_config(path, facts), schema_from_facts(path, facts)
         if config.family not in families:
             raise ReadError(
@@ -141,7 +157,13 @@ class CheckpointModel(NetworkModel):
             name += suffix
             facts = {**facts, "model": name, "calibration": None}
         family = with_calibration(self.raw, schema, facts.get("calibration"), path)
-        network = family.build(schema, config, tensors)
+        try:
+            network = family.build(schema, config, tensors)
+        except UsageError as error:
+            raise ReadError(
+                f"{path}: the weights are not of the network that the facts describe: {error}; "
+                "fetch both files again"
+            ) from error
         load_weights(path, network, tensors)
         super().__init__(
             network,

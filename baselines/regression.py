@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from baselines.backbones import HRNETS, Backbone, load_pretrained
-from baselines.codecs import decode_coordinates, encode_coordinates
+from baselines.codecs import encode_coordinates
 from baselines.config import TrainConfig
-from baselines.family import Decoded, Family
+from baselines.family import Decoded, Family, decode_places
 from baselines.precision import full, in_full
 from baselines.rle import make_rle
 from toolkit.schema import Schema
@@ -83,13 +83,7 @@ def _build(schema: Schema, config: TrainConfig, stored: dict[str, Tensor] | None
 
 
 def _decode(out: Regressed, config: TrainConfig) -> Decoded:
-    """Places and scales in crop px; the score falls with the predicted scale."""
-    sigma = full(out.sigma)
-    return Decoded(
-        points=decode_coordinates(full(out.mu), config.input_wh),
-        scores=(1 - sigma.mean(dim=2)).clamp(0, 1),
-        sigma=sigma * config.input_wh[1],
-    )
+    return decode_places(out.mu, out.sigma, config)
 
 
 REGRESSION = Family(

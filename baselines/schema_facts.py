@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
-from toolkit.errors import ReadError, SchemaError, UsageError
-from toolkit.schema import HeadSizeStep, Keypoint, Schema
+from toolkit.errors import ReadError, SchemaError
+from toolkit.schema import Schema
+from toolkit.schema_file import schema_from_document
+
+# Facts keep a keypoint's sigma flat; a schema file has one field of three.
+_SIGMA = {"sigma": "value", "sigma_source": "source", "sigma_published": "published"}
 
 
 def schema_to_facts(schema: Schema) -> dict[str, object]:
@@ -37,7 +39,7 @@ def schema_to_facts(schema: Schema) -> dict[str, object]:
 
 
 def read_schema(stored: object, *, where: str) -> Schema:
-    """The schema that was stored.
+    """The schema that was stored: a schema file's document, but for the flat sigmas.
 
     Older files hold names, groups and edges only. Theirs is the built-in schema of that name
     where the keypoints agree; else it has no prompts and no sigmas.
@@ -49,47 +51,37 @@ def read_schema(stored: object, *, where: str) -> Schema:
     Raises:
         ReadError: It does not describe a schema.
     """
-    facts: Any = stored  # of another's file: what does not fit is told below
-    try:
-        whole = "head_size" in facts
-        names = tuple(k["name"] for k in facts["keypoints"])
-        if not whole and facts["name"] in Schema.builtin_names():
-            builtin = Schema.load(facts["name"])
-            if builtin.names == names:
-                return builtin
-        category = facts["category"] if whole else {}
-        return Schema(
-            name=str(facts["name"]),
-            title=str(facts["title"]),
-            keypoints=tuple(_keypoint(k) for k in facts["keypoints"]),
-            edges=tuple((a, b) for a, b in facts["edges"]),
-            head_size=(
-                tuple(_head_step(step) for step in facts["head_size"])
-                if whole
-                else (HeadSizeStep("head_box", 0.6),)
-            ),
-            category_id=int(category.get("id", 1)),
-            category_name=str(category.get("name", "person")),
-            supercategory=str(category.get("supercategory", "person")),
+    if not isinstance(stored, dict):
+        raise ReadError(
+            f"{where}: 'schema' is no JSON object and does not describe a schema; fetch or "
+            "make the file again"
         )
-    except (
-        AttributeError,
-        KeyError,
-        TypeError,
-        ValueError,
-        SchemaError,
-        UsageError,
-    ) as error:
-        raise ReadError(f"{where}: 'schema' does not describe a schema: {error!r}") from error
+    is_whole = "head_size" in stored
+    document = {"head_size": [{"method": "head_box", "factor": 0.6}], **stored}
+    keypoints = stored.get("keypoints")
+    if isinstance(keypoints, list):
+        document["keypoints"] = [_nested(keypoint) for keypoint in keypoints]
+    try:
+        schema = schema_from_document(document, where=where)
+    except SchemaError as error:
+        reason = str(error).removeprefix(f"{where}: ")
+        raise ReadError(
+            f"{where}: 'schema' does not describe a schema: {reason}; fetch or make the file "
+            "again"
+        ) from error
+    if not is_whole and schema.name in Schema.builtin_names():
+        builtin = Schema.load(schema.name)
+        if builtin.names == schema.names:
+            return builtin
+    return schema
 
 
-def _keypoint(stored: Mapping[str, Any]) -> Keypoint:
-    prompts = stored.get("prompts", [])
-    if not (isinstance(prompts, list) and all(isinstance(one, str) for one in prompts)):
-        raise ValueError(f"prompts of '{stored['name']}' are no list of sentences")
-    return Keypoint(**{**stored, "prompts": tuple(prompts)})
-
-
-def _head_step(stored: Mapping[str, Any]) -> HeadSizeStep:
-    pairs = tuple((str(a), str(b)) for a, b in stored["pairs"])
-    return HeadSizeStep(stored["method"], float(stored["factor"]), pairs)
+def _nested(keypoint: object) -> object:
+    """A keypoint with its sigma in one field, as in a schema file."""
+    if not isinstance(keypoint, dict):
+        return keypoint
+    sigma = {inner: keypoint[outer] for outer, inner in _SIGMA.items() if outer in keypoint}
+    return {
+        **{key: value for key, value in keypoint.items() if key not in _SIGMA},
+        "sigma": sigma,
+    }

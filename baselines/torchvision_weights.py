@@ -1,7 +1,8 @@
 """torchvision's detectors: Faster R-CNN and Keypoint R-CNN, built by name, with their weights.
 
 Weights come by torchvision's tag (`COCO_V1`: fetched once, checked against the hash in its
-name, read weights-only) or from a local safetensors file with torchvision's tensor names.
+name whenever it is read, weights only) or from a local safetensors file with torchvision's
+tensor names.
 
 torchvision builds another network for its weights than for none: BatchNorm is frozen, and for
 COCO_V1 of the ResNet-50s it divides by the variance alone (`FrozenBatchNorm2d` with `eps` 0,
@@ -11,19 +12,20 @@ for COCO_V1's, unless it has the name of another of torchvision's files.
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
-from urllib.parse import urlparse
 
 import torch
 from torch import Tensor, nn
+from torch.hub import HASH_REGEX
 from torchvision.models import WeightsEnum, detection
 from torchvision.ops import FrozenBatchNorm2d
 
-from baselines.checkpoints import load_weights, read_tensors
-from toolkit.errors import ServiceError, UsageError
+from baselines.checkpoints import load_weights, read_tensors, without_counters
+from baselines.hub import reach
+from toolkit.errors import ReadError, ServiceError, UsageError
+from toolkit.files import sha256_file
 
 # How each is made, its tags, and `eps` of its frozen BatchNorm; None: it is not frozen.
 FASTER_RCNN: dict[str, tuple[Any, Any, float | None]] = {
@@ -95,33 +97,36 @@ def freeze_batchnorm(network: nn.Module, eps: float) -> None:
 def tensors_of(
     name: str, weights: str, tags: type[WeightsEnum]
 ) -> tuple[Path, dict[str, Tensor]]:
-    """The tensors that a file or a tag stands for, and the file."""
+    """The tensors that a file or a tag stands for, and the file.
+
+    Raises:
+        UsageError: Neither a file nor a tag.
+        ServiceError: The tag's file is not here and cannot be fetched.
+        UnsafeInputError: The file is a pickle.
+        ReadError: The file cannot be read, or the tag's file is damaged.
+    """
     known = [tag for tag in tags.__members__ if tag != "DEFAULT"]
     if weights in known:
         path, tensors = _fetched(name, weights, tags[weights].url)
-        return path, _counted_out(tensors)
+        return path, without_counters(tensors)
     path = Path(weights)
     if not path.is_file():
         raise UsageError(
             f"'{name}': no weights '{weights}': neither a file nor one of torchvision's tags "
             f"({', '.join(known)})"
         )
-    return path, _counted_out(read_tensors(path))
-
-
-def _counted_out(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without BatchNorm's step counters, which prediction never reads."""
-    return {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
+    return path, without_counters(read_tensors(path))
 
 
 def _fetched(name: str, tag: str, url: str) -> tuple[Path, dict[str, Tensor]]:
     """Weights by tag, from the cache or the hub."""
     file = url.rsplit("/", 1)[1]
     cached = Path(torch.hub.get_dir()) / "checkpoints" / file
-    if not cached.is_file():
-        host = urlparse(url).hostname or ""
+    if cached.is_file():
+        _check_hash(cached)
+    else:
         try:
-            socket.create_connection((host, 443), timeout=3).close()
+            reach(url)
         except OSError as error:
             raise _unreachable(name, tag, url, cached, error) from error
     try:
@@ -131,6 +136,21 @@ def _fetched(name: str, tag: str, url: str) -> tuple[Path, dict[str, Tensor]]:
     except (URLError, OSError, RuntimeError) as error:
         raise _unreachable(name, tag, url, cached, error) from error
     return cached, held
+
+
+def _check_hash(cached: Path) -> None:
+    """Compare a cached file with its name: torch does so once, when it fetches it.
+
+    Raises:
+        ReadError: The file is not the one that its name promises.
+    """
+    named = HASH_REGEX.search(cached.name)
+    digest = sha256_file(cached)
+    if named is not None and not digest.startswith(named[1]):
+        raise ReadError(
+            f"{cached}: is damaged: its SHA-256 begins with {digest[:8]}, its name says "
+            f"{named[1]}; remove it, and it is fetched again"
+        )
 
 
 def _unreachable(name: str, tag: str, url: str, cached: Path, error: Exception) -> ServiceError:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from baselines.checkpoints import read_tensors
+from baselines.checkpoints import require_all, without_counters
+from baselines.hrnet_names import read_published, unwrapped
 from baselines.hub import hub_or_cache
-from toolkit.errors import MissingExtraError, ReadError, ServiceError, UsageError
+from toolkit.errors import MissingExtraError, ServiceError, UsageError
 
 PATCH = 16
 SIZES: dict[str, dict[str, int]] = {
@@ -36,17 +36,9 @@ class VitPose(nn.Module):
         num_keypoints: K.
         backbone: A key of `SIZES`.
         input_wh: Width and height of the crop in px, multiples of 16.
-        settings: More of `VitPoseBackboneConfig`, where weights were made with others.
     """
 
-    def __init__(
-        self,
-        num_keypoints: int,
-        *,
-        backbone: str,
-        input_wh: tuple[int, int],
-        settings: dict[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, num_keypoints: int, *, backbone: str, input_wh: tuple[int, int]) -> None:
         """Build the network.
 
         Raises:
@@ -62,7 +54,7 @@ class VitPose(nn.Module):
             image_size=[height, width],
             patch_size=[PATCH, PATCH],
             out_indices=[SIZES[backbone]["num_hidden_layers"]],
-            **{**SIZES[backbone], **(settings or {})},
+            **SIZES[backbone],
         )
         config = parts.VitPoseConfig(
             backbone_config=inner, use_simple_decoder=True, num_labels=num_keypoints
@@ -86,7 +78,13 @@ def _transformers() -> ModuleType:
     return transformers
 
 
-def load_published(network: VitPose, weights: str, *, other_keypoints: bool = False) -> None:
+def load_published(
+    network: VitPose,
+    weights: str,
+    *,
+    other_keypoints: bool = False,
+    allow_pickle: bool = False,
+) -> None:
     """Put published weights into a network.
 
     Args:
@@ -95,34 +93,27 @@ def load_published(network: VitPose, weights: str, *, other_keypoints: bool = Fa
             `model.safetensors`, or that file itself; "" leaves the network as it is.
         other_keypoints: Weights of another number of keypoints will do, to train from: the
             head's last layer, which has one filter a keypoint, then stays as it is.
+        allow_pickle: Also open torch's own files, weights only.
 
     Raises:
         UsageError: There is no such file, or a folder has no safetensors.
         ServiceError: The tag would have to be fetched and cannot be.
-        UnsafeInputError: The file is a pickle.
+        UnsafeInputError: The file is a pickle and `allow_pickle` is off, or it holds more
+            than weights.
         ReadError: The tensors are not this network's.
     """
     if not weights:
         return
-    given = read_tensors(_file(weights))
+    given = unwrapped(read_published(_file(weights), allow_pickle=allow_pickle), weights)
     wanted = network.net.state_dict()
     if other_keypoints:
         for key in _of_other_keypoints(wanted, given):
             del wanted[key]
-    wrong = [
-        key
-        for key, value in wanted.items()
-        if not key.endswith("num_batches_tracked")
-        and (key not in given or given[key].shape != value.shape)
-    ]
-    if wrong:
-        key = wrong[0]
-        got = f"shape {tuple(given[key].shape)}" if key in given else "no such tensor"
-        raise ReadError(
-            f"{weights}: tensor '{key}': wanted shape {tuple(wanted[key].shape)}, got {got} "
-            f"({len(wrong)} of {len(wanted)} do not fit); are they of another size, another "
-            "number of keypoints, or another decoder than the simple one?"
-        )
+    hint = (
+        "are they of another size, another number of keypoints, or another decoder than the "
+        "simple one?"
+    )
+    require_all(without_counters(wanted), given, where=weights, hint=hint)
     with torch.no_grad():
         for key, value in wanted.items():
             if key in given:

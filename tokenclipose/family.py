@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from baselines.backbones import load_pretrained
-from baselines.codecs import decode_coordinates, encode_coordinates
+from baselines.codecs import encode_coordinates
 from baselines.config import TrainConfig
-from baselines.family import Decoded, Family
-from baselines.precision import full
+from baselines.family import Decoded, Family, decode_places
 from tokenclipose.losses import TokenCLIPoseLoss
 from tokenclipose.model import Poses, TokenCLIPose
 from tokenclipose.text import keypoint_embeddings
+from toolkit.errors import UsageError
 from toolkit.models import PoseModel
 from toolkit.schema import Schema
 from toolkit.zero_shot import Counterpart
@@ -48,8 +48,15 @@ class _Loss(nn.Module):
 def _build(schema: Schema, config: TrainConfig, stored: dict[str, Tensor] | None) -> nn.Module:
     """A network; with stored weights its text tokens come from them, not from an encoder."""
     embeddings = None
-    if stored is not None and "text" in stored:
-        embeddings = torch.randn(stored["text"].shape, generator=torch.Generator())
+    if stored is not None:
+        if "text" in stored:
+            shape = stored["text"].shape
+            if len(shape) != 2 or shape[0] != schema.num_keypoints:
+                raise UsageError(
+                    f"tensor 'text' has shape {tuple(shape)}; expected a row for each of "
+                    f"{schema.num_keypoints} keypoints"
+                )
+            embeddings = torch.randn(shape, generator=torch.Generator())
     elif config.text_encoder is not None:
         embeddings = keypoint_embeddings(
             schema, config.text, dim=config.dim, prompts=config.prompts
@@ -76,19 +83,12 @@ def _build(schema: Schema, config: TrainConfig, stored: dict[str, Tensor] | None
 
 
 def _decode(poses: Poses, config: TrainConfig) -> Decoded:
-    """Places and scales in crop px; the score falls with the predicted scale."""
-    height = config.input_wh[1]
-    sigma = full(poses.sigma)
-    return Decoded(
-        points=decode_coordinates(full(poses.mu), config.input_wh),
-        scores=(1 - sigma.mean(dim=2)).clamp(0, 1),
-        sigma=sigma * height,
-    )
+    return decode_places(poses.mu, poses.sigma, config)
 
 
 def _decode_coarse(poses: Poses, config: TrainConfig) -> Decoded:
-    """The same of what the network knew before its decoder."""
-    return _decode(poses._replace(mu=poses.mu_coarse, sigma=poses.sigma_coarse), config)
+    """What the network knew before its decoder."""
+    return decode_places(poses.mu_coarse, poses.sigma_coarse, config)
 
 
 def _by_prompts(

@@ -374,8 +374,14 @@ def position_code(points: Tensor, dim: int) -> Tensor:
 
 def standardised(embeddings: Tensor) -> Tensor:
     """Embeddings without what all keypoints share, at unit scale: prompts are much alike."""
-    centred = embeddings - embeddings.mean(dim=0, keepdim=True)
-    return centred / centred.std().clamp_min(1e-6)
+    center, spread = center_and_spread(embeddings)
+    return (embeddings - center) / spread
+
+
+def center_and_spread(embeddings: Tensor) -> tuple[Tensor, Tensor]:
+    """What (K, E) embeddings share, (1, E), and the deviation of the rest, one number."""
+    center = embeddings.mean(dim=0, keepdim=True)
+    return center, (embeddings - center).std().clamp_min(1e-6)
 
 
 def _require(name: str, value: str, known: tuple[str, ...]) -> None:

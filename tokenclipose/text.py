@@ -19,19 +19,19 @@ checkpoint holds the embeddings, so prediction needs no text encoder.
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from baselines.checkpoints import read_tensors
 from baselines.hub import hub_or_cache
 from toolkit.catalog import cache_root
 from toolkit.errors import MissingExtraError, ReadError, SchemaError, ServiceError, UsageError
@@ -74,7 +74,8 @@ def keypoint_embeddings(
         UsageError: There is no such encoder.
         MissingExtraError: Its package is not installed.
         ServiceError: Its weights would have to be fetched and cannot be.
-        ReadError: The configuration beside its file is damaged.
+        UnsafeInputError: Its file is a pickle.
+        ReadError: Its file is damaged or of another network, or the configuration beside it.
     """
     if kind == "learned" or prompts == "none":
         return torch.randn(schema.num_keypoints, dim)
@@ -126,6 +127,8 @@ def make_encoder(kind: str) -> TextEncoder:
         UsageError: There is no such encoder.
         MissingExtraError: Its package is not installed.
         ServiceError: Its weights cannot be had.
+        UnsafeInputError: Its file is a pickle.
+        ReadError: Its file is damaged or of another network, or the configuration beside it.
     """
     if kind == "minilm":
         return MiniLM()
@@ -157,20 +160,8 @@ class OpenCLIP:
             )
         if local.is_file() and local.suffix != ".safetensors":
             raise UsageError(f"{weights}: weights must be a safetensors file")
-        told = open_clip.get_pretrained_cfg(architecture, weights)
-        quick = of_quick_gelu(local) if local.is_file() else bool(told.get("quick_gelu"))
-        try:
-            with contextlib.nullcontext() if local.is_file() else hub_or_cache():
-                model = open_clip.create_model(
-                    architecture, pretrained=weights, force_quick_gelu=quick
-                )
-        except (OSError, RuntimeError, ValueError) as error:
-            raise ServiceError(
-                f"text encoder 'openclip:{architecture}/{weights}' could not be fetched from "
-                f"its hub ({type(error).__name__}); without a network, download its "
-                f"safetensors file elsewhere and name it: text = 'openclip:{architecture}/FILE'"
-            ) from error
-        self.model = model.eval()
+        make = _tower_of_file if local.is_file() else _tower_of_tag
+        self.model: Any = make(architecture, weights).eval()
         self.tokenizer = open_clip.get_tokenizer(architecture)
 
     def encode(self, sentences: Sequence[str]) -> Tensor:
@@ -178,6 +169,47 @@ class OpenCLIP:
         with torch.inference_mode():
             features = self.model.encode_text(self.tokenizer(list(sentences)))
         return functional.normalize(features.float(), dim=1)
+
+
+def _tower_of_tag(architecture: str, tag: str) -> nn.Module:
+    """A CLIP whose weights are fetched, once, from a hub.
+
+    Raises:
+        ServiceError: They cannot be fetched.
+    """
+    import open_clip  # lazy: open_clip costs seconds
+
+    quick = bool(open_clip.get_pretrained_cfg(architecture, tag).get("quick_gelu"))
+    try:
+        with hub_or_cache():
+            return open_clip.create_model(architecture, pretrained=tag, force_quick_gelu=quick)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ServiceError(
+            f"text encoder 'openclip:{architecture}/{tag}' could not be fetched from its hub "
+            f"({type(error).__name__}); without a network, download its safetensors file "
+            f"elsewhere and name it: text = 'openclip:{architecture}/FILE'"
+        ) from error
+
+
+def _tower_of_file(architecture: str, file: str) -> nn.Module:
+    """A CLIP with the weights of a local safetensors file.
+
+    Raises:
+        UnsafeInputError: The file is a pickle.
+        ReadError: It cannot be read, or is of another network.
+    """
+    import open_clip  # lazy: open_clip costs seconds
+
+    quick = of_quick_gelu(Path(file))
+    read_tensors(Path(file))  # it is whole and safe, or says what it is
+    try:
+        return open_clip.create_model(architecture, pretrained=file, force_quick_gelu=quick)
+    except Exception as error:  # open_clip takes the names for granted: StopIteration too
+        reason = " ".join(str(error).split())[:200]
+        raise ReadError(
+            f"{file}: not weights of '{architecture}' ({type(error).__name__}: {reason}); name "
+            f"the architecture that they are of: text = 'openclip:ARCH/{file}'"
+        ) from error
 
 
 def of_quick_gelu(file: Path) -> bool:
@@ -195,7 +227,14 @@ def of_quick_gelu(file: Path) -> bool:
         return "openai" in file.name.lower()
     try:
         return bool(json.loads(beside.read_text("utf-8"))["model_cfg"].get("quick_gelu"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise ReadError(
             f"{beside}: does not describe a model of open_clip: {error!r}; fetch it again or "
             "remove it"

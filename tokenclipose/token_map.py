@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from baselines.checkpoints import facts_config, read_facts, read_tensors, schema_from_facts
+from tokenclipose.model import center_and_spread
 from tokenclipose.text import keypoint_embeddings, make_encoder, require_trained_prompts
 from toolkit.errors import UsageError
 from toolkit.models import TextTokens
@@ -38,8 +39,7 @@ def text_tokens(checkpoint: Path) -> TextTokens:
     sentences = [sentence for prompts in schema.prompts for sentence in prompts]
     owner = [row for row, prompts in enumerate(schema.prompts) for _ in prompts]
     start = keypoint_embeddings(schema, kind, dim=config.dim, prompts=config.prompts)  # (K, E)
-    shift = start.mean(dim=0, keepdim=True)
-    scale = (start - shift).std().clamp_min(1e-6)
+    shift, scale = center_and_spread(start)
     with torch.inference_mode():
         encoded = (make_encoder(kind).encode(sentences) - shift) / scale  # (S, E)
     return TextTokens(

@@ -22,6 +22,7 @@ from baselines.calibrated import with_calibration
 from baselines.checkpoints import schema_to_facts
 from baselines.flip_test import bare
 from baselines.predictor import CheckpointModel, NetworkModel
+from tokenclipose.model import center_and_spread
 from tokenclipose.text import keypoint_embeddings, require_trained_prompts
 from toolkit.errors import UsageError
 from toolkit.files import sha256_bytes
@@ -53,7 +54,8 @@ def by_prompts(
         one: the caller leaves it out), and the counterparts.
 
     Raises:
-        UsageError: The checkpoint has no text tokens that started from language.
+        UsageError: The checkpoint has no text tokens that started from language, or its
+            schema no two different keypoints.
         SchemaError: A keypoint has no prompts, or the checkpoint's facts hold none.
         MissingExtraError, ServiceError: Its text encoder cannot be had.
     """
@@ -123,11 +125,20 @@ def match(likeness: NDArray[np.float32], least: float) -> NDArray[np.int64]:
 
 
 def threshold(schema: Schema, embeddings: Tensor) -> float:
-    """How alike different keypoints of a schema are: the `ALIKE` quantile of their cosines."""
+    """How alike different keypoints of a schema are: the `ALIKE` quantile of their cosines.
+
+    Raises:
+        UsageError: No two of them are other than mirror images.
+    """
     cosines = (embeddings @ embeddings.T).numpy()
     count = len(cosines)
     other = ~np.eye(count, dtype=bool)
     other[np.arange(count), schema.flip_index] = False
+    if not other.any():
+        raise UsageError(
+            f"schema '{schema.name}' has no two keypoints but mirror images, so nothing says "
+            "how alike different ones are; use --zero-shot names"
+        )
     return float(np.quantile(cosines[other], ALIKE))
 
 
@@ -147,8 +158,7 @@ def swapped(
         matched: (K',) counterpart, -1 for none.
         nearest: (K',) counterpart, the nearest keypoint for none.
     """
-    middle = old.mean(dim=0)
-    spread = (old - middle).std().clamp_min(1e-6)
+    middle, spread = center_and_spread(old)
     rows = torch.from_numpy(nearest)
     known = torch.from_numpy(matched >= 0)
     shift = torch.zeros_like(middle)
@@ -156,15 +166,6 @@ def swapped(
         shift = (new - old[rows])[known].mean(dim=0)  # what the new schema adds to all
     moved = tokens.float() - (old - middle) / spread  # (K, E) by training
     return (new - shift - middle) / spread + moved[rows]
-
-
-def learned_tokens(model: CheckpointModel) -> tuple[Tensor, Tensor]:
-    """Tokens of a checkpoint as they started and as training left them, (K, E) each."""
-    start = keypoint_embeddings(model.schema, model.config.text, prompts=model.config.prompts)
-    middle = start.mean(dim=0)
-    spread = (start - middle).std().clamp_min(1e-6)
-    text = bare(model.network).state_dict()["text"].float().cpu()
-    return (start - middle) / spread, text
 
 
 def _rows(values: Tensor, rows: Tensor, each: int) -> Tensor:

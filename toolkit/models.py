@@ -253,14 +253,32 @@ def load_checkpoint(path: Path, device: str) -> PoseModel:
     models = find_models()
     if not path.is_file():
         raise UsageError(f"no model '{path}': neither a file nor one of {', '.join(models)}")
-    name = None
-    beside = path.with_suffix(".json")
-    if beside.is_file():
-        try:
-            name = json.loads(beside.read_text(encoding="utf-8")).get("model")
-        except (OSError, ValueError, AttributeError) as error:
-            raise ReadError(f"{beside}: not the facts of a checkpoint: {error}") from error
-    if name is not None and name not in models:
-        raise ReadError(f"{beside}: names model '{name}'; known: {', '.join(models)}")
     # Without facts any loader will do: it refuses a pickle, and says what is missing.
-    return models[name or next(iter(models))].load(path, device)
+    has_facts = path.with_suffix(".json").is_file()
+    name = _model_of(path, tuple(models)) if has_facts else next(iter(models))
+    return models[name].load(path, device)
+
+
+def _model_of(path: Path, known: tuple[str, ...]) -> str:
+    """The model that the facts beside a checkpoint name.
+
+    Raises:
+        ReadError: They cannot be read, or name none that is known.
+    """
+    beside = path.with_suffix(".json")
+    try:
+        facts = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ReadError(f"{beside}: not the facts of a checkpoint: {error}") from error
+    if not isinstance(facts, dict):
+        raise ReadError(f"{beside}: not the facts of a checkpoint: got {type(facts).__name__}")
+    name, detector = facts.get("model"), facts.get("detector")
+    if isinstance(name, str) and name in known:
+        return name
+    if name is None and isinstance(detector, str):
+        raise ReadError(
+            f"{beside}: names detector '{detector}' and no model; it finds boxes: "
+            f"--boxes {detector}={path}"
+        )
+    named = "no model" if name is None else f"model '{name}'"
+    raise ReadError(f"{beside}: names {named}; known: {', '.join(known)}")

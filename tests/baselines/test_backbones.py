@@ -47,8 +47,16 @@ def test_a_local_file_fills_every_tensor_whoever_named_it(tmp_path: Path, prefix
 
 def test_weights_of_another_backbone_are_refused(tmp_path: Path) -> None:
     save_file(Backbone("hrnet-small").net.state_dict(), tmp_path / "w.safetensors")
-    with pytest.raises(ReadError, match=r"'conv1.weight' of 'resnet50': wanted shape \(64, 3"):
+    with pytest.raises(ReadError, match=r"'conv1.weight': wanted shape \(64, 3.*'resnet50'"):
         load_pretrained(Backbone("resnet50"), str(tmp_path / "w.safetensors"))
+
+
+def test_weights_that_are_not_finite_are_no_start(tmp_path: Path) -> None:
+    tensors = Backbone("hrnet-small").net.state_dict()
+    tensors["conv1.weight"][0] = torch.nan
+    save_file(tensors, tmp_path / "w.safetensors")
+    with pytest.raises(ReadError, match=r"'conv1.weight': wanted shape .* that are not finite"):
+        load_pretrained(Backbone("hrnet-small"), str(tmp_path / "w.safetensors"))
 
 
 @pytest.mark.parametrize(
@@ -71,6 +79,7 @@ def test_without_a_network_a_tag_fails_at_once_and_says_how_to_supply_a_file(
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     backbone, started = Backbone("resnet50"), time.monotonic()
     with pytest.raises(ServiceError, match=r"could not be fetched.*pretrained = 'FILE"):

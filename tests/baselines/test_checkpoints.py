@@ -131,6 +131,12 @@ def test_a_checkpoint_without_its_facts_is_refused(checkpoint: Path) -> None:
         read_facts(checkpoint)
 
 
+def test_facts_that_are_nested_without_end_are_refused(checkpoint: Path) -> None:
+    checkpoint.with_suffix(".json").write_text("[" * 100_000)
+    with pytest.raises(ReadError, match=r"net.json: cannot read the checkpoint's facts: max"):
+        read_facts(checkpoint)
+
+
 SENTENCES = tuple(f"a photo of a broom, seen {where}" for where in "abcde")
 CURLING = Schema(
     "curling",
@@ -199,16 +205,52 @@ def test_of_older_facts_an_own_schema_has_names_groups_and_edges(tmp_path: Path)
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"prompts": "one sentence"}, "prompts of 'head' are no list of sentences"),
+        ({"prompts": "one sentence"}, "'head': field 'prompts' must be a list of sentences"),
         ({"prompts": ["one sentence"]}, "'head' has 1 prompts; expected none or at least 5"),
-        ({"sigma": "wide"}, "TypeError"),
-        ({"weight": 1}, "unexpected keyword argument 'weight'"),
+        ({"sigma": "wide"}, "'head': sigma value is str; expected a number"),
+        ({"sigma": True}, "'head': sigma value is bool; expected a number"),
+        ({"weight": 1}, "'head': unknown field 'weight'"),
+        ({"group": "extensoin"}, "field 'group' is 'extensoin'; one of body, extension"),
+        ({"region": 5}, "field 'region' is 5; one of box, image, anywhere"),
+        ({"name": 3}, "field 'name' is int; expected a text"),
+        ({"report_group": ["Body"]}, "field 'report_group' is list; expected a text"),
     ],
 )
-def test_facts_whose_schema_is_damaged_are_refused(
+def test_facts_whose_keypoint_is_damaged_are_refused(
     change: dict[str, object], said: str, tmp_path: Path
 ) -> None:
     facts = through_json(CURLING)
     facts["schema"]["keypoints"][0].update(change)
     with pytest.raises(ReadError, match=rf"x\.json: 'schema' does not describe.*{said}"):
         schema_from_facts(tmp_path / "x.safetensors", facts)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"head_size": [{"method": "zzz", "factor": -3, "pairs": []}]},
+            "field 'method' is 'zzz'; one of head_box, segment, torso",
+        ),
+        (
+            {"head_size": [{"method": "head_box", "factor": -3, "pairs": []}]},
+            "field 'factor' is -3; expected a positive number",
+        ),
+        ({"keypoints": []}, "field 'keypoints' is empty; list at least one"),
+        ({"category": {"id": float("inf")}}, "category: field 'id' is float; expected a whole"),
+        ({"edges": [[1, 2]]}, r"got \[1, 2\]; expected two keypoint names"),
+    ],
+)
+def test_facts_whose_schema_is_damaged_are_refused(
+    change: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    facts = through_json(CURLING)
+    facts["schema"].update(change)
+    with pytest.raises(ReadError, match=rf"x\.json: 'schema' does not describe.*{said}"):
+        schema_from_facts(tmp_path / "x.safetensors", facts)
+
+
+@pytest.mark.parametrize("stored", [None, [], "hockey"])
+def test_facts_without_a_schema_are_refused(stored: object, tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match=r"x\.json: 'schema' is no JSON object.*fetch or make"):
+        schema_from_facts(tmp_path / "x.safetensors", {"schema": stored})

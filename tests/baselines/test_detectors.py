@@ -295,11 +295,37 @@ def test_faster_rcnn_loads_from_a_file_and_names_what_is_wrong(
         raise OSError("no route")
 
     monkeypatch.setattr("socket.create_connection", unreachable)
+    monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
     with pytest.raises(
         ServiceError, match=r"'COCO_V1' could not be fetched.*elsewhere and put"
     ):
         build_faster_rcnn(name, "COCO_V1")
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04"], ids=["0", "page", "cut"])
+def test_a_damaged_file_in_torchs_cache_is_named_and_not_read(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    cached = tmp_path / "hub/checkpoints/fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(content)
+    with pytest.raises(ReadError, match=r"907ea3f9.pth: is damaged: .*name says 907ea3f9; rem"):
+        build_faster_rcnn("fasterrcnn-mobile", "COCO_V1")
+
+
+def test_a_whole_file_of_another_hash_in_torchs_cache_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn as make
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    cached = tmp_path / "hub/checkpoints/fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth"
+    cached.parent.mkdir(parents=True)
+    torch.save(make(weights=None, weights_backbone=None).state_dict(), cached)
+    with pytest.raises(ReadError, match=r"907ea3f9.pth: is damaged: its SHA-256 begins with"):
+        build_faster_rcnn("fasterrcnn-mobile", "COCO_V1")
 
 
 TORCHVISIONS = {
@@ -499,6 +525,63 @@ def test_batchnorm_is_frozen_where_the_weights_are_torchvisions() -> None:
 def test_a_checkpoint_of_something_else_is_named(rcnn: Path) -> None:
     with pytest.raises(ReadError, match="not weights of the detector 'person-small'"):
         load_small_detector(rcnn, "cpu")
+
+
+BAD_RECIPES = [
+    ({"dim": "64"}, "recipe: 'dim' is '64'; expected int like"),
+    ({"input_wh": [1]}, r"recipe: 'input_wh' is \[1\]; expected tuple like"),
+    ({"input_wh": ["a", "b"]}, r"recipe: 'input_wh' is \['a', 'b'\]; expected tuple like"),
+    ({"input_wh": [160, 0]}, r"recipe: 'input_wh' is \[160, 0\]; expected a width and a"),
+    ({"learning_rate": 10**400}, "recipe: 'learning_rate' is inf; expected 0 or more"),
+    ({"width": 3}, "recipe: unknown key 'width'; nearest valid: "),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [*BAD_RECIPES, ({"dim": 33}, "recipe: no detector can be built by it: num_channels")],
+)
+def test_a_damaged_recipe_of_the_small_detector_is_refused(
+    change: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    path = changed(CHECKPOINTS / "person-small_hockey.safetensors", change, tmp_path)
+    with pytest.raises(ReadError, match=f"changed.json: {said}"):
+        load_small_detector(path, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        *BAD_RECIPES,
+        ({"backbone": "foo"}, "recipe: 'backbone' is 'foo'; expected one of "),
+        ({"backbone": "hrnet-w32"}, "'backbone' is 'hrnet-w32'; expected one of resnet50, hrn"),
+        ({"frozen_eps": "no"}, "recipe: 'frozen_eps' is 'no'; expected float like 0.0"),
+    ],
+)
+def test_a_damaged_recipe_of_keypoint_rcnn_is_refused(
+    change: dict[str, object], said: str, rcnn: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ReadError, match=f"changed.json: .*{said}"):
+        KeypointRCNNModel(changed(rcnn, change, tmp_path), "cpu")
+
+
+def test_a_recipe_that_does_not_say_the_size_is_refused(rcnn: Path) -> None:
+    beside = rcnn.with_suffix(".json")
+    facts = json.loads(beside.read_text("utf-8"))
+    del facts["recipe"]["input_wh"]
+    beside.write_text(json.dumps(facts), "utf-8")
+    with pytest.raises(ReadError, match=r"rcnn\.json: recipe: 'input_wh' is missing; fetch"):
+        KeypointRCNNModel(rcnn, "cpu")
+
+
+def changed(checkpoint: Path, change: dict[str, object], folder: Path) -> Path:
+    """A copy of a checkpoint whose recipe has other values."""
+    path = folder / "changed.safetensors"
+    path.write_bytes(checkpoint.read_bytes())
+    facts = json.loads(checkpoint.with_suffix(".json").read_text("utf-8"))
+    facts["recipe"].update(change)
+    path.with_suffix(".json").write_text(json.dumps(facts), "utf-8")
+    return path
 
 
 def test_people_found_have_the_category_of_the_data(

@@ -270,6 +270,24 @@ def test_damaged_and_foreign_files_are_named(onnx_file: Path, tmp_path: Path) ->
         OnnxModel(tmp_path / "absent.onnx")
 
 
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ('{"parameters": "abc"}', "'parameters' is 'abc'; expected a whole number; write"),
+        ("[" * 100_000, "its metadata are damaged: maximum recursion"),
+    ],
+    ids=["no number", "deep"],
+)
+def test_damaged_facts_in_a_file_are_named(
+    facts: str, said: str, onnx_file: Path, tmp_path: Path
+) -> None:
+    odd = onnx.load(onnx_file)
+    next(p for p in odd.metadata_props if p.key == "facts").value = facts
+    onnx.save(odd, tmp_path / "odd.onnx")
+    with pytest.raises(ReadError, match=f"odd.onnx: .*{said}"):
+        OnnxModel(tmp_path / "odd.onnx")
+
+
 def test_running_a_file_needs_no_torch(onnx_file: Path, tmp_path: Path) -> None:
     sample = sample_path("hockey")
     code = (

@@ -209,6 +209,8 @@ def test_vitpose_names_what_is_wrong_with_given_weights(tmp_path: Path) -> None:
         "head.conv.bias": torch.zeros(17),
     }
     save_file(wide, tmp_path / "wide.safetensors")
+    endless = {**whole_state, "head.conv.bias": torch.full((20,), torch.inf)}
+    save_file(endless, tmp_path / "endless.safetensors")
     torch.save(source.state_dict(), tmp_path / "weights.bin")
     (tmp_path / "pickles").mkdir()
     whole = (tmp_path / "hub" / "model.safetensors").read_bytes()
@@ -220,6 +222,7 @@ def test_vitpose_names_what_is_wrong_with_given_weights(tmp_path: Path) -> None:
             ReadError,
             r"'head.conv.weight': wanted shape \(20, 48, .*\(17, 96",
         ),
+        ("endless.safetensors", ReadError, "'head.conv.bias': .*values that are not finite"),
         ("weights.bin", UnsafeInputError, "refused: not safetensors but a pickle"),
         ("pickles", UsageError, "holds no 'model.safetensors'; pickled"),
         ("absent.safetensors", UsageError, "neither a file, a folder, nor a tag"),

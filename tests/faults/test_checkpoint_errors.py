@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from toolkit.errors import ReadError, UsageError
+from toolkit.models import get_model, load_checkpoint
+
 ALL = ("predict", "export", "benchmark", "init", "resume")
 SECONDS = 30  # of CPU, torch's import among them; each takes a few
 
@@ -117,6 +120,39 @@ def test_a_checkpoint_of_another_schema_is_named(command: str, call: Callable) -
     assert "hockey" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("named", "held"), [("mean-pose", "hrnet-small"), ("hrnet-small", "mean-pose")]
+)
+def test_a_checkpoint_of_another_model_is_named_and_not_called_damaged(
+    named: str, held: str, root: Path
+) -> None:
+    path = root / "baselines" / "checkpoints" / f"{held}_hockey.safetensors"
+    with pytest.raises(UsageError, match=f"holds model '{held}', not .*{named}"):
+        get_model(named).load(path, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ("{}", "names no model; known: body-to-stick"),
+        ('{"model": []}', r"names model '\[\]'; known: body-to-stick"),
+        (
+            '{"detector": "person-small"}',
+            "names detector 'person-small' and no model; .*--boxes person-small=.*mine.saf",
+        ),
+        ("[" * 100_000, "not the facts of a checkpoint: maximum recursion"),
+        ("[]", "not the facts of a checkpoint: got list"),
+    ],
+    ids=["none", "a list", "a detector", "deep", "no object"],
+)
+def test_facts_that_name_no_model_are_refused(facts: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(b"")
+    path.with_suffix(".json").write_text(facts)
+    with pytest.raises(ReadError, match=f"mine.json: {said}"):
+        load_checkpoint(path, "cpu")
+
+
 def test_predicting_with_a_checkpoint_of_another_schema_says_what_is_lacking(
     call: Callable, tmp_path: Path, root: Path, toolkit_cli: Callable
 ) -> None:
@@ -139,6 +175,7 @@ def test_a_hub_that_cannot_be_reached_is_named_at_once(
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "empty"))
     sample = root / "datasets" / "hockey" / "sample"
     recipe = tmp_path / "tiny.toml"

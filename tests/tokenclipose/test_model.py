@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from baselines.config import TrainConfig
+from tokenclipose import CHECKPOINTS
 from tokenclipose.family import TOKENCLIPOSE, TOKENCLIPOSE_COARSE
 from tokenclipose.losses import Spots, TokenCLIPoseLoss, Trails
 from tokenclipose.model import (
@@ -21,7 +25,8 @@ from tokenclipose.model import (
     position_code,
 )
 from tokenclipose.votes import STRIDE, Votes
-from toolkit.errors import UsageError
+from toolkit.errors import ReadError, UsageError
+from toolkit.models import get_model
 
 CROP = (64, 64)
 MAP = (CROP[1] // STRIDE, CROP[0] // STRIDE)  # 8 x 8 cells
@@ -218,6 +223,32 @@ def test_the_coarse_reader_gives_what_the_network_knew_before_its_decoder() -> N
 def test_text_tokens_and_modalities_must_agree() -> None:
     with pytest.raises(UsageError, match="modalities 'image' and the text embeddings do not"):
         TokenCLIPose(3, torch.randn(3, 8), crop_wh=CROP, modalities="image")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "modalities 'image.location.text' and the text embeddings do not agree"),
+        (torch.zeros(20), r"tensor 'text' has shape \(20,\); expected a row for each of 20"),
+        (torch.zeros(3, 8), r"tensor 'text' has shape \(3, 8\); expected a row for each of"),
+    ],
+    ids=["none", "one dimension", "other keypoints"],
+)
+def test_a_checkpoint_without_its_text_tokens_is_damaged_and_asks_no_encoder(
+    text: Tensor | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("an encoder was asked for")
+
+    monkeypatch.setattr("tokenclipose.family.keypoint_embeddings", never)
+    shipped = CHECKPOINTS / "tokenclipose-small_hockey.safetensors"
+    tensors, path = load_file(shipped), tmp_path / "best.safetensors"
+    del tensors["text"]
+    save_file(tensors if text is None else {**tensors, "text": text}, path)
+    path.with_suffix(".json").write_bytes(shipped.with_suffix(".json").read_bytes())
+
+    with pytest.raises(ReadError, match=f"best.safetensors: the weights are not.*{said}"):
+        get_model("tokenclipose-small").load(path, "cpu")
 
 
 def test_only_without_attention_do_the_image_tokens_leave_the_answer_alone(

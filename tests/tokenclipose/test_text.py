@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from tokenclipose.text import MiniLM, keypoint_embeddings, make_encoder
-from toolkit.errors import ReadError, SchemaError, ServiceError, UsageError
+from toolkit.errors import ReadError, SchemaError, ServiceError, UnsafeInputError, UsageError
 from toolkit.schema import Schema
 
 
@@ -130,6 +130,27 @@ def test_a_damaged_configuration_beside_a_file_is_named(clip: Path) -> None:
         encoded("tiny", clip)
 
 
+def test_a_cut_file_of_clip_is_named_and_not_looked_for_on_a_hub(clip: Path) -> None:
+    clip.write_bytes(clip.read_bytes()[:-5])
+    with pytest.raises(ReadError, match=r"clip\.safetensors: not a whole safetensors file"):
+        encoded("tiny", clip)
+
+
+def test_a_pickle_under_the_name_of_safetensors_is_not_opened(clip: Path) -> None:
+    torch.save({"a": torch.zeros(1)}, clip)
+    with pytest.raises(UnsafeInputError, match=r"clip\.safetensors: refused: not safetensors"):
+        encoded("tiny", clip)
+
+
+@pytest.mark.parametrize("tensors", [{}, {"a": torch.zeros(2)}], ids=["empty", "other"])
+def test_a_file_of_another_network_is_named_and_not_looked_for_on_a_hub(
+    clip: Path, tensors: dict[str, torch.Tensor]
+) -> None:
+    save_file(tensors, clip)
+    with pytest.raises(ReadError, match=r"clip\.safetensors: not weights of 'tiny' \("):
+        encoded("tiny", clip)
+
+
 @pytest.mark.parametrize(
     ("tag", "quick"), [("openai", True), ("metaclip_400m", True), ("laion2b_s34b_b79k", False)]
 )
@@ -191,6 +212,7 @@ def test_without_a_network_clip_fails_at_once_and_says_how_to_supply_a_file(
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     make_encoder("minilm")
     started = time.monotonic()

@@ -15,13 +15,13 @@ import torch
 from baselines.checkpoints import schema_to_facts
 from tokenclipose import CHECKPOINTS
 from tokenclipose.text import keypoint_embeddings
-from tokenclipose.zero_shot import match, swapped
+from tokenclipose.zero_shot import match, swapped, threshold
 from toolkit.benchmark.entrants import Contender, in_another_schema
 from toolkit.dataset import Dataset
 from toolkit.errors import MissingExtraError, SchemaError, ServiceError, UsageError
 from toolkit.formats import read, write_predictions
 from toolkit.models import PoseModel, get_model
-from toolkit.schema import Schema
+from toolkit.schema import Keypoint, Schema
 from toolkit.zero_shot import explain, scored_part, zero_shot
 
 
@@ -159,6 +159,13 @@ def test_most_alike_pairs_come_first_and_nobody_answers_twice() -> None:
     likeness = np.array([[0.8, 0.7], [0.9, 0.1], [0.2, 0.3]], np.float32)
     assert match(likeness, 0.5).tolist() == [1, 0, -1]
     assert match(likeness, 0.75).tolist() == [-1, 0, -1]
+
+
+def test_of_mirror_images_alone_nothing_says_how_alike_different_keypoints_are() -> None:
+    hands = (Keypoint("left", flip="right"), Keypoint("right", flip="left"))
+    schema = Schema("hands", "Hands", hands)
+    with pytest.raises(UsageError, match="'hands' has no two keypoints but mirror images"):
+        threshold(schema, torch.eye(2))
 
 
 def test_a_new_token_keeps_what_training_moved_its_counterpart_by() -> None:

@@ -303,6 +303,43 @@ TIP: dict[str, object] = {"name": "tip"}
             {"head_size": [{"method": "segment", "factor": 1}]},
             "method 'segment' with 0 pairs",
         ),
+        ({"category": {"id": "abc"}}, "category: field 'id' is str; expected a whole number"),
+        ({"category": {"id": 1.5}}, "category: field 'id' is float; expected a whole number"),
+        ({"category": {"id": None}}, "category: field 'id' is missing; expected a whole"),
+        ({"category": {"id": 2**63}}, "field 'id' is int; expected a whole number of 64 bits"),
+        ({"category": {"name": 3}}, "category: field 'name' is int; expected a text"),
+        (
+            {"category": {"nmae": "rod"}},
+            "category: unknown field 'nmae'; known: id, name, supercategory",
+        ),
+        ({"category": []}, "field 'category' is list; expected a mapping"),
+        ({"edges": 5}, "field 'edges' is int; expected a list"),
+        ({"edges": [["tip", 5]]}, r"edges\[0\]: got \['tip', 5\]; expected two keypoint names"),
+        ({"head_size": 5}, "field 'head_size' is int; expected a list"),
+        (
+            {"head_size": [{"method": "segment", "factor": 1, "pairs": 4}]},
+            r"head_size\[0\]: field 'pairs' is int; expected a list",
+        ),
+        (
+            {"head_size": [{"method": "head_box", "factor": float("inf")}]},
+            "field 'factor' is not finite; expected a number",
+        ),
+        (
+            {"keypoints": [TIP | {"sigma": {"value": float("nan"), "source": "x"}}]},
+            "sigma value is not finite; expected a number",
+        ),
+        (
+            {"keypoints": [TIP | {"sigma": {"value": 10**400, "source": "x"}}]},
+            "sigma value is not finite; expected a number",
+        ),
+        (
+            {"keypoints": [TIP | {"sigma": {"published": "yes"}}]},
+            "'tip': sigma: field 'published' is str; expected true or false",
+        ),
+        (
+            {"keypoints": [TIP | {"report_group": ["Tip"]}]},
+            "'tip': field 'report_group' is list; expected a text",
+        ),
     ],
 )
 def test_a_wrong_schema_file_is_told_where(
@@ -319,8 +356,11 @@ def test_a_wrong_schema_file_is_told_where(
         ("", SchemaError, "schema.yaml: got missing; a schema is a mapping"),
         ("a: [", ReadError, "schema.yaml: not YAML: "),
         ("name: a\nname: b\n", ReadError, "key 'name' is there twice .*line 2"),
+        ("notes: 2024-99-99", ReadError, "schema.yaml: not YAML: month .*; put quotes round"),
+        ("notes: !!int ''", ReadError, "schema.yaml: not YAML: .*; put quotes round"),
+        ("[" * 5000, ReadError, "schema.yaml: not YAML: "),
     ],
-    ids=["list", "empty", "not YAML", "a key twice"],
+    ids=["list", "empty", "not YAML", "a key twice", "no date", "no number", "deep"],
 )
 def test_a_file_that_is_no_schema_is_refused(
     write_schema: Callable[..., Path], text: str, error: type[Exception], message: str
