@@ -26,7 +26,7 @@ from baselines.checkpoints import load_weights, read_facts, read_tensors
 from baselines.config import checked_values
 from toolkit.dataset import Dataset
 from toolkit.detectors import MIN_SCORE, Detections
-from toolkit.errors import ReadError
+from toolkit.errors import InvalidDataError, ReadError
 from toolkit.files import sha256_file
 from toolkit.images import load_image, resolve_images
 from toolkit.models import Progress

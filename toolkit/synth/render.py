@@ -89,7 +89,7 @@ def render_dataset(
     chosen = options or SynthOptions()
     own = None if schema_name in Schema.builtin_names() else Path(schema_name)
     with atomic_directory(
-        Path(out), force=force, inputs=(own,), holds=("annotations.json",)
+        Path(out), force=force, inputs=(own,), holds=("annotations.json", "card.md", "images")
     ) as folder:
         (folder / "images").mkdir()
         document = _empty_document(schema, seed, instances, chosen)
