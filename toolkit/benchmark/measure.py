@@ -147,7 +147,7 @@ def make_table(
             synthetic=synthetic,
         ),
         seeds=tuple(_seeds(suite, entrants, rows)),
-        tests=tuple(_test_lines(suite, rows, reference.label, comparisons)),
+        tests=tuple(_test_lines(suite, rows, reference.label, comparisons, resampling)),
     )
 
 
@@ -335,8 +335,10 @@ def _test_lines(
     rows: tuple[Row, ...],
     reference: str,
     comparisons: Mapping[str, Comparison],
+    resampling: Resampling,
 ) -> list[str]:
     """The paired tests of the headline, then of the body, against every other row."""
+    least = 2 / (resampling.resamples + 1)  # of all p-values that the resamples can give
     body = [c for c in suite.columns if c.key == "Body"]
     lines = []
     for column in (suite.headline, *body):
@@ -348,12 +350,17 @@ def _test_lines(
             if test is None or test.difference is None:
                 continue
             between = column.show_change_interval(test.interval)
-            p_value = "" if test.p_value is None else f", p={test.p_value:.3f}"
+            p_value = "" if test.p_value is None else _p_text(test.p_value, least)
             gain = column.show_change(test.difference)
             parts.append(f"{row.label} {gain} {between}{p_value}")
         if parts:
             lines.append(f"paired test, {column.key}, {reference} minus: {'; '.join(parts)}")
     return lines
+
+
+def _p_text(p_value: float, least: float) -> str:
+    """A p-value; the least one that the resamples can give is an upper bound."""
+    return f", p{'<=' if p_value <= least else '='}{p_value:.3f}"
 
 
 def _seeds(

@@ -21,6 +21,7 @@ from typing import Any
 from toolkit.errors import ReadError, ToolkitError
 
 _BLOCK = re.compile(r"<!-- results: ([\w-]+)/([\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
+_COUNTED = re.compile(r": [\d,]+ keypoints$")  # how many a column is over
 Json = Mapping[str, Any]
 
 
@@ -54,12 +55,32 @@ def _lines(path: Path, wanted: str) -> list[str]:
     if wanted not in tables:
         return ["", f"*Not run yet: `{path.parent.name}/{path.name}` has no such table.*", ""]
     table = tables[wanted]
-    return ["", *_table(table), "", *_contrasts(table), _provenance(path, document), ""]
+    title = f"{table['title']}. {_rules(table)}"
+    return [
+        "",
+        title,
+        "",
+        *_table(table),
+        "",
+        *_contrasts(table),
+        _provenance(path, document),
+        "",
+    ]
+
+
+def _rules(table: Json) -> str:
+    """What a reader must know of the cells: people, keypoints counted, the intervals."""
+    told = [
+        rule.partition(": ")[2] if rule.startswith("data: ") else rule
+        for rule in table["rules"]
+        if rule.startswith(("data: ", "intervals: ")) or _COUNTED.search(rule)
+    ]
+    return "".join(f"{line[:1].upper()}{line[1:]}. " for line in told).rstrip()
 
 
 def _table(table: Json) -> list[str]:
     """Value, interval over people in brackets, each seed beneath; empty cells stay empty."""
-    keys = [k for k in table["columns"] if k not in ("s/person", "params", "text", "box")]
+    keys = [k for k in table["columns"] if k not in ("s/person", "text", "box")]
     seeds: dict[tuple[str, str], Json] = {
         (item["model"], item["column"]): item["seeds"] for item in table["training_seeds"]
     }
@@ -109,6 +130,8 @@ def _cell(
 def _number(key: str, value: float) -> str:
     if key == "images seen":
         return f"{value:,.0f}"
+    if key == "params":
+        return f"{value / 1e6:.2f} M"
     return f"{value:.2f}" if "median" in key else f"{100 * value:.1f}"
 
 
@@ -139,7 +162,13 @@ def _gain(item: Json) -> str:
         low, high = item["interval"]
         text += f" [{100 * low:+.1f}, {100 * high:+.1f}]"
     each = [f"{100 * value:+.1f}" for value in item["seeds"].values() if value is not None]
-    return f"{text}, seeds {' '.join(each)}" if len(each) > 1 else text
+    if len(each) < 2:
+        return text
+    text += f", seeds {' '.join(each)}"
+    if item["over_seeds"] and None not in item["over_seeds"]:
+        low, high = item["over_seeds"]
+        text += f", over seeds [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return text
 
 
 def _provenance(path: Path, document: Json) -> str:

@@ -67,6 +67,18 @@ def test_improvement_is_ours_minus_the_best_rival_with_a_paired_interval(
     }
 
 
+def test_the_least_p_value_that_the_resamples_can_give_is_an_upper_bound(
+    players: Dataset, shifted: Callable[..., Predictions]
+) -> None:
+    far = Entrant("far", shifted(12.0))
+    table = table_of(players, Entrant("ours", shifted(2.0), is_ours=True), far, resamples=99)
+
+    outside, body = table.tests
+
+    assert outside.endswith("far +100.0 [+100.0, +100.0], p<=0.020")  # 2 of 100
+    assert body.endswith("far +0.0 [+0.0, +0.0], p=1.000")
+
+
 def test_a_control_that_is_handed_the_true_body_has_no_body_and_no_rank(
     players: Dataset, shifted: Callable[..., Predictions]
 ) -> None:

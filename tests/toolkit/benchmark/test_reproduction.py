@@ -20,6 +20,14 @@ RESULTS = {
     "tables": [
         {
             "name": "prompts",
+            "title": "Table 6, prompts: PCKh@0.5 in per cent",
+            "rules": [
+                "data: 20 people in 5 images",
+                "mean: pools its keypoints",
+                "Heel outside box: 1,234 keypoints",
+                "ground truth sha256: 5e28",
+                "intervals: 95 % percentile bootstrap",
+            ],
             "columns": ["Mean", "Mean, median", "params"],
             "rows": [
                 {
@@ -27,7 +35,7 @@ RESULTS = {
                     "kind": "model",
                     "source": "measured",
                     "note": "",
-                    "values": {"Mean": 0.25, "Mean, median": 1.5, "params": 9},
+                    "values": {"Mean": 0.25, "Mean, median": 1.5, "params": 1236455},
                     "intervals": {"Mean": [0.2, 0.3], "Mean, median": None},
                 },
                 {
@@ -50,6 +58,7 @@ RESULTS = {
                     "difference": 0.02,
                     "interval": [-0.01, 0.05],
                     "seeds": {"0": 0.01, "1": 0.03},
+                    "over_seeds": [-0.107, 0.147],
                     "stated": "prompts",
                     "stated_difference": 0.0335,
                 }
@@ -71,14 +80,17 @@ def folder(tmp_path: Path) -> Path:
 def test_a_block_holds_values_intervals_seeds_and_where_they_are_from(folder: Path) -> None:
     text = fill(BLOCK, folder / "doc")
 
-    assert "| none | 25.0 [20.0, 30.0]<br>24.0 26.0 | 1.50 |" in text
-    assert "| single |  |  |" in text
+    assert (
+        "\nTable 6, prompts: PCKh@0.5 in per cent. 20 people in 5 images. "
+        "Heel outside box: 1,234 keypoints. Intervals: 95 % percentile bootstrap.\n"
+    ) in text
+    assert "| none | 25.0 [20.0, 30.0]<br>24.0 26.0 | 1.50 | 1.24 M |" in text
+    assert "| single |  |  |  |" in text
     assert "single: not run: needs a thing." in text
     assert "states +3.35 points for prompts" in text
-    assert "+2.0 [-1.0, +5.0], seeds +1.0 +3.0" in text
+    assert "+2.0 [-1.0, +5.0], seeds +1.0 +3.0, over seeds [-10.7, +14.7]" in text
     assert "`bbbbbbbbb`" in text
     assert "2.0 CPU hours or more" in text
-    assert "params" not in text
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert fill(text, folder / "doc") == text
