@@ -131,8 +131,8 @@ def benchmark(
     set_threads(own_threads(None))  # torchrun leaves each process one
     _refuse_foreign_options(suite)
     if out is not None:
-        files = [Path(text.partition("=")[2]) for text in predictions]
-        files += [Path(text.partition("=")[2] or text) for text in (models or suite).split(",")]
+        named = [*predictions, *(models or "").split(",")]
+        files = [Path(text.partition("=")[2]) for text in named if "=" in text]
         files += [Path(detector_weights)] if detector_weights else []
         inputs = (data, images, schema_file(schema), recipe, runs, *files)
         check_output(out, force=force, inputs=inputs, holds=("results.json",))

@@ -76,6 +76,25 @@ def test_the_report_folder_has_four_files_and_the_same_bytes_twice(
     assert "--force" in again.stderr
 
 
+@pytest.mark.parametrize("name", ["hockey", "hrnet-small"])
+def test_a_report_may_have_the_name_of_a_suite_or_a_model(
+    toolkit_cli: Callable[..., Any],
+    arguments: list[object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).mkdir()
+    Path(name, "results.json").write_text("{}")
+
+    written = toolkit_cli(*arguments, "--bootstrap", 0, "--out", name, "--force")
+    asked = toolkit_cli(*arguments, "--models", name, "--out", name, "--force")
+
+    assert written.exit_code == 0, written.stderr
+    assert "the output is the input" not in asked.stderr
+
+
 @pytest.mark.parametrize(
     ("extra", "words"),
     [
