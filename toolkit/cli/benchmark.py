@@ -130,6 +130,11 @@ def benchmark(
 
     set_threads(own_threads(None))  # torchrun leaves each process one
     _refuse_foreign_options(suite)
+    if schema is not None and data is None:
+        raise UsageError(
+            f"option --schema: got '{schema}' without --data, whose schema it is; rendered "
+            "data have the suite's; give --data too, or leave it away"
+        )
     if out is not None:
         named = [*predictions, *(models or "").split(",")]
         files = [Path(text.partition("=")[2]) for text in named if "=" in text]

@@ -115,6 +115,16 @@ def test_requests_that_make_no_sense_end_with_2(
     assert words in result.stderr
 
 
+def test_a_schema_without_the_data_that_it_is_of_is_refused(
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    for suite in ("demo", "hockey", "ablations"):
+        result = toolkit_cli("benchmark", "--suite", suite, "--schema", "coco")
+
+        assert result.exit_code == 2
+        assert "option --schema: got 'coco' without --data, whose schema it is" in result.stderr
+
+
 def test_data_alone_is_told_what_to_add(
     toolkit_cli: Callable[..., Any], players: Dataset
 ) -> None:
