@@ -41,12 +41,12 @@ from baselines.checkpoints import (
 )
 from baselines.crops import require_boxes
 from baselines.detector import DetectorConfig, Maps, config_of
-from baselines.detector_training import fit, load_frames, training_facts
+from baselines.detector_training import fit, load_frames, place_for_weights, training_facts
 from baselines.requests import with_sha256
 from baselines.torchvision_weights import freeze_batchnorm
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
-from toolkit.errors import OutputExistsError, ReadError, UsageError
+from toolkit.errors import ReadError, UsageError
 from toolkit.files import sha256_file
 from toolkit.formats import read
 from toolkit.images import load_image, resolve_images
@@ -244,7 +244,9 @@ def train_keypoint_rcnn(
 
     Raises:
         UsageError: A recipe or --resume was given; it has neither.
+        OutputExistsError: The folder holds weights.
         InvalidDataError: A box is unusable, or an image is missing.
+        WriteError: The folder cannot be made or written.
         ReadError: The checkpoint to start from cannot be read, or is of another model.
     """
     if request.recipe is not None or request.resume:
@@ -260,9 +262,7 @@ def train_keypoint_rcnn(
         )
         init = {"init_sha256": sha256_file(request.init)}
     dataset = with_sha256(read(request.data, request.schema), request.data)
-    out = request.out / "best.safetensors"
-    if out.exists():
-        raise OutputExistsError(f"{out}: holds weights already; choose another --out")
+    out = place_for_weights(request.out)
     torch.manual_seed(request.seed)
     if request.init is None:
         network = build_keypoint_rcnn(dataset.schema.num_keypoints, config)
@@ -279,6 +279,5 @@ def train_keypoint_rcnn(
         **training_facts(network, dataset, config, request),
         **init,
     }
-    request.out.mkdir(parents=True, exist_ok=True)
     save_checkpoint(out, network.cpu(), facts)
     return out

@@ -69,7 +69,7 @@ from toolkit.errors import (
     UnsafeInputError,
     UsageError,
 )
-from toolkit.files import write_text
+from toolkit.files import make_folder, write_text
 from toolkit.images import resolve_images
 from toolkit.locks import only_one
 from toolkit.processes import (
@@ -324,8 +324,9 @@ def _start_folder(
         UsageError: It holds weights, and no run that can be resumed by this recipe and seed;
             or another training is at work in it.
         ReadError: Its recipe cannot be read.
+        WriteError: It cannot be made or written.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     path = out / "recipe.json"
     weights = held_weights(out)
     if weights and not path.exists():  # a folder of something else gets no lock either
@@ -510,15 +511,27 @@ def _validation_part(
     )
     part = held_out.subset(slice(0, config.validation_instances))
     images = part.images
-    try:
+    with told_of_validation():
         frames = np.unique(part.image_row)
         names = [images.file_names[frame] for frame in frames]
         resolve_images(images_dir, names, images.ids[frames].tolist())
         crop_boxes(part, config)
+    return part, images_dir
+
+
+@contextmanager
+def told_of_validation() -> Iterator[None]:
+    """A block about the validation data: its errors name their options, not the training's.
+
+    Raises:
+        InvalidDataError: Of the block.
+        UnsafeInputError: Of the block.
+    """
+    try:
+        yield
     except (InvalidDataError, UnsafeInputError) as error:
         said = str(error).replace("--images", "--val-images")
         raise type(error)(f"--val-data: {said}") from error
-    return part, images_dir
 
 
 def _save_state(run: Run, plan: Plan) -> None:

@@ -30,7 +30,14 @@ from toolkit.catalog import sample_path
 from toolkit.dataset import Dataset
 from toolkit.detector_scores import box_ap
 from toolkit.detectors import Detections, load_detector, write_detections
-from toolkit.errors import ReadError, ServiceError, UnsafeInputError, UsageError
+from toolkit.errors import (
+    OutputExistsError,
+    ReadError,
+    ServiceError,
+    ToolkitError,
+    UnsafeInputError,
+    UsageError,
+)
 from toolkit.files import sha256_file
 from toolkit.formats import read_predictions
 from toolkit.models import TrainRequest
@@ -160,7 +167,7 @@ def test_a_detector_is_trained_by_the_train_command_and_serves_predict(
         "train", "person-small", "--data", data, "--images", images, "--out", out,
     )  # fmt: skip
     assert again.exit_code == 2
-    assert "holds a detector already" in again.stderr
+    assert "best.safetensors: is there already; choose another --out" in again.stderr
 
     boxes, results = tmp_path / "boxes.json", tmp_path / "results.json"
     found = toolkit_cli(
@@ -205,6 +212,78 @@ def test_an_option_without_effect_is_refused_before_anything_is_trained(
     assert done.exit_code == 2
     assert message in done.stderr
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["person-small", "keypoint-rcnn", "body-to-stick", "hrnet-small"]
+)
+def test_a_folder_that_cannot_be_made_is_told_before_the_training(
+    toolkit_cli: Callable[..., object],
+    files: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    for trainer in ("detector_training.fit", "keypoint_rcnn.fit", "controls.fit_body_to_stick"):
+        monkeypatch.setattr(f"baselines.{trainer}", lambda *_, **__: pytest.fail("trained"))
+    (tmp_path / "file").write_text("no folder")
+    data, images = files
+
+    done = toolkit_cli(
+        "train", name, "--data", data, "--images", images, "--out", tmp_path / "file" / "run"
+    )
+
+    assert done.exit_code == 5
+    assert "file/run: cannot make the folder: Not a directory; choose another" in done.stderr
+
+
+def test_facts_without_their_weights_are_not_replaced_by_a_training(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "best.json").write_text("precious")
+    data, images = files
+    with pytest.raises(
+        OutputExistsError, match=r"best\.json: is there already; choose another"
+    ):
+        train_small_detector(TrainRequest(data=data, images=images, out=tmp_path))
+    assert [path.name for path in tmp_path.glob("best*")] == ["best.json"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("text", "val.json: .* the file ends in the middle"),
+        ("boxes", "--val-data: val.json: nobody has a box to score the detector by"),
+        ("images", "--val-data: .*--val-images"),
+    ],
+)
+def test_validation_data_of_a_detector_are_looked_at_before_the_training(
+    files: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+    said: str,
+) -> None:
+    monkeypatch.setattr(
+        "baselines.detector_training.fit", lambda *_, **__: pytest.fail("trained")
+    )
+    data, images = files
+    document = json.loads(data.read_text("utf-8"))
+    if change == "boxes":
+        for person in document["annotations"]:
+            del person["bbox"]
+    val = tmp_path / "val.json"
+    val.write_text("[" if change == "text" else json.dumps(document), "utf-8")
+    request = TrainRequest(
+        data=data,
+        images=images,
+        out=tmp_path / "run",
+        val_data=val,
+        val_images=tmp_path if change == "images" else images,
+        device="cpu",
+    )
+    with pytest.raises(ToolkitError, match=said):
+        train_small_detector(request)
 
 
 def test_a_detector_is_not_trained_by_several_processes(
