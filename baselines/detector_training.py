@@ -21,6 +21,7 @@ from baselines.detector import (
     TorchvisionDetector,
     build_detector,
 )
+from baselines.precision import within_memory
 from baselines.requests import generator_of, with_sha256
 from baselines.training import batch_rows, told_of_validation
 from toolkit.code_version import code_version
@@ -183,6 +184,7 @@ def fit(
 
     Raises:
         ToolkitError: The loss is not finite.
+        ResourceError: A step needs more memory than the GPU has.
     """
     network.to(device).train()
     optimizer = torch.optim.AdamW(
@@ -197,16 +199,17 @@ def fit(
         for group in optimizer.param_groups:
             cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
             group["lr"] = config.learning_rate * warm * cosine
-        losses = network([image for image, _ in batch], [target for _, target in batch])
-        loss = sum(losses.values(), torch.zeros((), device=device))
-        if not torch.isfinite(loss):
-            raise ToolkitError(
-                f"{request.out}: loss became {float(loss.detach())} at step {step}"
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-        optimizer.step()
+        with within_memory(device, "train on the CPU (--device cpu)"):
+            losses = network([image for image, _ in batch], [target for _, target in batch])
+            loss = sum(losses.values(), torch.zeros((), device=device))
+            if not torch.isfinite(loss):
+                raise ToolkitError(
+                    f"{request.out}: loss became {float(loss.detach())} at step {step}"
+                )
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+            optimizer.step()
         if request.progress is not None:
             request.progress((step + 1) * config.batch_size, steps * config.batch_size)
     network.eval()

@@ -40,8 +40,9 @@ from baselines.checkpoints import (
     schema_to_facts,
 )
 from baselines.crops import require_boxes
-from baselines.detector import DetectorConfig, Maps, config_of
+from baselines.detector import ONE_FRAME, DetectorConfig, Maps, config_of
 from baselines.detector_training import fit, load_frames, place_for_weights, training_facts
+from baselines.precision import whole_float32, within_memory
 from baselines.requests import with_sha256
 from baselines.torchvision_weights import freeze_batchnorm
 from toolkit.annotations import Predictions
@@ -175,12 +176,16 @@ class KeypointRCNNModel:
     def _look(
         self, pixels: NDArray[np.uint8], boxes_xywh: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Keypoints (n, K, 2) in image px and scores (n, K) of n boxes of one frame."""
+        """Keypoints (n, K, 2) in image px and scores (n, K) of n boxes of one frame.
+
+        Raises:
+            ResourceError: The GPU has not the memory for it.
+        """
         net = self.net
-        image = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
-        tensor = image.permute(2, 0, 1).float() / 255
         corners = np.concatenate([boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]], 1)
-        with torch.inference_mode():
+        with within_memory(self.device, ONE_FRAME), torch.inference_mode(), whole_float32():
+            image = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
+            tensor = image.permute(2, 0, 1).float() / 255
             batch, _ = net.transform([tensor])
             size, old = batch.image_sizes[0], tensor.shape[-2:]
             boxes = torch.from_numpy(corners).float().to(self.device)

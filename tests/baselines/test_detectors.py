@@ -14,7 +14,12 @@ import torch
 from safetensors.torch import save_file
 
 from baselines.checkpoints import save_checkpoint, schema_to_facts
-from baselines.detector import DetectorConfig, build_detector, load_small_detector
+from baselines.detector import (
+    DetectorConfig,
+    TorchvisionDetector,
+    build_detector,
+    load_small_detector,
+)
 from baselines.detector_training import Frame, augmented, fit, load_frames
 from baselines.entries import CHECKPOINTS
 from baselines.keypoint_rcnn import (
@@ -33,6 +38,7 @@ from toolkit.detectors import Detections, load_detector, write_detections
 from toolkit.errors import (
     OutputExistsError,
     ReadError,
+    ResourceError,
     ServiceError,
     ToolkitError,
     UnsafeInputError,
@@ -528,6 +534,54 @@ def test_keypoint_rcnn_answers_for_given_boxes_in_their_order(
     assert (whole.keypoints <= high + 1).all()
     assert ((whole.keypoint_scores > 0) & (whole.keypoint_scores <= 1)).all()
     assert not find_runtime("onnx").can_export(model)
+
+
+class Watching(torch.nn.Module):
+    """Part of a network that notes whether TF32 is allowed, and may need too much memory."""
+
+    def __init__(self, part: torch.nn.Module, *, too_large: bool = False) -> None:
+        super().__init__()
+        self.part, self.too_large = part, too_large
+        self.allowed: list[bool] = []
+
+    def forward(self, *given: object) -> object:
+        self.allowed.append(torch.backends.cudnn.allow_tf32)
+        if self.too_large:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        return self.part(*given)
+
+
+def test_detectors_and_keypoint_rcnn_predict_without_tf32(
+    people: tuple[Dataset, Path], rcnn: Path
+) -> None:
+    detector = TorchvisionDetector("x", build_detector(TINY), "cpu", {})
+    detector.network.backbone = Watching(detector.network.backbone)
+    model = KeypointRCNNModel(rcnn, "cpu")
+    model.net.backbone = Watching(model.net.backbone)
+    assert torch.backends.cudnn.allow_tf32
+
+    detector.detect(*people)
+    model.predict(*people)
+
+    assert set(detector.network.backbone.allowed) == set(model.net.backbone.allowed) == {False}
+    assert torch.backends.cudnn.allow_tf32
+
+
+def test_a_gpu_without_the_memory_for_a_frame_is_told_in_one_line(
+    people: tuple[Dataset, Path], rcnn: Path
+) -> None:
+    network = build_detector(TINY)
+    network.backbone = Watching(network.backbone, too_large=True)
+    model = KeypointRCNNModel(rcnn, "cpu")
+    model.net.backbone = Watching(model.net.backbone, too_large=True)
+    said = r"device 'cpu': its memory is exhausted; one frame .* \(--device cpu\)"
+    with pytest.raises(ResourceError, match=said):
+        TorchvisionDetector("x", network, "cpu", {}).detect(*people)
+    with pytest.raises(ResourceError, match=said):
+        model.predict(*people)
+    frames = load_frames(*people, TINY)
+    with pytest.raises(ResourceError, match=r"exhausted; train on the CPU \(--device cpu\)"):
+        fit(network, frames, TINY, TrainRequest(Path(), Path(), Path()), "cpu")
 
 
 def test_keypoint_rcnn_trains_a_step_and_its_checkpoint_predicts(
