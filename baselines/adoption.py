@@ -18,6 +18,7 @@ from pathlib import Path
 from torch import nn
 
 from baselines.checkpoints import (
+    check_checkpoint,
     load_weights,
     save_checkpoint,
     schema_to_facts,
@@ -30,7 +31,7 @@ from baselines.hrnet_names import fit_published, read_published, unwrapped
 from baselines.simple_baseline import SimpleBaseline
 from toolkit.code_version import code_version
 from toolkit.errors import ReadError, UsageError
-from toolkit.files import check_output, sha256_file
+from toolkit.files import sha256_file
 from toolkit.models import AdoptRequest, Decoding
 from toolkit.schema import Schema
 
@@ -72,7 +73,7 @@ def adopt_network(name: str, recipe: str, kind: Published, request: AdoptRequest
         UnsafeInputError: They are pickled, and pickles were not asked for.
         ServiceError: A tag cannot be fetched.
     """
-    check_output(request.out, force=request.force, inputs=(Path(request.weights),))
+    check_checkpoint(request.out, force=request.force, inputs=(Path(request.weights),))
     schema = Schema.load(request.schema or "coco")
     decoding = request.decoding or kind.decoding
     config = as_published(load_recipe(recipe), decoding, request)
@@ -177,7 +178,7 @@ def adopt_keypoint_rcnn(request: AdoptRequest) -> Path:
 
     if request.input_wh is not None or request.decoding is not None:
         raise UsageError(f"'{NAME}' takes whole frames; --input and --decoding are for crops")
-    check_output(request.out, force=request.force, inputs=(Path(request.weights),))
+    check_checkpoint(request.out, force=request.force, inputs=(Path(request.weights),))
     schema = Schema.load(request.schema or "coco")
     config = KeypointRCNNConfig(
         input_wh=(1333, 800), images_seen=0, frozen_eps=keypoint_rcnn_eps(request.weights)

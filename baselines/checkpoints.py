@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from baselines.config import TrainConfig, make_config
 from baselines.schema_facts import read_schema
 from baselines.schema_facts import schema_to_facts as schema_to_facts
 from toolkit.errors import ReadError, UnsafeInputError
-from toolkit.files import atomic_file, write_text
+from toolkit.files import atomic_file, check_outputs, write_text
 from toolkit.schema import Schema
 
 FORMAT = 1
@@ -97,7 +97,12 @@ def save_checkpoint(
         facts: JSON values.
         force: Replace what is there.
         half: False keeps the parameters in full precision too.
+
+    Raises:
+        OutputExistsError: One of the two exists and `force` was not given; neither is written.
+        WriteError: They cannot be written.
     """
+    check_checkpoint(path, force=force)
     parameters = {name for name, _ in network.named_parameters() if half}
     tensors = {
         key: value.detach().cpu().half() if key in parameters else value.detach().cpu()
@@ -107,6 +112,22 @@ def save_checkpoint(
     document = {"format": FORMAT, **facts}
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path.with_suffix(".json"), text + "\n", force=force)
+
+
+def check_checkpoint(path: Path, *, force: bool = False, inputs: Iterable[Path] = ()) -> None:
+    """Refuse a checkpoint of which one of the two files cannot or may not be written.
+
+    Args:
+        path: `NAME.safetensors`; the facts go to `NAME.json`.
+        force: Replace what is there.
+        inputs: What is read for it.
+
+    Raises:
+        UsageError: One of them is an input.
+        OutputExistsError: One of them exists and `force` was not given.
+        WriteError: Their folder does not exist or cannot be written.
+    """
+    check_outputs((path, path.with_suffix(".json")), force=force, inputs=inputs)
 
 
 def read_facts(path: Path) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from toolkit.annotations import Predictions
 from toolkit.code_version import code_version
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError, OutputExistsError, UsageError
-from toolkit.files import sha256_file
+from toolkit.files import make_folder, sha256_file
 from toolkit.formats import read
 from toolkit.geometry import points_from_box, points_to_box
 from toolkit.models import PoseModel, TrainRequest
@@ -300,6 +300,7 @@ def _train_mean(request: TrainRequest) -> Path:
             f"{dataset.name}: nobody has a labelled {', '.join(bare)}, so they have no mean; "
             "give annotations that label each at least once, or a --schema without them"
         )
+    make_folder(request.out)
     units = points_to_box(people.keypoints, people.bbox_xywh)
     network = MeanPose(dataset.schema.num_keypoints)
     network.get_buffer("places").copy_(torch.from_numpy(np.nanmean(units, axis=0)))
@@ -308,6 +309,7 @@ def _train_mean(request: TrainRequest) -> Path:
 
 def _train_true(request: TrainRequest) -> Path:
     dataset = _read(request, "body-to-stick")
+    make_folder(request.out)
     people = dataset.annotations
     network = fit_body_to_stick(
         dataset.schema,
@@ -335,6 +337,7 @@ def _train_predicted(request: TrainRequest) -> Path:
         str(request.joints or hrnet.name),
         "train hrnet-small on these keypoints and name it as the request's 'joints'",
     )
+    make_folder(request.out)
     joints = hrnet.predict(dataset, request.images, progress=request.progress).keypoints
     people = dataset.annotations
     network = fit_body_to_stick(
@@ -342,7 +345,6 @@ def _train_predicted(request: TrainRequest) -> Path:
     )
     seen = int(str(hrnet.facts.get("images_seen", 0)))
     if request.joints is not None:
-        request.out.mkdir(parents=True, exist_ok=True)
         for suffix in (".safetensors", ".json"):
             shutil.copyfile(
                 request.joints.with_suffix(suffix), (request.out / JOINTS).with_suffix(suffix)
@@ -392,7 +394,6 @@ def _save(
     images_seen: int,
     joints: str | None = None,
 ) -> Path:
-    request.out.mkdir(parents=True, exist_ok=True)
     path = request.out / "best.safetensors"
     facts: dict[str, object] = {
         "model": name,

@@ -24,6 +24,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from baselines.backbones import Backbone
 from baselines.checkpoints import load_weights, read_facts, read_tensors
 from baselines.config import checked_values
+from baselines.precision import whole_float32, within_memory
 from toolkit.dataset import Dataset
 from toolkit.detectors import MIN_SCORE, Detections
 from toolkit.errors import InvalidDataError, ReadError
@@ -33,6 +34,7 @@ from toolkit.models import Progress
 
 _Config = TypeVar("_Config", bound="DetectorConfig")
 NAME = "person-small"
+ONE_FRAME = "one frame at a time is too much; compute on the CPU (--device cpu)"
 PERSON = 1  # torchvision's detectors count classes from 1; 0 is the background
 
 
@@ -145,9 +147,13 @@ class TorchvisionDetector:
         )
 
     def one(self, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> dict[str, Tensor]:
-        """What the network says of one image (H, W, 3), boxes xyxy in its px."""
-        image = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
-        with torch.inference_mode():
+        """What the network says of one image (H, W, 3), boxes xyxy in its px.
+
+        Raises:
+            ResourceError: The GPU has not the memory for it.
+        """
+        with within_memory(self.device, ONE_FRAME), torch.inference_mode(), whole_float32():
+            image = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
             (found,) = self.network([image.permute(2, 0, 1).float() / 255])
         return dict(found)
 

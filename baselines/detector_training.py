@@ -21,12 +21,14 @@ from baselines.detector import (
     TorchvisionDetector,
     build_detector,
 )
+from baselines.precision import within_memory
 from baselines.requests import generator_of, with_sha256
-from baselines.training import batch_rows
+from baselines.training import batch_rows, told_of_validation
 from toolkit.code_version import code_version
 from toolkit.dataset import Dataset
 from toolkit.detector_scores import box_ap
-from toolkit.errors import OutputExistsError, ToolkitError, UsageError
+from toolkit.errors import InvalidDataError, OutputExistsError, ToolkitError, UsageError
+from toolkit.files import make_folder
 from toolkit.formats import read
 from toolkit.images import load_image, resolve_images
 from toolkit.models import TrainRequest
@@ -56,7 +58,10 @@ def train_detector(request: TrainRequest) -> Path:
 
     Raises:
         UsageError: A recipe or --resume was given: a run is minutes, and has neither.
-        InvalidDataError: A box is unusable, or an image is missing.
+        OutputExistsError: The folder holds weights.
+        InvalidDataError: A box is unusable, or an image is missing; of the validation data
+            too, or nobody in them has a box.
+        WriteError: The folder cannot be made or written.
     """
     if request.recipe is not None or request.resume:
         raise UsageError(f"'{NAME}' has one recipe and no --resume; leave both away")
@@ -66,24 +71,53 @@ def train_detector(request: TrainRequest) -> Path:
     if request.images_seen is not None:
         config = DetectorConfig(images_seen=request.images_seen)
     dataset = with_sha256(read(request.data, request.schema), request.data)
-    out = request.out / "best.safetensors"
-    if out.exists():
-        raise OutputExistsError(f"{out}: holds a detector already; choose another --out")
+    held_out = _held_out(request)
+    out = place_for_weights(request.out)
     device = choose_device(request.device)
     frames = load_frames(dataset, request.images, config)
     torch.manual_seed(request.seed)
     network = build_detector(config)
     fit(network, frames, config, request, device)
     facts = {"detector": NAME, **training_facts(network, dataset, config, request)}
-    if request.val_data is not None and request.val_images is not None:
-        held_out = with_sha256(read(request.val_data, request.schema), request.val_data)
-        found = TorchvisionDetector(NAME, network, device, {}).detect(
-            held_out, request.val_images
-        )
-        facts["validation"] = {"data_sha256": held_out.sha256, **box_ap(held_out, found)}
-    request.out.mkdir(parents=True, exist_ok=True)
+    if held_out is not None:
+        truth, images = held_out
+        found = TorchvisionDetector(NAME, network, device, {}).detect(truth, images)
+        facts["validation"] = {"data_sha256": truth.sha256, **box_ap(truth, found)}
     save_checkpoint(out, network, facts)
     return out
+
+
+def place_for_weights(folder: Path) -> Path:
+    """Where a detector's weights will be written, in a folder that is made if there is none.
+
+    Raises:
+        OutputExistsError: They or their facts are there already.
+        WriteError: The folder cannot be made or written.
+    """
+    out = folder / "best.safetensors"
+    for path in (out, out.with_suffix(".json")):
+        if path.exists():
+            raise OutputExistsError(f"{path}: is there already; choose another --out")
+    make_folder(folder)
+    return out
+
+
+def _held_out(request: TrainRequest) -> tuple[Dataset, Path] | None:
+    """What the detector is scored on, and its images: looked at before the first step.
+
+    Raises:
+        InvalidDataError: An image is missing, or nobody has a box.
+        UnsafeInputError: An image's name leaves its folder.
+    """
+    if request.val_data is None or request.val_images is None:
+        return None
+    truth = with_sha256(read(request.val_data, request.schema), request.val_data)
+    with told_of_validation():
+        images = truth.images
+        resolve_images(request.val_images, list(images.file_names), images.ids.tolist())
+        if not np.isfinite(truth.annotations.bbox_xywh).all(axis=1).any():
+            raise InvalidDataError(f"{truth.name}: nobody has a box to score the detector by")
+    return truth, request.val_images
 
 
 def training_facts(
@@ -150,6 +184,7 @@ def fit(
 
     Raises:
         ToolkitError: The loss is not finite.
+        ResourceError: A step needs more memory than the GPU has.
     """
     network.to(device).train()
     optimizer = torch.optim.AdamW(
@@ -164,16 +199,17 @@ def fit(
         for group in optimizer.param_groups:
             cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
             group["lr"] = config.learning_rate * warm * cosine
-        losses = network([image for image, _ in batch], [target for _, target in batch])
-        loss = sum(losses.values(), torch.zeros((), device=device))
-        if not torch.isfinite(loss):
-            raise ToolkitError(
-                f"{request.out}: loss became {float(loss.detach())} at step {step}"
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-        optimizer.step()
+        with within_memory(device, "train on the CPU (--device cpu)"):
+            losses = network([image for image, _ in batch], [target for _, target in batch])
+            loss = sum(losses.values(), torch.zeros((), device=device))
+            if not torch.isfinite(loss):
+                raise ToolkitError(
+                    f"{request.out}: loss became {float(loss.detach())} at step {step}"
+                )
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+            optimizer.step()
         if request.progress is not None:
             request.progress((step + 1) * config.batch_size, steps * config.batch_size)
     network.eval()

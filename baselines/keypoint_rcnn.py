@@ -40,13 +40,14 @@ from baselines.checkpoints import (
     schema_to_facts,
 )
 from baselines.crops import require_boxes
-from baselines.detector import DetectorConfig, Maps, config_of
-from baselines.detector_training import fit, load_frames, training_facts
+from baselines.detector import ONE_FRAME, DetectorConfig, Maps, config_of
+from baselines.detector_training import fit, load_frames, place_for_weights, training_facts
+from baselines.precision import whole_float32, within_memory
 from baselines.requests import with_sha256
 from baselines.torchvision_weights import freeze_batchnorm
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
-from toolkit.errors import OutputExistsError, ReadError, UsageError
+from toolkit.errors import ReadError, UsageError
 from toolkit.files import sha256_file
 from toolkit.formats import read
 from toolkit.images import load_image, resolve_images
@@ -175,12 +176,16 @@ class KeypointRCNNModel:
     def _look(
         self, pixels: NDArray[np.uint8], boxes_xywh: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Keypoints (n, K, 2) in image px and scores (n, K) of n boxes of one frame."""
+        """Keypoints (n, K, 2) in image px and scores (n, K) of n boxes of one frame.
+
+        Raises:
+            ResourceError: The GPU has not the memory for it.
+        """
         net = self.net
-        image = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
-        tensor = image.permute(2, 0, 1).float() / 255
         corners = np.concatenate([boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]], 1)
-        with torch.inference_mode():
+        with within_memory(self.device, ONE_FRAME), torch.inference_mode(), whole_float32():
+            image = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
+            tensor = image.permute(2, 0, 1).float() / 255
             batch, _ = net.transform([tensor])
             size, old = batch.image_sizes[0], tensor.shape[-2:]
             boxes = torch.from_numpy(corners).float().to(self.device)
@@ -244,7 +249,9 @@ def train_keypoint_rcnn(
 
     Raises:
         UsageError: A recipe or --resume was given; it has neither.
+        OutputExistsError: The folder holds weights.
         InvalidDataError: A box is unusable, or an image is missing.
+        WriteError: The folder cannot be made or written.
         ReadError: The checkpoint to start from cannot be read, or is of another model.
     """
     if request.recipe is not None or request.resume:
@@ -260,9 +267,7 @@ def train_keypoint_rcnn(
         )
         init = {"init_sha256": sha256_file(request.init)}
     dataset = with_sha256(read(request.data, request.schema), request.data)
-    out = request.out / "best.safetensors"
-    if out.exists():
-        raise OutputExistsError(f"{out}: holds weights already; choose another --out")
+    out = place_for_weights(request.out)
     torch.manual_seed(request.seed)
     if request.init is None:
         network = build_keypoint_rcnn(dataset.schema.num_keypoints, config)
@@ -279,6 +284,5 @@ def train_keypoint_rcnn(
         **training_facts(network, dataset, config, request),
         **init,
     }
-    request.out.mkdir(parents=True, exist_ok=True)
     save_checkpoint(out, network.cpu(), facts)
     return out

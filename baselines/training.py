@@ -8,7 +8,8 @@ but for BatchNorm in training, which normalises by each one's share (see `baseli
 
 In the output folder: `recipe.json` (resolved), `log.csv`, `tensorboard` (on request),
 `last.state.safetensors` (to resume from), `best.safetensors` and `last.safetensors` with
-their JSON. *Best* is by PCKh@0.5 on the validation data; without any, last is best.
+their JSON, and `lock`, which one training at a time holds. *Best* is by PCKh@0.5 on the
+validation data; without any, last is best.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,9 @@ from toolkit.errors import (
     UnsafeInputError,
     UsageError,
 )
-from toolkit.files import write_text
+from toolkit.files import make_folder, write_text
 from toolkit.images import resolve_images
+from toolkit.locks import only_one
 from toolkit.processes import (
     Processes,
     by_leader,
@@ -160,8 +162,9 @@ def train(
         Path of the best checkpoint.
 
     Raises:
-        UsageError: `out` holds another run, a run to resume does not fit, the processes do
-            not see one `out`, or the device cannot do what the recipe asks for.
+        UsageError: `out` holds another run, another training is at work in it, a run to
+            resume does not fit, the processes do not see one `out`, or the device cannot do
+            what the recipe asks for.
         SchemaError: The validation data have other keypoints, or in another order.
         InvalidDataError: An image is missing, or a box is empty; of the validation data too.
         ResourceError: A step needs more memory than the GPU has.
@@ -176,36 +179,39 @@ def train(
     held_out = None
     if validation is not None:
         held_out = _validation_part(validation, dataset, config)
-    by_leader(lambda: _start_folder(out, config, seed=seed, resume=resume))
-    if not out.is_dir():
-        raise UsageError(f"{out}: made by the first process, not there in this one; {_SHARED}")
-    crops = load_training_crops(dataset, images_dir, config, shared=out)
-    with leader_first():  # it fills the caches of text and of hubs
-        torch.manual_seed(seed)
-        run = _new_run(family, dataset, config, device, precision, initialise)
-    if resume and (out / STATE).is_file():
-        load_state(out, run, dataset, None if held_out is None else held_out[0])
-        check_validated(out, run, now=validation is not None)
-    _check_same_step(out, gather(run.step), config.batch_size)
-    about: dict[str, object] = {
-        "model": model,
-        "schema": schema_to_facts(dataset.schema),
-        "recipe": config.to_dict(),
-        "seed": seed,
-        "data_sha256": dataset.sha256,
-        "training_instances": len(dataset.annotations),
-        "code_version": code_version(),
-        "num_parameters": sum(p.numel() for p in run.network.parameters()),
-        "text_encoder": config.text_encoder,
-        **(facts or {}),
-    }
-    steps = max(1, math.ceil(config.images_seen / config.batch_size))
-    plan = Plan(
-        family, dataset, out, config, seed, steps, device, precision, here, about, held_out
-    )
-    whole = config.precision == "float32"
-    with deterministic(wanted=config.deterministic), whole_float32(wanted=whole):
-        _loop(run, plan, crops, stop_after, progress, tensorboard=tensorboard)
+    with ExitStack() as held:  # the leader's lock on the folder
+        by_leader(lambda: _start_folder(out, config, held, seed=seed, resume=resume))
+        if not out.is_dir():
+            raise UsageError(
+                f"{out}: made by the first process, not there in this one; {_SHARED}"
+            )
+        crops = load_training_crops(dataset, images_dir, config, shared=out)
+        with leader_first():  # it fills the caches of text and of hubs
+            torch.manual_seed(seed)
+            run = _new_run(family, dataset, config, device, precision, initialise)
+        if resume and (out / STATE).is_file():
+            load_state(out, run, dataset, None if held_out is None else held_out[0])
+            check_validated(out, run, now=validation is not None)
+        _check_same_step(out, gather(run.step), config.batch_size)
+        about: dict[str, object] = {
+            "model": model,
+            "schema": schema_to_facts(dataset.schema),
+            "recipe": config.to_dict(),
+            "seed": seed,
+            "data_sha256": dataset.sha256,
+            "training_instances": len(dataset.annotations),
+            "code_version": code_version(),
+            "num_parameters": sum(p.numel() for p in run.network.parameters()),
+            "text_encoder": config.text_encoder,
+            **(facts or {}),
+        }
+        steps = max(1, math.ceil(config.images_seen / config.batch_size))
+        plan = Plan(
+            family, dataset, out, config, seed, steps, device, precision, here, about, held_out
+        )
+        whole = config.precision == "float32"
+        with deterministic(wanted=config.deterministic), whole_float32(wanted=whole):
+            _loop(run, plan, crops, stop_after, progress, tensorboard=tensorboard)
     return out / "best.safetensors"
 
 
@@ -301,35 +307,49 @@ def _finite(loss: Tensor, run: Run, plan: Plan) -> float:
     return value
 
 
-def _start_folder(out: Path, config: TrainConfig, *, seed: int, resume: bool) -> None:
-    """Write the resolved recipe, or check that a resumed run has the same one.
+def _start_folder(
+    out: Path, config: TrainConfig, held: ExitStack, *, seed: int, resume: bool
+) -> None:
+    """Lock the folder, and write the resolved recipe or check that a resumed run has it.
+
+    Args:
+        out: The folder; made if it does not exist.
+        config: The recipe.
+        held: What the lock is held by, so that no other training writes there meanwhile.
+        seed: Of the run.
+        resume: Whether it is to go on.
 
     Raises:
         OutputExistsError: `out` holds weights, and a new run was asked for.
-        UsageError: It holds weights, and no run that can be resumed by this recipe and seed.
+        UsageError: It holds weights, and no run that can be resumed by this recipe and seed;
+            or another training is at work in it.
         ReadError: Its recipe cannot be read.
+        WriteError: It cannot be made or written.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     path = out / "recipe.json"
-    held = held_weights(out)
-    if not held:  # a run that failed at its start left none
+    weights = held_weights(out)
+    if weights and not path.exists():  # a folder of something else gets no lock either
+        raise OutputExistsError(
+            f"{out}: holds '{weights[0]}' and no recipe.json, so it is no training run of a "
+            "network; choose another --out"
+        )
+    busy = f"{out}: another training writes here; wait for its end, or choose another --out"
+    held.enter_context(only_one(out / "lock", busy))
+    weights = held_weights(out)  # those of a training that has just ended too
+    if not weights:  # a run that failed at its start left none
         text = json.dumps({"seed": seed, **config.to_dict()}, indent=2) + "\n"
         write_text(path, text, force=True)
         return
-    if not path.exists():
-        raise OutputExistsError(
-            f"{out}: holds '{held[0]}' and no recipe.json, so it is no training run of a "
-            "network; choose another --out"
-        )
     if not resume:
         raise OutputExistsError(
             f"{out}: holds a training run already; pass --resume to go on with it, or "
             "another --out"
         )
-    if STATE not in held:
+    if STATE not in weights:
         raise UsageError(
             f"{out}: the state to resume from, '{STATE}', is gone; start from the weights: "
-            f"--init {held[0]} with another --out"
+            f"--init {weights[0]} with another --out"
         )
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
@@ -491,15 +511,27 @@ def _validation_part(
     )
     part = held_out.subset(slice(0, config.validation_instances))
     images = part.images
-    try:
+    with told_of_validation():
         frames = np.unique(part.image_row)
         names = [images.file_names[frame] for frame in frames]
         resolve_images(images_dir, names, images.ids[frames].tolist())
         crop_boxes(part, config)
+    return part, images_dir
+
+
+@contextmanager
+def told_of_validation() -> Iterator[None]:
+    """A block about the validation data: its errors name their options, not the training's.
+
+    Raises:
+        InvalidDataError: Of the block.
+        UnsafeInputError: Of the block.
+    """
+    try:
+        yield
     except (InvalidDataError, UnsafeInputError) as error:
         said = str(error).replace("--images", "--val-images")
         raise type(error)(f"--val-data: {said}") from error
-    return part, images_dir
 
 
 def _save_state(run: Run, plan: Plan) -> None:

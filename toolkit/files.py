@@ -105,6 +105,22 @@ def check_outputs(
         check_output(path, force=force, inputs=given, holds=(holds or {}).get(path))
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder to write to where there is none, before the work whose results it gets.
+
+    Raises:
+        WriteError: It cannot be made, or not be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(
+            f"{path}: cannot make the folder: {error.strerror}; choose another"
+        ) from error
+    if not os.access(path, os.W_OK):
+        raise WriteError(f"{path}: the folder cannot be written; choose another")
+
+
 def _spare(path: Path, given: Path) -> None:
     """Refuse an output that is or holds an input, by any of their names."""
     try:

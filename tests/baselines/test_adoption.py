@@ -63,6 +63,21 @@ def test_published_heatmap_networks_are_adopted_bit_for_bit(
         assert torch.equal(tensors[ours], value) or key.endswith("num_batches_tracked")
 
 
+@pytest.mark.parametrize("model", ["simplebaseline-r50", "keypoint-rcnn"])
+def test_facts_of_something_else_are_kept_and_no_half_of_a_checkpoint_is_written(
+    toolkit_cli: Callable[..., object], tmp_path: Path, model: str
+) -> None:
+    (tmp_path / "pose.json").write_text("precious")
+    words = ("adopt", model, tmp_path / "absent.pth", "--out", tmp_path / "pose.safetensors")
+
+    refused = toolkit_cli(*words)
+
+    assert refused.exit_code == 2
+    assert "pose.json: exists already; pass --force to replace it" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["pose.json"]
+    assert (tmp_path / "pose.json").read_text() == "precious"
+
+
 @pytest.mark.parametrize(
     ("file", "options", "size", "read", "sigma", "assumed"),
     [

@@ -21,7 +21,7 @@ from baselines.checkpoints import (
     schema_from_facts,
     schema_to_facts,
 )
-from toolkit.errors import ReadError, UnsafeInputError
+from toolkit.errors import OutputExistsError, ReadError, UnsafeInputError, UsageError
 from toolkit.schema import HeadSizeStep, Keypoint, Schema
 
 
@@ -254,3 +254,12 @@ def test_facts_whose_schema_is_damaged_are_refused(
 def test_facts_without_a_schema_are_refused(stored: object, tmp_path: Path) -> None:
     with pytest.raises(ReadError, match=r"x\.json: 'schema' is no JSON object.*fetch or make"):
         schema_from_facts(tmp_path / "x.safetensors", {"schema": stored})
+
+
+def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("precious")
+    with pytest.raises(OutputExistsError, match=r"a\.json: exists already; pass --force"):
+        save_checkpoint(tmp_path / "a.safetensors", nn.Linear(1, 1), {})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    with pytest.raises(UsageError, match=r"a\.json: two outputs have one name"):
+        save_checkpoint(tmp_path / "a.json", nn.Linear(1, 1), {}, force=True)

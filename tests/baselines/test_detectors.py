@@ -14,7 +14,12 @@ import torch
 from safetensors.torch import save_file
 
 from baselines.checkpoints import save_checkpoint, schema_to_facts
-from baselines.detector import DetectorConfig, build_detector, load_small_detector
+from baselines.detector import (
+    DetectorConfig,
+    TorchvisionDetector,
+    build_detector,
+    load_small_detector,
+)
 from baselines.detector_training import Frame, augmented, fit, load_frames
 from baselines.entries import CHECKPOINTS
 from baselines.keypoint_rcnn import (
@@ -30,7 +35,15 @@ from toolkit.catalog import sample_path
 from toolkit.dataset import Dataset
 from toolkit.detector_scores import box_ap
 from toolkit.detectors import Detections, load_detector, write_detections
-from toolkit.errors import ReadError, ServiceError, UnsafeInputError, UsageError
+from toolkit.errors import (
+    OutputExistsError,
+    ReadError,
+    ResourceError,
+    ServiceError,
+    ToolkitError,
+    UnsafeInputError,
+    UsageError,
+)
 from toolkit.files import sha256_file
 from toolkit.formats import read_predictions
 from toolkit.models import TrainRequest
@@ -160,7 +173,7 @@ def test_a_detector_is_trained_by_the_train_command_and_serves_predict(
         "train", "person-small", "--data", data, "--images", images, "--out", out,
     )  # fmt: skip
     assert again.exit_code == 2
-    assert "holds a detector already" in again.stderr
+    assert "best.safetensors: is there already; choose another --out" in again.stderr
 
     boxes, results = tmp_path / "boxes.json", tmp_path / "results.json"
     found = toolkit_cli(
@@ -205,6 +218,78 @@ def test_an_option_without_effect_is_refused_before_anything_is_trained(
     assert done.exit_code == 2
     assert message in done.stderr
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["person-small", "keypoint-rcnn", "body-to-stick", "hrnet-small"]
+)
+def test_a_folder_that_cannot_be_made_is_told_before_the_training(
+    toolkit_cli: Callable[..., object],
+    files: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    for trainer in ("detector_training.fit", "keypoint_rcnn.fit", "controls.fit_body_to_stick"):
+        monkeypatch.setattr(f"baselines.{trainer}", lambda *_, **__: pytest.fail("trained"))
+    (tmp_path / "file").write_text("no folder")
+    data, images = files
+
+    done = toolkit_cli(
+        "train", name, "--data", data, "--images", images, "--out", tmp_path / "file" / "run"
+    )
+
+    assert done.exit_code == 5
+    assert "file/run: cannot make the folder: Not a directory; choose another" in done.stderr
+
+
+def test_facts_without_their_weights_are_not_replaced_by_a_training(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "best.json").write_text("precious")
+    data, images = files
+    with pytest.raises(
+        OutputExistsError, match=r"best\.json: is there already; choose another"
+    ):
+        train_small_detector(TrainRequest(data=data, images=images, out=tmp_path))
+    assert [path.name for path in tmp_path.glob("best*")] == ["best.json"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("text", "val.json: .* the file ends in the middle"),
+        ("boxes", "--val-data: val.json: nobody has a box to score the detector by"),
+        ("images", "--val-data: .*--val-images"),
+    ],
+)
+def test_validation_data_of_a_detector_are_looked_at_before_the_training(
+    files: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+    said: str,
+) -> None:
+    monkeypatch.setattr(
+        "baselines.detector_training.fit", lambda *_, **__: pytest.fail("trained")
+    )
+    data, images = files
+    document = json.loads(data.read_text("utf-8"))
+    if change == "boxes":
+        for person in document["annotations"]:
+            del person["bbox"]
+    val = tmp_path / "val.json"
+    val.write_text("[" if change == "text" else json.dumps(document), "utf-8")
+    request = TrainRequest(
+        data=data,
+        images=images,
+        out=tmp_path / "run",
+        val_data=val,
+        val_images=tmp_path if change == "images" else images,
+        device="cpu",
+    )
+    with pytest.raises(ToolkitError, match=said):
+        train_small_detector(request)
 
 
 def test_a_detector_is_not_trained_by_several_processes(
@@ -449,6 +534,54 @@ def test_keypoint_rcnn_answers_for_given_boxes_in_their_order(
     assert (whole.keypoints <= high + 1).all()
     assert ((whole.keypoint_scores > 0) & (whole.keypoint_scores <= 1)).all()
     assert not find_runtime("onnx").can_export(model)
+
+
+class Watching(torch.nn.Module):
+    """Part of a network that notes whether TF32 is allowed, and may need too much memory."""
+
+    def __init__(self, part: torch.nn.Module, *, too_large: bool = False) -> None:
+        super().__init__()
+        self.part, self.too_large = part, too_large
+        self.allowed: list[bool] = []
+
+    def forward(self, *given: object) -> object:
+        self.allowed.append(torch.backends.cudnn.allow_tf32)
+        if self.too_large:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        return self.part(*given)
+
+
+def test_detectors_and_keypoint_rcnn_predict_without_tf32(
+    people: tuple[Dataset, Path], rcnn: Path
+) -> None:
+    detector = TorchvisionDetector("x", build_detector(TINY), "cpu", {})
+    detector.network.backbone = Watching(detector.network.backbone)
+    model = KeypointRCNNModel(rcnn, "cpu")
+    model.net.backbone = Watching(model.net.backbone)
+    assert torch.backends.cudnn.allow_tf32
+
+    detector.detect(*people)
+    model.predict(*people)
+
+    assert set(detector.network.backbone.allowed) == set(model.net.backbone.allowed) == {False}
+    assert torch.backends.cudnn.allow_tf32
+
+
+def test_a_gpu_without_the_memory_for_a_frame_is_told_in_one_line(
+    people: tuple[Dataset, Path], rcnn: Path
+) -> None:
+    network = build_detector(TINY)
+    network.backbone = Watching(network.backbone, too_large=True)
+    model = KeypointRCNNModel(rcnn, "cpu")
+    model.net.backbone = Watching(model.net.backbone, too_large=True)
+    said = r"device 'cpu': its memory is exhausted; one frame .* \(--device cpu\)"
+    with pytest.raises(ResourceError, match=said):
+        TorchvisionDetector("x", network, "cpu", {}).detect(*people)
+    with pytest.raises(ResourceError, match=said):
+        model.predict(*people)
+    frames = load_frames(*people, TINY)
+    with pytest.raises(ResourceError, match=r"exhausted; train on the CPU \(--device cpu\)"):
+        fit(network, frames, TINY, TrainRequest(Path(), Path(), Path()), "cpu")
 
 
 def test_keypoint_rcnn_trains_a_step_and_its_checkpoint_predicts(

@@ -109,6 +109,27 @@ def test_a_finished_folder_is_not_trained_over(
         run(people, tmp_path, seed=1)
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_two_trainings_do_not_write_to_one_folder_at_a_time(
+    people: tuple[Dataset, Path], tmp_path: Path, resume: bool
+) -> None:
+    alone = run(people, tmp_path / "alone", seed=1)
+    refused = []
+
+    def second(seen: int, total: int) -> None:
+        with pytest.raises(UsageError, match="run: another training writes here; wait for its"):
+            run(people, tmp_path / "run", seed=2, resume=resume)
+        refused.append(seen)
+
+    found = run(people, tmp_path / "run", seed=1, progress=second)
+
+    assert len(refused) == 6, "from its first step to its last"
+    assert found.read_bytes() == alone.read_bytes()
+    assert json.loads((found.parent / "recipe.json").read_text())["seed"] == 1
+    with pytest.raises(UsageError, match="holds a training run already"):
+        run(people, tmp_path / "run", seed=2)
+
+
 @pytest.mark.parametrize("name", ["best.safetensors", "last.safetensors", STATE])
 @pytest.mark.parametrize("resume", [False, True])
 def test_weights_of_something_else_are_not_trained_over(

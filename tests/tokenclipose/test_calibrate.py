@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +118,31 @@ def test_a_device_that_is_not_there_is_refused(
     done = toolkit_cli("calibrate", str(checkpoint), *arguments, "--device", "nowhere")
     assert done.exit_code == 2
     assert "--device 'nowhere' cannot be used here" in done.stderr
+
+
+def test_a_checkpoint_that_is_not_there_cannot_be_read(
+    root: Path, tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    sample = root / "datasets" / "hockey" / "sample"
+    arguments = ["--data", str(sample / "annotations.json"), "--images", str(sample / "images")]
+    done = toolkit_cli("calibrate", str(tmp_path / "none.safetensors"), *arguments)
+    assert done.exit_code == 3
+    assert "none.safetensors: no such file; 'toolkit train' writes a checkpoint" in done.stderr
+
+
+def test_facts_that_cannot_be_written_are_told_before_the_predictions(
+    checkpoint: Path,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    sample = root / "datasets" / "hockey" / "sample"
+    arguments = ["--data", str(sample / "annotations.json"), "--images", str(sample / "images")]
+    monkeypatch.setattr("toolkit.models.load_checkpoint", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr("toolkit.files.os.access", lambda path, mode: mode != os.W_OK)
+    done = toolkit_cli("calibrate", str(checkpoint), *arguments, "--force")
+    assert done.exit_code == 5
+    assert f"{checkpoint.with_suffix('.json')}: folder '{checkpoint.parent}'" in done.stderr
 
 
 def test_predict_says_what_its_scores_are(

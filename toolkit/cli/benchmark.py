@@ -130,9 +130,14 @@ def benchmark(
 
     set_threads(own_threads(None))  # torchrun leaves each process one
     _refuse_foreign_options(suite)
+    if schema is not None and data is None:
+        raise UsageError(
+            f"option --schema: got '{schema}' without --data, whose schema it is; rendered "
+            "data have the suite's; give --data too, or leave it away"
+        )
     if out is not None:
-        files = [Path(text.partition("=")[2]) for text in predictions]
-        files += [Path(text.partition("=")[2] or text) for text in (models or suite).split(",")]
+        named = [*predictions, *(models or "").split(",")]
+        files = [Path(text.partition("=")[2]) for text in named if "=" in text]
         files += [Path(detector_weights)] if detector_weights else []
         inputs = (data, images, schema_file(schema), recipe, runs, *files)
         check_output(out, force=force, inputs=inputs, holds=("results.json",))

@@ -60,7 +60,7 @@ def calibrate(
     """
     import json
 
-    from toolkit.errors import OutputExistsError, UsageError
+    from toolkit.errors import OutputExistsError, ReadError, UsageError
     from toolkit.files import check_output, sha256_file, write_text
     from toolkit.formats import read
     from toolkit.metrics.calibration import (
@@ -76,6 +76,10 @@ def calibrate(
     if plot is not None:
         read_here = (data, images, checkpoint, checkpoint.with_suffix(".json"))
         check_output(plot, force=force, inputs=(*read_here, schema_file(schema)))
+    if not checkpoint.is_file():
+        raise ReadError(f"{checkpoint}: no such file; 'toolkit train' writes a checkpoint")
+    if not dry_run:  # what is in the facts already is asked for below
+        check_output(checkpoint.with_suffix(".json"), force=True)
     require_torch("toolkit calibrate")
     model = load_checkpoint(checkpoint, choose_device(device))
     raw = getattr(model, "without_calibration", None)

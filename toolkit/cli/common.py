@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -159,36 +159,49 @@ def run(command: click.Command, arguments: list[str] | None = None) -> None:
     stdout = sys.stdout
     try:
         result = command.main(args=argv, prog_name="toolkit", standalone_mode=False)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        _fail("interrupted", INTERRUPTED)
     except click.ClickException as error:
         with _stderr_that_may_be_full():
             error.show()
         sys.exit(error.exit_code)
-    except ToolkitError as error:
-        _fail(str(error), error.exit_code, debug=debug)
     except SystemExit:
         # Where the reader of our output (`head`, a pager) left, click silences the streams
         # and ends with 1. That is no error of ours, and 1 would say that the data are bad.
         if sys.stdout is stdout:
             raise
         sys.exit(0)
-    except MemoryError:
-        _fail("out of memory", ResourceError.exit_code, debug=debug)
-    except OSError as error:
-        # Inputs and outputs have errors of their own; what is left is mostly a stream.
-        _silence(sys.stdout)
-        where = error.filename or "cannot write to standard output or standard error"
-        reason = error.strerror or str(error)
-        _fail(f"{where}: {reason}", WriteError.exit_code, debug=debug)
-    except Exception as error:  # an error of ours: 1 would say that the data are bad
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        _fail(
-            f"the toolkit itself failed ({said}); 'toolkit --debug ...' shows the traceback",
-            INTERNAL,
-            debug=debug,
-        )
+    except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, OSError):
+            _silence(sys.stdout)
+        line, code = outcome(error)
+        with _stderr_that_may_be_full():
+            if debug and code != INTERRUPTED:
+                traceback.print_exc()
+            click.echo(line, err=True)
+        sys.exit(code)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def outcome(error: BaseException) -> tuple[str, int]:
+    """What is told of an error that ends a command, and the exit code.
+
+    A message quotes names from files: it cannot steer the terminal. Click's own errors, with
+    their usage, are told by click.
+    """
+    if isinstance(error, KeyboardInterrupt | click.exceptions.Abort):
+        return "interrupted", INTERRUPTED
+    if isinstance(error, ToolkitError):
+        said, code = str(error), error.exit_code
+    elif isinstance(error, MemoryError):
+        said, code = "out of memory", ResourceError.exit_code
+    elif isinstance(error, OSError):
+        # Inputs and outputs have errors of their own; what is left is mostly a stream.
+        where = error.filename or "cannot write to standard output or standard error"
+        said, code = f"{where}: {error.strerror or error}", WriteError.exit_code
+    else:  # an error of ours: 1 would say that the data are bad
+        name = " ".join(f"{type(error).__name__}: {error}".split())
+        said = f"the toolkit itself failed ({name}); 'toolkit --debug ...' shows the traceback"
+        code = INTERNAL
+    return printable_lines(f"Error: {said}"), code
 
 
 def _open_closed_streams() -> None:
@@ -229,11 +242,3 @@ def _stderr_that_may_be_full() -> Iterator[None]:
         yield
     except OSError:
         _silence(sys.stderr)
-
-
-def _fail(message: str, exit_code: int, *, debug: bool = False) -> NoReturn:
-    with _stderr_that_may_be_full():
-        if debug:
-            traceback.print_exc()
-        click.echo(f"Error: {message}" if exit_code != INTERRUPTED else message, err=True)
-    sys.exit(exit_code)

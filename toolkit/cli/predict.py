@@ -116,9 +116,15 @@ def predict(
 
     named = [Path(name) for name in (model, weights, boxes.rpartition("=")[2]) if name]
     check_output(out, force=force, inputs=(data, images, schema_file(schema), *named))
+    is_onnx = Path(weights or model).suffix == ".onnx"
+    if is_onnx and device not in (None, "cpu") and not _detector_of(boxes):
+        raise UsageError(
+            f"{weights or model}: an ONNX file is computed on the CPU, and --device is "
+            f"'{device}'; leave it away, or take the checkpoint that the file was written from"
+        )
     dataset = read(data, schema)
     dataset, chosen, box_scores = _with_boxes(dataset, images, boxes, device, threads)
-    if Path(weights or model).suffix == ".onnx":
+    if is_onnx:
         if refine is not None or flip_test is not None:
             raise UsageError(
                 "--refine and --flip-test are fixed when an ONNX file is written; use the "
@@ -302,10 +308,11 @@ def _with_boxes(
     """
     if boxes == "gt":
         return dataset, None, None
-    from toolkit.detectors import category_of, find_detectors
+    from toolkit.detectors import category_of
 
-    name, _, weights = boxes.partition("=")
-    if name in find_detectors() and not Path(boxes).is_file():
+    name = _detector_of(boxes)
+    if name:
+        weights = boxes.partition("=")[2]
         image_id, boxes_xywh, scores = _detected(
             dataset, images, name, weights, device, threads
         )
@@ -326,6 +333,14 @@ def _with_boxes(
     )
     found = DatasetType(dataset.schema, dataset.images, people, path=dataset.path)
     return found, boxes_xywh, scores
+
+
+def _detector_of(boxes: str) -> str:
+    """The detector that `--boxes` names; nothing where it is a file, or gt."""
+    from toolkit.detectors import find_detectors
+
+    name = boxes.partition("=")[0]
+    return name if name in find_detectors() and not Path(boxes).is_file() else ""
 
 
 def _read_boxes(

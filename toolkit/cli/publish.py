@@ -17,6 +17,7 @@ from toolkit.cli.common import (
     progress_bar,
 )
 from toolkit.errors import counted
+from toolkit.printed import printable
 
 if TYPE_CHECKING:
     from toolkit.checks import Profile
@@ -83,7 +84,7 @@ def build(
         f"{done.manifest.total_bytes / 1e6:,.1f} MB, version {done.manifest.version}"
     )
     for line in done.changes:
-        click.echo(f"  {line}")
+        click.echo(printable(f"  {line}"))
     notice(f"check it anywhere: toolkit publish verify {done.archive}")
 
 
@@ -109,9 +110,10 @@ def verify(*, release: Path, manifest: Path | None, as_json: bool) -> int:
         )
         return 1 if flaws else 0
     for flaw in flaws:
-        click.echo(f"{flaw.fault}: {flaw.path}: {flaw.message}")
+        click.echo(printable(f"{flaw.fault}: {flaw.path}: {flaw.message}"))
     verdict = counted(len(flaws), "flaw") if flaws else "whole and unaltered"
-    click.echo(f"{release}: {known.stem}, {counted(len(known.files), 'file')}: {verdict}")
+    files = counted(len(known.files), "file")
+    click.echo(printable(f"{release}: {known.stem}, {files}: {verdict}"))
     return 1 if flaws else 0
 
 

@@ -9,7 +9,8 @@ from typing import NoReturn
 
 import click
 
-from toolkit.errors import ToolkitError, UsageError
+from toolkit.cli.common import INTERRUPTED, outcome
+from toolkit.errors import UsageError
 
 COMMANDS = ("benchmark", "predict", "train")
 
@@ -53,17 +54,13 @@ def _tell(error: BaseException, *, debug: bool) -> int:
         return 1
     here = processes()
     who = f" (process {here.rank} of {here.size})"
-    if debug:
-        traceback.print_exception(error)
     if isinstance(error, click.ClickException):
         error.show()
         return error.exit_code
-    if isinstance(error, KeyboardInterrupt | click.exceptions.Abort):
-        click.echo("interrupted", err=True)
-        return 130
-    if isinstance(error, ToolkitError):
-        click.echo(f"Error: {error}{who}", err=True)
-        return error.exit_code
-    if not debug:
+    line, code = outcome(error)
+    if code == INTERRUPTED:
+        who = ""
+    elif debug:
         traceback.print_exception(error)
-    return 1
+    click.echo(f"{line}{who}", err=True)
+    return code

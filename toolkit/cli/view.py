@@ -18,6 +18,7 @@ from toolkit.cli.common import (
     schema_option,
 )
 from toolkit.errors import UsageError
+from toolkit.printed import printable_lines
 
 if TYPE_CHECKING:
     from toolkit.checks import Profile
@@ -283,5 +284,5 @@ def _report(
         document = to_json(result, limit or LISTED)
         echo_json({**document, "new": str(out), "out": str(out), "notes": list(notes)})
         return
-    click.echo("\n".join(summary_lines(result)))
+    click.echo(printable_lines("\n".join(summary_lines(result))))
     click.echo(f"Written to {out}; 'toolkit diff FILE {out}' lists every change")

@@ -76,6 +76,25 @@ def test_the_report_folder_has_four_files_and_the_same_bytes_twice(
     assert "--force" in again.stderr
 
 
+@pytest.mark.parametrize("name", ["hockey", "hrnet-small"])
+def test_a_report_may_have_the_name_of_a_suite_or_a_model(
+    toolkit_cli: Callable[..., Any],
+    arguments: list[object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).mkdir()
+    Path(name, "results.json").write_text("{}")
+
+    written = toolkit_cli(*arguments, "--bootstrap", 0, "--out", name, "--force")
+    asked = toolkit_cli(*arguments, "--models", name, "--out", name, "--force")
+
+    assert written.exit_code == 0, written.stderr
+    assert "the output is the input" not in asked.stderr
+
+
 @pytest.mark.parametrize(
     ("extra", "words"),
     [
@@ -94,6 +113,16 @@ def test_requests_that_make_no_sense_end_with_2(
 
     assert result.exit_code == 2
     assert words in result.stderr
+
+
+def test_a_schema_without_the_data_that_it_is_of_is_refused(
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    for suite in ("demo", "hockey", "ablations"):
+        result = toolkit_cli("benchmark", "--suite", suite, "--schema", "coco")
+
+        assert result.exit_code == 2
+        assert "option --schema: got 'coco' without --data, whose schema it is" in result.stderr
 
 
 def test_data_alone_is_told_what_to_add(

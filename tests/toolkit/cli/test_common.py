@@ -14,6 +14,7 @@ import pytest
 
 from toolkit import errors
 from toolkit.cli.common import echo_json, progress_bar, run
+from toolkit.cli.together import _tell
 
 
 def command(body: Callable[[], object]) -> click.Command:
@@ -65,6 +66,39 @@ def test_an_error_is_one_line_and_an_exit_code(
     streams = capfd.readouterr()
     assert streams.out == ""
     assert streams.err.strip() == line
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "line"),
+    [
+        (errors.ReadError("not JSON"), 3, "Error: not JSON (process 0 of 1)"),
+        (MemoryError(), 5, "Error: out of memory (process 0 of 1)"),
+        (OSError(28, "No space left", "a.json"), 5, "Error: a.json: No space left (process 0"),
+        (KeyError("area"), 70, "Error: the toolkit itself failed (KeyError: 'area'); 'toolkit"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_one_of_several_processes_ends_in_the_same_line_and_exit_code(
+    capfd: pytest.CaptureFixture[str], error: BaseException, exit_code: int, line: str
+) -> None:
+    assert _tell(error, debug=False) == exit_code
+
+    told = capfd.readouterr().err
+    assert told.startswith(line)
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [errors.ReadError, OSError, ValueError])
+def test_an_error_that_quotes_a_file_cannot_steer_the_terminal(
+    capfd: pytest.CaptureFixture[str], error: type[Exception]
+) -> None:
+    ended(fail_with(error("category '\x1b[2J'")))
+    _tell(error("category '\x1b[2J'"), debug=False)
+
+    told = capfd.readouterr().err
+    assert "\x1b" not in told
+    assert told.count("category '\\x1b[2J'") == 2
 
 
 def test_a_traceback_is_shown_on_demand_only(capfd: pytest.CaptureFixture[str]) -> None:

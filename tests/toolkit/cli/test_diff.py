@@ -13,6 +13,10 @@ from typing import Any
 
 import pytest
 
+from toolkit.cli.view import _report
+from toolkit.curate.diff import diff
+from toolkit.formats import read
+
 Document = dict[str, Any]
 
 
@@ -56,6 +60,19 @@ def test_what_a_file_says_cannot_steer_the_terminal(
 
     assert "a\\x1b[2J" in result.stdout
     assert "\x1b[2J" not in result.stdout
+
+
+def test_what_came_home_from_an_app_cannot_steer_the_terminal(
+    two: tuple[Path, Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = ["        1  new keypoints: nose\x1b[2J"]
+    monkeypatch.setattr("toolkit.curate.diff_report.summary_lines", lambda result: lines)
+
+    _report(diff(read(two[0]), read(two[1])), two[1], (), None, as_json=False)
+
+    assert capsys.readouterr().out.startswith("        1  new keypoints: nose\\x1b[2J\n")
 
 
 def test_null_is_told_from_a_field_that_is_missing(

@@ -127,6 +127,21 @@ def test_wrong_usage_is_named(toolkit_cli: Cli, tmp_path: Path) -> None:
     assert not (tmp_path / "o.json").exists()
 
 
+def test_a_device_is_refused_beside_an_onnx_file_unless_a_detector_computes_on_it(
+    toolkit_cli: Cli, tmp_path: Path
+) -> None:
+    file, device = tmp_path / "m.onnx", ("--device", "cuda:99")
+    file.write_text("no model", "utf-8")
+
+    alone = predict(toolkit_cli, file, tmp_path / "o.json", *device)
+    detector = ("--boxes", "person-small")
+    beside = predict(toolkit_cli, file, tmp_path / "o.json", *detector, *device)
+
+    assert (alone.exit_code, beside.exit_code) == (2, 2)
+    assert "m.onnx: an ONNX file is computed on the CPU, and --device is 'cuda" in alone.stderr
+    assert "--device 'cuda:99' cannot be used here" in beside.stderr
+
+
 def test_runtimes_are_found_by_name_and_their_packages_looked_for() -> None:
     assert find_runtime("onnx").suffix == ".onnx"
     assert missing_packages(("json", "no_such_package")) == ["no_such_package"]

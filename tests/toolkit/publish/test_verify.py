@@ -6,6 +6,7 @@ import random
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -188,3 +189,14 @@ def test_the_command_line_ends_with_1_and_names_the_file(
 
     assert result.exit_code == 1
     assert result.stdout.startswith("altered: README.md: 5 bytes, the manifest says")
+
+
+def test_a_file_s_name_cannot_steer_the_terminal(
+    release: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    (release / STEM / "images" / "\x1b[2J.jpg").write_bytes(b"x")
+
+    told = toolkit_cli("publish", "verify", release / STEM).stdout
+
+    assert "\x1b" not in told
+    assert "added: images/\\x1b[2J.jpg: it is in the folder" in told

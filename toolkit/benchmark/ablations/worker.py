@@ -9,17 +9,15 @@ its lines any more then.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ToolkitError
+from toolkit.locks import only_one
 
 
 def main(path: Path) -> None:
@@ -122,15 +120,6 @@ def detect(task: dict[str, Any]) -> None:
 def tell(done: int, total: int) -> None:
     """One line of progress; a parent that is gone ends this process."""
     print(done, total, flush=True)  # noqa: T201 - the parent reads it
-
-
-@contextmanager
-def only_one(path: Path) -> Iterator[None]:
-    """Hold a file's lock; the system lets go of it when the process ends, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 if __name__ == "__main__":
