@@ -1,8 +1,8 @@
 """Predictions of a model, computed once for each checkpoint, code and data.
 
 The key holds the model's name, its checkpoint's hash, a hash of the code of its package, and
-the hash of the ground truth; when any of them changes, the model runs again. The time that
-a prediction took is kept with it.
+the hashes of the ground truth and of its pictures; when any of them changes, the model runs
+again. The time that a prediction took is kept with it.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from toolkit.benchmark.measure import (
     instance_errors,
     make_table,
 )
+from toolkit.benchmark.pictures import pictures_sha256
 from toolkit.benchmark.render_html import Figure, Gallery, render_html
 from toolkit.benchmark.render_latex import render_latex
 from toolkit.benchmark.render_markdown import render_markdown
@@ -34,7 +35,7 @@ from toolkit.charts import standalone
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.files import atomic_directory
-from toolkit.processes import leader_first, processes
+from toolkit.processes import by_leader, leader_first, processes
 from toolkit.zero_shot import scored_part
 
 Progress = Callable[[int, int], None]
@@ -147,11 +148,17 @@ def _run_suite(
         truth = scored_part(truth, missing)
         said = [f"{suite.name}: {line}" for line in said]
     named = [file_entrant(label, path, truth) for label, path in files.items()]
+    pictures = None  # a rendered set's folder tells what is in it
+    if given is not None and images_dir is not None and loaded:
+        held = images_dir
+        pictures = by_leader(lambda: pictures_sha256(truth.images, held))
     entrants = []
     for contender in loaded:
         assert images_dir is not None  # no image, no model: see `_models`
         with bar(f"{suite.name}: {contender.label}") as progress:
-            entrants.append(model_entrant(suite, contender, truth, images_dir, progress))
+            entrants.append(
+                model_entrant(suite, contender, truth, images_dir, progress, pictures=pictures)
+            )
     entrants += named
     if not entrants:
         raise UsageError(

@@ -20,7 +20,8 @@ import pytest
 from toolkit.annotations import Annotations, Images, Predictions
 from toolkit.benchmark.ablations import worker
 from toolkit.benchmark.ablations.boxes import people_of, read_boxes
-from toolkit.benchmark.ablations.data import Files, given_data
+from toolkit.benchmark.ablations.data import Data, Files, given_data
+from toolkit.benchmark.ablations.detected import box_source
 from toolkit.benchmark.ablations.figures import Crop, binned, edge_distance
 from toolkit.benchmark.ablations.panels import strongest
 from toolkit.benchmark.ablations.plan import (
@@ -56,6 +57,7 @@ from toolkit.benchmark.ablations.training_runs import (
     recipe_text,
     take_shipped,
 )
+from toolkit.benchmark.demo import HOCKEY
 from toolkit.benchmark.render_text import contrast_lines, render_table
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError, ReadError, ToolkitError, UsageError
@@ -74,6 +76,22 @@ def row_of(table: PlannedTable, label: str) -> PlannedRow:
 
 def run_name(variant: Variant, seed: int = 0) -> str:
     return make_run(variant, 64, seed, DATA, Path("runs")).name
+
+
+def own_file(players: Dataset, folder: Path, content: bytes) -> Path:
+    """An annotation file with its pictures, which nobody opens."""
+    for name in players.images.file_names:
+        (folder / name).write_bytes(content)
+    write(players, folder / "labels.json", force=True)
+    return folder / "labels.json"
+
+
+def boxes_folder(data: Data, boxes: Any, runs: Path) -> Path:
+    source = box_source(
+        boxes, data, runs, images_seen=64, seed=0, weights="COCO_V1", device="cpu"
+    )
+    assert source is not None
+    return source.folder
 
 
 class TestPlan:
@@ -146,20 +164,44 @@ class TestPlan:
 
         assert make_run(FULL, 64, 0, other, Path("runs")).name != run_name(FULL)
 
-    def test_other_pictures_of_the_users_own_are_another_run(
+    def test_other_pictures_of_the_users_own_are_another_run_and_other_boxes(
         self, players: Dataset, tmp_path: Path
     ) -> None:
-        path = tmp_path / "labels.json"
-        write(players, path)
-        names = []
-        for content in (b"one", b"other"):
-            folder = tmp_path / content.decode()
-            folder.mkdir()
-            (folder / "a.jpg").write_bytes(content)
-            data = given_data(path, folder, "hockey", tmp_path / "runs")
-            names.append(make_run(FULL, 64, 0, data.train, Path("runs")).name)
+        """Also of the same size, and under a schema file of another content."""
+        runs, found = tmp_path / "runs", []
+        for content in (b"ones", b"twos"):
+            data = given_data(own_file(players, tmp_path, content), tmp_path, "hockey", runs)
+            found.append(data)
+        other = replace(data.test, schema_sha256="ef" * 32)
+        found.append(replace(data, train=other, test=other))
 
-        assert len(set(names)) == 2
+        assert len({make_run(FULL, 64, 0, data.train, runs).name for data in found}) == 3
+        assert len({boxes_folder(data, "small-detector", runs) for data in found}) == 3
+        assert len({boxes_folder(data, "faster-rcnn", runs) for data in found}) == 3
+
+    def test_other_files_beside_the_pictures_change_no_run(
+        self, players: Dataset, tmp_path: Path
+    ) -> None:
+        """The runs' own folder may lie there, too."""
+        path, runs = own_file(players, tmp_path, b"same"), tmp_path / "runs"
+        names = []
+        for _ in range(2):
+            data = given_data(path, tmp_path, "hockey", runs)
+            names.append(make_run(FULL, 64, 0, data.train, runs).name)
+            (tmp_path / ".DS_Store").write_bytes(b"of a file browser")
+
+        assert names[0] == names[1]
+
+    def test_runs_and_boxes_of_rendered_data_keep_their_names(self, players: Dataset) -> None:
+        """Networks that were trained are found by them."""
+        data = Data(HOCKEY, DATA, replace(DATA, sha256="cd" * 32), players, True, ())
+
+        assert run_name(FULL) == "tokenclipose-small-0e96e2817d96-seed0-abababababab"
+        for boxes, name in (
+            ("small-detector", "person-small-64-seed0-abababababab-cdcdcdcdcdcd"),
+            ("faster-rcnn", f"fasterrcnn-{sha256_bytes(b'COCO_V1')[:12]}-cdcdcdcdcdcd"),
+        ):
+            assert boxes_folder(data, boxes, Path("runs")) == Path("runs") / name
 
     def test_another_schema_file_is_another_run(self, root: Path, tmp_path: Path) -> None:
         mine = tmp_path / "mine.yaml"

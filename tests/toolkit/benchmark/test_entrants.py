@@ -17,7 +17,10 @@ from toolkit.benchmark.entrants import (
     model_entrant,
     parse_named_files,
 )
+from toolkit.benchmark.measure import Entrant
+from toolkit.benchmark.pictures import pictures_sha256
 from toolkit.benchmark.prediction_cache import cache_key, cached
+from toolkit.benchmark.runner import Request, run
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError, WriteError
 from toolkit.formats import read
@@ -101,6 +104,46 @@ def test_a_model_predicts_again_where_it_reads_another_truth_or_speaks_other_pro
     model_entrant(HOCKEY, other, players, tmp_path, nothing)
 
     assert [c.model.calls for c in (first, fewer, other)] == [1, 1, 1]
+
+
+def test_a_model_predicts_again_where_pictures_of_the_same_names_and_size_show_another_thing(
+    players: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not again where they are the same in another folder, or something lies beside."""
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+    calls = []
+    for folder, content in (("a", b"white"), ("a", b"black"), ("b", b"black")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name in players.images.file_names:
+            (tmp_path / folder / name).write_bytes(content)
+        one = contender()
+        pictures = pictures_sha256(players.images, tmp_path / folder)
+        (tmp_path / folder / "notes.txt").write_text(content.decode())
+        model_entrant(HOCKEY, one, players, tmp_path / folder, nothing, pictures=pictures)
+        calls.append(one.model.calls)
+
+    assert calls == [1, 1, 0]
+
+
+def test_a_benchmark_on_own_data_looks_at_the_pictures_themselves(
+    players: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+    shown: list[str | None] = []
+
+    def note(*arguments: object, pictures: str | None = None) -> Entrant:
+        shown.append(pictures)
+        return Entrant("still", contender().model.predict(players, tmp_path))
+
+    monkeypatch.setattr("toolkit.benchmark.runner.load_models", lambda *_: ([contender()], []))
+    monkeypatch.setattr("toolkit.benchmark.runner.model_entrant", note)
+    for content in (b"white", b"black"):
+        for name in players.images.file_names:
+            (tmp_path / name).write_bytes(content)
+        run(Request("hockey", data=players.path, images=tmp_path, bootstrap=0))
+
+    assert None not in shown
+    assert len(set(shown)) == 2
 
 
 def test_the_code_of_a_model_is_that_of_all_packages_that_register_models(

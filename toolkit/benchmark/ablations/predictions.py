@@ -26,6 +26,7 @@ def predict_row(
     images_dir: Path,
     device: str,
     *,
+    pictures: str | None = None,
     boxes_file: Path | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
@@ -37,6 +38,7 @@ def predict_row(
         truth: The test set, N people; its own boxes are given unless there is a file.
         images_dir: Its images.
         device: Torch device.
+        pictures: Hash of the images where they are the user's own, see `prediction_file`.
         boxes_file: Detected boxes (COCO results) in place of the true ones.
         progress: Called with (people done, people in all).
 
@@ -46,7 +48,9 @@ def predict_row(
     """
     entry = get_model(reader)
     given = truth if boxes_file is None else people_of(truth, read_boxes(boxes_file))
-    path = prediction_file(reader, checkpoint, truth, images_dir, boxes_file)
+    path = prediction_file(
+        reader, checkpoint, truth, images_dir, pictures=pictures, boxes_file=boxes_file
+    )
 
     def compute() -> tuple[Predictions, float]:
         start = time.perf_counter()
@@ -61,16 +65,32 @@ def predict_row(
 
 
 def prediction_file(
-    reader: str, checkpoint: Path, truth: Dataset, images_dir: Path, boxes_file: Path | None
+    reader: str,
+    checkpoint: Path,
+    truth: Dataset,
+    images_dir: Path,
+    *,
+    pictures: str | None = None,
+    boxes_file: Path | None = None,
 ) -> Path:
-    """Where the predictions are kept: named by weights, code, data and boxes."""
+    """Where the predictions are kept: named by weights, code, data, pictures and boxes.
+
+    Args:
+        reader: Registered name of the model that reads the checkpoint.
+        checkpoint: Trained weights.
+        truth: The test set.
+        images_dir: Its images.
+        pictures: `pictures_sha256` of them; None for a rendered set, whose folder's name
+            tells what is in it.
+        boxes_file: Detected boxes in place of the true ones.
+    """
     key = cache_key(
         reader,
         sha256_file(checkpoint),
         sha256_file(checkpoint.with_suffix(".json")),
         code_of(get_model(reader)),
         truth.sha256,
-        images_dir.resolve(),
+        pictures or images_dir.resolve(),
         None if boxes_file is None else sha256_file(boxes_file),
     )
     return make_cache("predictions") / f"{reader}_ablations_{key}.npz"

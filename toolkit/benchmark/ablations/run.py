@@ -205,6 +205,7 @@ class _Suite:
             self.data.truth,
             self.data.test.images,
             self.request.device,
+            pictures=self.data.test.images_sha256,
             boxes_file=None if source is None else source.file,
         )
 
@@ -312,9 +313,15 @@ class _Suite:
         reader = row.reads or run.model
         boxes = None if source is None else source.file
         test = self.data.test
-        if prediction_file(
-            reader, run.checkpoint, self.data.truth, test.images, boxes
-        ).is_file():
+        kept = prediction_file(
+            reader,
+            run.checkpoint,
+            self.data.truth,
+            test.images,
+            pictures=test.images_sha256,
+            boxes_file=boxes,
+        )
+        if kept.is_file():
             return None
         folder = run.folder / "predict" / f"{reader}-{row.boxes}-{test.sha256[:12]}"
         content: dict[str, object] = {
@@ -323,6 +330,7 @@ class _Suite:
             "checkpoint": str(run.checkpoint),
             "data": str(test.annotations.resolve()),
             "images": str(test.images.resolve()),
+            "pictures": test.images_sha256,
             "schema": test.schema,
             "device": self.request.device,
             "boxes": None if boxes is None else str(boxes),

@@ -83,6 +83,7 @@ def predict(task: dict[str, Any]) -> None:
         truth,
         Path(task["images"]),
         task["device"],
+        pictures=task["pictures"],
         boxes_file=task["boxes"] and Path(task["boxes"]),
         progress=tell,
     )
