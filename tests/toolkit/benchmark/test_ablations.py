@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from toolkit.benchmark.ablations import worker
 from toolkit.benchmark.ablations.boxes import people_of, read_boxes
 from toolkit.benchmark.ablations.data import Data, Files, given_data
 from toolkit.benchmark.ablations.detected import box_source
-from toolkit.benchmark.ablations.figures import Crop, binned, edge_distance
+from toolkit.benchmark.ablations.figures import Crop, binned, edge_distance, make_figures
 from toolkit.benchmark.ablations.panels import strongest
 from toolkit.benchmark.ablations.plan import (
     ATTENTION,
@@ -43,6 +44,7 @@ from toolkit.benchmark.ablations.plan import (
     read_changes,
 )
 from toolkit.benchmark.ablations.pool import Task, run_tasks
+from toolkit.benchmark.ablations.run import AblationRequest, run_ablations
 from toolkit.benchmark.ablations.seed_scores import (
     SeedScore,
     compare_rows,
@@ -60,11 +62,18 @@ from toolkit.benchmark.ablations.training_runs import (
 from toolkit.benchmark.demo import HOCKEY
 from toolkit.benchmark.render_text import contrast_lines, render_table
 from toolkit.dataset import Dataset
-from toolkit.errors import InvalidDataError, ReadError, ToolkitError, UsageError
+from toolkit.errors import (
+    InvalidDataError,
+    MissingExtraError,
+    ReadError,
+    ToolkitError,
+    UsageError,
+)
 from toolkit.files import sha256_bytes, sha256_file
 from toolkit.formats import write
 from toolkit.metrics.evaluate import sorted_weights
 from toolkit.metrics.scoring import Options
+from toolkit.models import find_models
 from toolkit.schema import Schema
 
 DATA = Files(Path("train.json"), Path("images"), "ab" * 32, "hockey")
@@ -464,6 +473,24 @@ class TestFigures:
         )
         assert binned(values, by, edges, share=True)[1] == [pytest.approx(6 / 11), None, 0.0]
 
+    def test_the_charts_by_scale_need_a_head_size_and_say_so(
+        self, players: Dataset, shifted: Callable[..., Predictions]
+    ) -> None:
+        torso = [name.endswith(("shoulder", "hip")) for name in players.schema.names]
+        people = players.annotations
+        keypoints, visibility = people.keypoints.copy(), people.visibility.copy()
+        keypoints[:, torso], visibility[:, torso] = np.nan, 0
+        people = replace(
+            people,
+            keypoints=keypoints,
+            visibility=visibility,
+            head_box_xywh=np.full((4, 4), np.nan),
+        )
+        found = replace(shifted(2.0), sigma=np.ones((4, 20, 2)))
+
+        with pytest.raises(InvalidDataError, match=r"no labelled keypoint .* a head size"):
+            make_figures(replace(players, annotations=people), {"one": found}, "players")
+
     def test_panels_show_the_strongest_of_each_scene(self) -> None:
         strength = np.array([5.0, 9.0, np.nan, 7.0, 6.0])
         usable = np.array([True, False, True, True, True])
@@ -572,9 +599,10 @@ main()
 """
 
 
-def draw_clips(folder: Path) -> Path:
-    """Four clips of one frame with two hockey players each, on noise."""
-    schema = Schema.load("hockey")
+def draw_clips(folder: Path, name: str = "hockey") -> Path:
+    """Four clips of one frame with two people each, on noise; a head size in hockey alone."""
+    schema = Schema.load(name)
+    count = schema.num_keypoints
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng(0)
     names = tuple(f"{clip}.png" for clip in "abcd")
@@ -582,15 +610,19 @@ def draw_clips(folder: Path) -> Path:
         picture = rng.integers(0, 255, (100, 160, 3)).astype(np.uint8)
         cv2.imwrite(str(folder / "images" / name), picture)
     boxes = np.tile([[20.0, 20, 40, 60], [100.0, 20, 40, 60]], (4, 1))
-    points = boxes[:, None, :2] + rng.random((8, 20, 2)) * boxes[:, None, 2:]
+    points = boxes[:, None, :2] + rng.random((8, count, 2)) * boxes[:, None, 2:]
     points[:, schema.is_extension, 1] += 45
+    visibility = np.full((8, count), 2, np.uint8)
+    if name != "hockey":  # no torso and no neck, either, that could be measured
+        for place, keypoints in enumerate((("head", "shoulder"), ("neck", "hip"))):
+            visibility[place::2, [key.endswith(keypoints) for key in schema.names]] = 0
     people = Annotations.from_arrays(
         schema,
         np.repeat([1, 2, 3, 4], 2),
         points,
-        np.full((8, 20), 2, np.uint8),
+        visibility,
         boxes,
-        head_box_xywh=boxes * [1, 1, 0.3, 0.2],
+        head_box_xywh=boxes * [1, 1, 0.3, 0.2] if name == "hockey" else None,
     )
     images = Images(
         ids=np.arange(1, 5),
@@ -602,6 +634,46 @@ def draw_clips(folder: Path) -> Path:
     )
     write(Dataset(schema, images, people), folder / "all.json")
     return folder / "all.json"
+
+
+def test_tables_are_made_where_a_row_or_a_figure_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A schema without extension keypoints, nobody with a head size, no scikit-learn."""
+    pytest.importorskip("torch")
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+    known = find_models()
+    known["mean-pose"] = replace(known["mean-pose"], text_tokens=lambda path: None)
+    monkeypatch.setattr("toolkit.benchmark.ablations.run.find_models", lambda: known)
+
+    def no_map(*_: object) -> None:
+        raise MissingExtraError("the map of prompts needs scikit-learn")
+
+    monkeypatch.setattr("toolkit.benchmark.ablations.run.token_map", no_map)
+    data = draw_clips(tmp_path / "data", "crowdpose")
+    rows = (PlannedRow("one", Variant("mean-pose")), row_of(RIVALS, "body-to-stick"))
+    request = AblationRequest(
+        tables=(PlannedTable("two-rows", "Two rows: a test", rows, "one"),),
+        scale=Scale("test", 64, 0, 0, ""),
+        seeds=(0,),
+        data=data,
+        images=data.parent / "images",
+        schema="crowdpose",
+        runs=tmp_path / "runs",
+        bootstrap=0,
+        figures=True,
+    )
+
+    results = run_ablations(request, lambda label: nullcontext(lambda done, total: None))
+
+    one, control = results.tables[0].measured
+    assert one.values["images seen"] == 0
+    assert control.note == "not run: schema 'crowdpose' has no extension keypoints"
+    json.dumps(results.to_json(), allow_nan=False)
+    assert results.figures == ()
+    said = "\n".join(results.notices)
+    assert "no map of the prompts: the map of prompts needs scikit-learn" in said
+    assert "no charts: test.json: no labelled keypoint of a person with a head size" in said
 
 
 def start(tmp_path: Path, data: Path, name: str) -> subprocess.Popen[bytes]:

@@ -78,6 +78,8 @@ class PlannedRow:
         kind: As in a table.
         boxes: Whose boxes it is given.
         given_truth: Whether it is handed the true body.
+        of_extension: Whether it predicts extension keypoints alone: no row where the schema
+            has none.
         note: What a reader must know.
     """
 
@@ -87,6 +89,7 @@ class PlannedRow:
     kind: RowKind = "model"
     boxes: Boxes = "truth"
     given_truth: bool = False
+    of_extension: bool = False
     note: str = ""
 
 
@@ -206,12 +209,14 @@ RIVALS = PlannedTable(
             Variant("body-to-stick"),
             kind="control",
             given_truth=True,
+            of_extension=True,
             note="is handed the true body joints",
         ),
         PlannedRow(
             "body-to-stick-predicted",
             Variant("body-to-stick-predicted", joints="hrnet-small"),
             kind="control",
+            of_extension=True,
             note="from the joints of the same seed's hrnet-small",
         ),
     ),

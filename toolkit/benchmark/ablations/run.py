@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from toolkit.annotations import Predictions
 from toolkit.benchmark.ablations.data import Data, given_data, rendered_data
@@ -41,6 +42,7 @@ from toolkit.models import find_models, require_torch
 
 SHOWN = ("hrnet-small", OURS)  # side by side in the panels
 DRAWN = (OURS, "its coarse output", "hrnet-small", "rle-small")  # in the charts
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -130,10 +132,17 @@ class _Suite:
         # One GPU takes one training at a time; a core takes one each.
         self.jobs = request.jobs or (_cores() if request.device == "cpu" else 1)
         self.notices: list[str] = []
-        self.all_runs = all_runs(
-            request.tables, request.scale.images_seen, request.seeds, self.data.train, self.runs
-        )
         self.known = find_models()
+        self.all_runs = all_runs(
+            [
+                replace(table, rows=tuple(filter(self._has_model, table.rows)))
+                for table in request.tables
+            ],
+            request.scale.images_seen,
+            request.seeds,
+            self.data.train,
+            self.runs,
+        )
         self.rows = list(
             {id(row): row for table in request.tables for row in table.rows}.values()
         )
@@ -218,15 +227,33 @@ class _Suite:
         found = {row.label: self.prediction(row, self._runs_of(row)[0]) for row in chosen}
         truth, scale = self.data.truth, self.request.scale
         data = f"{self.data.test_name}; scale '{scale.name}'"
+        panels = {label: found[label] for label in SHOWN if label in found} or found
         with self.bar("drawing"):
-            figures = [*self._token_map(), *make_figures(truth, found, data)]
-            panels = {label: found[label] for label in SHOWN if label in found} or found
-            return figures, make_panels(truth, self.data.test.images, panels)
+            figures = [
+                *self._drawn("map of the prompts", self._token_map),
+                *self._drawn("charts", lambda: make_figures(truth, found, data)),
+            ]
+            galleries = self._drawn(
+                "panels", lambda: make_panels(truth, self.data.test.images, panels)
+            )
+        return figures, galleries
+
+    def _drawn(self, what: str, draw: Callable[[], list[_T]]) -> list[_T]:
+        """What could be drawn; none where it could not, and a notice says why.
+
+        The trainings and the tables are not lost with it.
+        """
+        try:
+            return draw()
+        except ToolkitError as error:
+            self.notices.append(f"no {what}: {error}")
+            return []
 
     def _token_map(self) -> list[Figure]:
-        """Of our network's first seed; none where no table holds it or language is amiss.
+        """Of our network's first seed; none where no table holds it.
 
-        Then a notice says why: the trainings and the tables are not lost with it.
+        Raises:
+            ToolkitError: Its language is amiss, or scikit-learn is not installed.
         """
         scale = self.request.scale
         first = self.request.tables[0]
@@ -237,12 +264,7 @@ class _Suite:
             return []
         run = runs[0]
         trained = f"{run.model}, scale '{scale.name}', seed {run.seed}"
-        try:
-            tokens = make_tokens(run.checkpoint)
-        except ToolkitError as error:
-            self.notices.append(f"no map of the prompts: {error}")
-            return []
-        return [token_map(self.data.truth.schema, tokens, trained)]
+        return [token_map(self.data.truth.schema, make_tokens(run.checkpoint), trained)]
 
     def facts(self) -> dict[str, object]:
         """For the JSON document: scale, seeds, and every run with its time."""
@@ -257,9 +279,14 @@ class _Suite:
             "runs": {name: run.facts() for name, run in sorted(self.all_runs.items())},
         }
 
+    def _has_model(self, row: PlannedRow) -> bool:
+        """Whether a model is registered for the row that can be trained on these data."""
+        fits = not row.of_extension or bool(self.data.truth.schema.is_extension.any())
+        return fits and row.variant.model in self.known
+
     def _runs_of(self, row: PlannedRow) -> list[TrainingRun]:
         """One a seed; none where the row cannot be run."""
-        if row.variant.model not in self.known:
+        if not self._has_model(row):
             return []
         if row.boxes != "truth" and self.sources[row.boxes] is None:
             return []
@@ -349,6 +376,8 @@ class _Suite:
     def _note(self, row: PlannedRow) -> str:
         if row.variant.model not in self.known:
             return f"no model '{row.variant.model}' is registered"
+        if not self._has_model(row):
+            return f"not run: schema '{self.data.truth.schema.name}' has no extension keypoints"
         if row.boxes == "small-detector" and self.sources[row.boxes] is None:
             return "not run: no detector is registered"
         if row.boxes == "faster-rcnn" and self.sources[row.boxes] is None:
