@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,8 +44,8 @@ from toolkit.benchmark.ablations.plan import (
     parse_seeds,
     read_changes,
 )
-from toolkit.benchmark.ablations.pool import Task, run_tasks
-from toolkit.benchmark.ablations.run import AblationRequest, run_ablations
+from toolkit.benchmark.ablations.pool import Task, _Shared, _watch, run_tasks
+from toolkit.benchmark.ablations.run import AblationRequest, _Suite, run_ablations
 from toolkit.benchmark.ablations.seed_scores import (
     SeedScore,
     compare_rows,
@@ -66,6 +67,7 @@ from toolkit.errors import (
     InvalidDataError,
     MissingExtraError,
     ReadError,
+    ResourceError,
     ToolkitError,
     UsageError,
 )
@@ -163,6 +165,22 @@ class TestPlan:
         ):
             read_changes(path)
 
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("heads_up = 1\n", "unknown key 'heads_up'; nearest valid: "),
+            ("coarse = 'guess'\n", "'coarse' is 'guess'; expected one of vote, mlp"),
+        ],
+    )
+    def test_what_no_recipe_can_hold_is_told_with_the_file_it_stands_in(
+        self, tmp_path: Path, text: str, said: str
+    ) -> None:
+        path = tmp_path / "mine.toml"
+        path.write_text(text, "utf-8")
+
+        with pytest.raises(InvalidDataError, match=f"^{re.escape(f'{path}: {said}')}"):
+            read_changes(path)
+
     def test_a_key_that_no_recipe_has_is_refused_before_anything_is_trained(self) -> None:
         with pytest.raises(InvalidDataError, match="unknown key 'heads_up'"):
             make_run(row_of(on_recipe((RIVALS,), {"heads_up": 1})[0], "learned tokens").variant,
@@ -234,7 +252,14 @@ class TestPlan:
             choose_tables(text)
 
     @pytest.mark.parametrize(
-        ("text", "said"), [("0,0", "twice"), ("one", "whole numbers"), ("", "whole numbers")]
+        ("text", "said"),
+        [
+            ("0,0", "twice"),
+            ("one", "whole numbers"),
+            ("", "whole numbers"),
+            ("0,4294967296", "up to 4294967295"),
+            ("9" * 5000, "up to 4294967295"),
+        ],
     )
     def test_seeds_that_make_no_sense_are_refused(self, text: str, said: str) -> None:
         with pytest.raises(UsageError, match=said):
@@ -513,6 +538,59 @@ def test_a_task_that_fails_is_named_with_its_log(tmp_path: Path) -> None:
     assert e.value.exit_code == 2
 
 
+def end_with(text: str) -> Callable[..., subprocess.Popen[str]]:
+    """Starts a child that does `text` in place of a task."""
+    popen = subprocess.Popen
+
+    def begin(command: list[str], **options: Any) -> subprocess.Popen[str]:
+        run_it = f"from toolkit.benchmark.ablations import worker; {text}"
+        return popen([command[0], "-c", run_it], **options)
+
+    return begin
+
+
+def test_a_child_that_was_killed_most_likely_ran_out_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", end_with("import os; os.kill(os.getpid(), 9)"))
+
+    with pytest.raises(ResourceError, match=r"one: killed, most likely .* --jobs .*\.log"):
+        run_tasks([Task("one", tmp_path, "train", {}, 1)], 1, lambda done, total: None)
+
+
+@pytest.mark.parametrize(
+    ("raised", "said", "code"),
+    [
+        ("MemoryError()", "one: out of memory; give a smaller --jobs", 5),
+        ("IndexError('a fault of ours')", "one: IndexError: a fault of ours", 70),
+        ("toolkit.errors.InvalidDataError('no people')", "one: no people", 1),
+    ],
+)
+def test_a_child_ends_with_the_code_that_the_command_line_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: str, said: str, code: int
+) -> None:
+    """1 would say that the data are bad."""
+    fail = f"import toolkit.errors; worker.main = lambda path: (_ for _ in ()).throw({raised})"
+    monkeypatch.setattr(subprocess, "Popen", end_with(f"{fail}; worker.command('task.json')"))
+
+    with pytest.raises(ToolkitError, match=re.escape(said)) as e:
+        run_tasks([Task("one", tmp_path, "train", {}, 1)], 1, lambda done, total: None)
+
+    assert e.value.exit_code == code
+
+
+def test_a_child_that_begins_just_after_a_failure_is_ended(tmp_path: Path) -> None:
+    shared = _Shared([0], 1, lambda done, total: None, lambda line: None)
+    shared.fail(ToolkitError("another task failed"))
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    task = Task("one", tmp_path, "train", {}, 1)
+
+    with subprocess.Popen(sleep, stdout=subprocess.PIPE, text=True) as child:
+        code = _watch(child, task, 0, shared)
+
+    assert code == -signal.SIGTERM
+
+
 def test_a_control_killed_before_it_was_noted_as_done_is_fitted_anew(
     players: Dataset, tmp_path: Path
 ) -> None:
@@ -538,6 +616,66 @@ def test_a_control_killed_before_it_was_noted_as_done_is_fitted_anew(
 
     done = json.loads((tmp_path / "done.json").read_text())
     assert done["checkpoint_sha256"] == sha256_file(left) != sha256_bytes(b"a part")
+
+
+def test_annotations_that_are_not_there_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match=r"missing\.json"):
+        given_data(tmp_path / "missing.json", tmp_path, "hockey", tmp_path / "runs")
+
+
+def test_two_suites_begun_together_split_the_users_file_once(
+    players: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from toolkit.split import Split
+
+    path, write_split = own_file(players, tmp_path, b"a picture"), Split.write
+
+    def second(self: Split, folder: Path) -> None:
+        write_split(self, folder)  # the other suite's
+        write_split(self, folder)
+
+    monkeypatch.setattr(Split, "write", second)
+
+    data = given_data(path, tmp_path, "hockey", tmp_path / "runs")
+
+    assert len(data.truth.images) == 1
+
+
+def test_given_weights_of_a_detector_are_tried_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(
+        "toolkit.benchmark.ablations.run.run_tasks",
+        lambda tasks, *_: begun.extend(task.name.partition("-")[0] for task in tasks),
+    )
+    data = draw_clips(tmp_path)
+    request = AblationRequest(
+        tables=(BOXES,),
+        scale=Scale("test", 64, 0, 0),
+        seeds=(0,),
+        data=data,
+        images=tmp_path / "images",
+        runs=tmp_path / "runs",
+        detector_weights="fasterrcm.pth",
+    )
+
+    _Suite(request, lambda label: nullcontext(lambda done, total: None), None).train()
+
+    assert begun == ["fasterrcnn", "person", "tokenclipose"]
+
+
+@pytest.mark.parametrize("damage", ["", "[1]", '{"seconds": '])
+def test_damage_in_what_says_that_a_network_is_done_is_told_at_once(
+    tmp_path: Path, damage: str
+) -> None:
+    run = make_run(FULL, 64, 0, DATA, tmp_path)
+    run.checkpoint.parent.mkdir(parents=True)
+    run.checkpoint.write_bytes(b"weights")
+    (run.folder / "done.json").write_text(damage)
+
+    with pytest.raises(ReadError, match=r"done\.json: cannot read it: .*; remove the folder"):
+        assert run.is_done
 
 
 def test_a_file_of_one_clip_has_nothing_to_test_on(players: Dataset, tmp_path: Path) -> None:
@@ -569,8 +707,6 @@ def test_images_without_clips_cannot_be_split_honestly(
 def test_an_option_of_another_suite_is_refused(
     toolkit_cli: Callable[..., Any], arguments: list[str], said: str
 ) -> None:
-    import re
-
     result = toolkit_cli("benchmark", *arguments)
 
     assert result.exit_code == 2
@@ -581,7 +717,7 @@ SUITE = """
 import sys
 from pathlib import Path
 from toolkit.benchmark.ablations.plan import PlannedRow, PlannedTable, Scale, Variant
-from toolkit.benchmark.ablations.run import AblationRequest, run_ablations
+from toolkit.benchmark.ablations.run import AblationRequest, _Suite, run_ablations
 from toolkit.benchmark.runner import write_report
 from toolkit.cli.common import progress_bar
 
@@ -590,7 +726,7 @@ def main():
     rows = (PlannedRow("one", Variant("hrnet-small")), PlannedRow("two", Variant("mean-pose")))
     table = PlannedTable("two-rows", "Two rows: a test", rows, "one")
     request = AblationRequest(
-        tables=(table,), scale=Scale("test", 192, 0, 0, ""), seeds=(0, 1), data=data,
+        tables=(table,), scale=Scale("test", 192, 0, 0), seeds=(0, 1), data=data,
         images=images, runs=runs, jobs=1, bootstrap=20, figures=True,
     )
     write_report(run_ablations(request, progress_bar), out)
@@ -654,7 +790,7 @@ def test_tables_are_made_where_a_row_or_a_figure_cannot_be(
     rows = (PlannedRow("one", Variant("mean-pose")), row_of(RIVALS, "body-to-stick"))
     request = AblationRequest(
         tables=(PlannedTable("two-rows", "Two rows: a test", rows, "one"),),
-        scale=Scale("test", 64, 0, 0, ""),
+        scale=Scale("test", 64, 0, 0),
         seeds=(0,),
         data=data,
         images=data.parent / "images",

@@ -11,7 +11,7 @@ from toolkit.benchmark.demo_data import demo_set
 from toolkit.benchmark.pictures import pictures_sha256
 from toolkit.benchmark.runner import Bar
 from toolkit.dataset import Dataset
-from toolkit.errors import InvalidDataError
+from toolkit.errors import InvalidDataError, OutputExistsError
 from toolkit.files import sha256_file
 from toolkit.schema import Schema
 
@@ -99,6 +99,7 @@ def given_data(path: Path, images: Path, schema: str, runs: Path) -> Data:
     The split is frozen in `runs`, by the file's hash: the same file gives the same sides.
 
     Raises:
+        ReadError: The file cannot be read.
         UsageError: Images name no clip, so that no honest split exists.
         InvalidDataError: A side has no labelled person, or images are missing.
     """
@@ -106,11 +107,17 @@ def given_data(path: Path, images: Path, schema: str, runs: Path) -> Data:
     from toolkit.split import SplitSettings, make_split
 
     runs.mkdir(parents=True, exist_ok=True)
-    folder = runs / f"split-{sha256_file(path)[:NAME_CHARS]}"
     everything = formats.read(path, schema)
-    if not (folder / "manifest.json").is_file():
+    folder = runs / f"split-{sha256_file(path)[:NAME_CHARS]}"
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
         settings = SplitSettings({"train": 1 - TEST_SHARE, "test": TEST_SHARE})
-        make_split(everything, settings).write(folder)
+        try:
+            make_split(everything, settings).write(folder)
+        except OutputExistsError:
+            if not manifest.is_file():
+                raise
+            # another suite, begun at the same time, wrote the same split
     sides = {
         name: Files.of(folder / f"{name}.json", images, schema) for name in ("train", "test")
     }

@@ -149,12 +149,18 @@ class _Suite:
         self.sources = {row.boxes: self._source(row) for row in self.rows}
 
     def train(self) -> None:
-        """Networks and detectors first, then what learns from a network's joints."""
-        detectors = [
-            source.task()
+        """Detectors and networks first, then what learns from a network's joints.
+
+        Weights that were given come before all: what is wrong with them is told before hours
+        of training, and not after.
+        """
+        sources = [
+            source
             for source in self.sources.values()
             if source is not None and not source.file.is_file()
         ]
+        sources.sort(key=lambda source: source.weights is None)
+        detectors = [source.task() for source in sources]
         missing = [run for run in self.all_runs.values() if not run.is_done]
         done = len(self.all_runs) - len(missing)
         if done:
@@ -168,7 +174,7 @@ class _Suite:
             )
             missing = [run for run in missing if run.name not in shipped]
         first = [self._train_task(run) for run in missing if run.joints is None]
-        self._run([*first, *detectors], "training {} networks")
+        self._run([*detectors, *first], "training {} networks")
         later = [self._train_task(run) for run in missing if run.joints is not None]
         self._run(later, "training {} controls")
 

@@ -74,8 +74,15 @@ class TrainingRun:
 
     @property
     def is_done(self) -> bool:
-        """Whether it was finished, here or in a run before."""
-        return (self.folder / DONE).is_file() and self.checkpoint.is_file()
+        """Whether it was finished, here or in a run before.
+
+        Raises:
+            ReadError: It was, and what says so cannot be read.
+        """
+        if not ((self.folder / DONE).is_file() and self.checkpoint.is_file()):
+            return False
+        self.facts()  # they are printed after hours of training: damage is told now
+        return True
 
     def facts(self) -> dict[str, object]:
         """What `done.json` says: seconds and so on.
@@ -83,14 +90,21 @@ class TrainingRun:
         Raises:
             ReadError: It cannot be read.
         """
-        try:
-            found = json.loads((self.folder / DONE).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ReadError(
-                f"{self.folder / DONE}: cannot read it: {error}; remove the folder to train "
-                "that network again"
-            ) from error
-        return dict(found)
+        return _read_facts(self.folder / DONE)
+
+
+def _read_facts(path: Path) -> dict[str, object]:
+    """A JSON object in a run's folder.
+
+    Raises:
+        ReadError: It cannot be read, or is none.
+    """
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ReadError(
+            f"{path}: cannot read it: {error}; remove the folder to train that network again"
+        ) from error
 
 
 def make_run(

@@ -14,12 +14,14 @@ import json
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import ToolkitError
+from toolkit.benchmark.ablations.pool import INTERNAL
+from toolkit.errors import ResourceError, ToolkitError
 
 
 def main(path: Path) -> None:
@@ -134,12 +136,23 @@ def only_one(path: Path) -> Iterator[None]:
         yield
 
 
-if __name__ == "__main__":
+def command(path: str) -> None:
+    """Do the task in a file, and leave with the exit code that the command line would give."""
     try:
-        main(Path(sys.argv[1]))
+        main(Path(path))
     except ToolkitError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the parent shows it
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stdout = None  # nothing is left to flush
         sys.exit(1)
+    except MemoryError:
+        print("out of memory; give a smaller --jobs", file=sys.stderr)  # noqa: T201
+        sys.exit(ResourceError.exit_code)
+    except Exception:  # 1, Python's own code, would say that the data are bad
+        traceback.print_exc()
+        sys.exit(INTERNAL)
+
+
+if __name__ == "__main__":
+    command(sys.argv[1])
