@@ -148,6 +148,7 @@ def model_entrant(
     progress: Callable[[int, int], None],
     *,
     pictures: str | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Entrant:
     """A model's row: predictions from the cache or computed now.
 
@@ -159,6 +160,7 @@ def model_entrant(
         progress: Called with (people done, people in all) while it runs.
         pictures: `pictures_sha256` of the images; None for a rendered set, whose folder's
             name tells what is in it.
+        say: Called with a line where the cache could not keep them; None raises.
     """
     entry, model = contender.entry, contender.model
 
@@ -178,7 +180,7 @@ def model_entrant(
         getattr(model, "device", ""),
     )
     path = make_cache("predictions") / f"{entry.name}_{suite.name}_{key}.npz"
-    predictions, seconds = cached(path, model.schema, compute)
+    predictions, seconds = cached(path, model.schema, compute, say)
     kinds: dict[str, RowKind] = {"control": "control", "oracle": "oracle"}
     return Entrant(
         label=contender.label,
