@@ -55,6 +55,7 @@ from toolkit.benchmark.ablations.seed_scores import (
 )
 from toolkit.benchmark.ablations.seed_tables import ScoredRow, make_layout, make_tables
 from toolkit.benchmark.ablations.training_runs import (
+    TrainingRun,
     all_runs,
     make_run,
     recipe_text,
@@ -75,7 +76,7 @@ from toolkit.files import sha256_bytes, sha256_file
 from toolkit.formats import write
 from toolkit.metrics.evaluate import sorted_weights
 from toolkit.metrics.scoring import Options
-from toolkit.models import find_models
+from toolkit.models import TrainRequest, find_models
 from toolkit.schema import Schema
 
 DATA = Files(Path("train.json"), Path("images"), "ab" * 32, "hockey")
@@ -676,6 +677,69 @@ def test_damage_in_what_says_that_a_network_is_done_is_told_at_once(
 
     with pytest.raises(ReadError, match=r"done\.json: cannot read it: .*; remove the folder"):
         assert run.is_done
+
+
+def done_run(folder: Path, **recipe: object) -> TrainingRun:
+    """A run that is done, with `recipe` beside its weights."""
+    run = make_run(Variant("hrnet-small"), 64, 0, DATA, folder)
+    run.checkpoint.parent.mkdir(parents=True)
+    run.checkpoint.write_bytes(b"weights")
+    (run.folder / "done.json").write_text("{}")
+    own = {"images_seen": 64, "validate_every": 16, "input_wh": [96, 128]}
+    run.checkpoint.with_suffix(".json").write_text(json.dumps({"recipe": own | recipe}))
+    return run
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [{}, {"learning_rate": 2e-3, "flip": 0.5}, {"learning_rate": 1.0, "gone_since": 1}],
+    ids=["keys came since", "the same values", "a key went since"],
+)
+def test_a_network_counts_as_done_where_its_recipe_says_nothing_else(
+    tmp_path: Path, recipe: dict[str, object]
+) -> None:
+    assert done_run(tmp_path, **recipe).is_done
+
+
+def test_a_network_of_a_default_that_changed_is_neither_taken_nor_thrown_away(
+    tmp_path: Path,
+) -> None:
+    run = done_run(tmp_path, learning_rate=1e-3, flip=0.25)
+
+    with pytest.raises(
+        UsageError, match=r"another value of flip, learning_rate than .* another --runs"
+    ):
+        assert run.is_done
+
+
+@pytest.mark.parametrize(("rate", "stays"), [(2e-3, True), (1e-3, False)])
+def test_half_a_training_goes_on_by_the_same_recipe_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: float, stays: bool
+) -> None:
+    run = make_run(Variant("hrnet-small"), 64, 0, DATA, tmp_path)
+    out = run.folder / "run"
+    out.mkdir(parents=True)
+    begun = {"seed": 0, "learning_rate": rate, **(run.recipe or {})}
+    (out / "recipe.json").write_text(json.dumps(begun))
+    (run.folder / "recipe.toml").write_text(recipe_text(run.recipe or {}))
+    found: list[bool] = []
+
+    def train(request: TrainRequest) -> Path:
+        found.append((request.out / "recipe.json").is_file())
+        run.checkpoint.parent.mkdir(exist_ok=True)
+        run.checkpoint.write_bytes(b"weights")
+        return run.checkpoint
+
+    model = replace(find_models()["hrnet-small"], train=train)
+    monkeypatch.setattr("toolkit.models.get_model", lambda name: model)
+    keys = ("data", "images", "device", "schema", "joints")
+    worker.train(
+        dict.fromkeys(keys, "")
+        | {"model": "hrnet-small", "seed": 0, "out": str(out)}
+        | {"recipe": str(run.folder / "recipe.toml"), "done": str(run.folder / "done.json")}
+    )
+
+    assert found == [stays]
 
 
 def test_a_file_of_one_clip_has_nothing_to_test_on(players: Dataset, tmp_path: Path) -> None:

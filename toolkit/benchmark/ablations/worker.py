@@ -14,6 +14,7 @@ import json
 import shutil
 import sys
 import time
+import tomllib
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.benchmark.ablations.pool import INTERNAL
-from toolkit.errors import ResourceError, ToolkitError
+from toolkit.errors import InvalidDataError, ResourceError, ToolkitError
 
 
 def main(path: Path) -> None:
@@ -45,7 +46,9 @@ def train(task: dict[str, Any]) -> None:
         return
     model = get_model(task["model"])
     resume = task["recipe"] is not None
-    if not resume:  # a control is fitted at once: what a killed fit left is worth nothing
+    # A control is fitted at once: what a killed fit left is worth nothing. Nor is half a
+    # training by defaults that have changed since.
+    if not resume or not _goes_on(task):
         shutil.rmtree(task["out"], ignore_errors=True)
     start = time.monotonic()
     checkpoint = model.train(
@@ -71,6 +74,21 @@ def train(task: dict[str, Any]) -> None:
         "cpu_seconds": round(time.process_time(), 1),
     }
     write_text(done, json.dumps(facts, indent=2) + "\n", force=True)
+
+
+def _goes_on(task: dict[str, Any]) -> bool:
+    """Whether what an interrupted training left was begun by the recipe of today."""
+    from toolkit.benchmark.ablations.training_runs import changed_keys
+
+    try:
+        stored = json.loads((Path(task["out"]) / "recipe.json").read_text(encoding="utf-8"))
+        del stored["seed"]  # beside the recipe's keys; the folder's name tells it, too
+        recipe = tomllib.loads(Path(task["recipe"]).read_text(encoding="utf-8"))
+        return not changed_keys(task["model"], stored, recipe)
+    except FileNotFoundError:  # nothing was begun, or what was has no recipe: the loop tells
+        return True
+    except (ValueError, KeyError, TypeError, InvalidDataError):
+        return False
 
 
 def predict(task: dict[str, Any]) -> None:
