@@ -21,7 +21,7 @@ import pytest
 
 from toolkit.annotations import Annotations, Images, Predictions
 from toolkit.benchmark.ablations import worker
-from toolkit.benchmark.ablations.boxes import people_of, read_boxes
+from toolkit.benchmark.ablations.boxes import people_of
 from toolkit.benchmark.ablations.data import Data, Files, given_data
 from toolkit.benchmark.ablations.detected import box_source
 from toolkit.benchmark.ablations.figures import Crop, binned, edge_distance, make_figures
@@ -73,7 +73,7 @@ from toolkit.errors import (
     UsageError,
 )
 from toolkit.files import sha256_bytes, sha256_file
-from toolkit.formats import write
+from toolkit.formats import read_predictions, write
 from toolkit.metrics.evaluate import sorted_weights
 from toolkit.metrics.scoring import Options
 from toolkit.models import TrainRequest, find_models
@@ -455,7 +455,13 @@ class TestBoxes:
     def test_a_box_becomes_a_person_without_labels(
         self, players: Dataset, tmp_path: Path
     ) -> None:
-        """Of four boxes one is unsure, one flat, one in an unknown image."""
+        """Of four boxes one is unsure, one flat, one in an unknown image.
+
+        It gets the category of the data, and not that of the detector.
+        """
+        category = np.full(4, 7, np.int64)
+        people = replace(players.annotations, category_id=category)
+        players = replace(players, annotations=people)
         records = [
             {"image_id": 2, "category_id": 1, "bbox": [5, 5, 30, 40], "score": 0.9},
             {"image_id": 2, "category_id": 1, "bbox": [5, 5, 30, 40], "score": 0.1},
@@ -465,18 +471,22 @@ class TestBoxes:
         path = tmp_path / "boxes.json"
         path.write_text(json.dumps(records))
 
-        found = people_of(players, read_boxes(path)).annotations
+        boxes = read_predictions(path, players.schema, boxes=True)
+        found = people_of(players, boxes).annotations
 
         assert found.bbox_xywh.tolist() == [[5, 5, 30, 40]]
         assert found.image_id.tolist() == [2]
+        assert found.category_id.tolist() == [7]
         assert not found.labelled.any()
 
-    def test_a_file_of_something_else_is_refused(self, tmp_path: Path) -> None:
-        path = tmp_path / "boxes.json"
-        path.write_text('[{"image_id": 1}]')
+    def test_a_detector_that_found_nobody_gives_nobody(
+        self, players: Dataset, tmp_path: Path
+    ) -> None:
+        (tmp_path / "boxes.json").write_text("[]\n")
 
-        with pytest.raises(ReadError, match="not a list of detections"):
-            read_boxes(path)
+        boxes = read_predictions(tmp_path / "boxes.json", players.schema, boxes=True)
+
+        assert len(people_of(players, boxes).annotations) == 0
 
 
 class TestFigures:

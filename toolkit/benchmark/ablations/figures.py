@@ -144,7 +144,8 @@ def _equally_full(scales: Mapping[str, Floats]) -> Floats:
     pooled = [scale[np.isfinite(scale)] for scale in scales.values()]
     if not any(scale.size for scale in pooled):  # no row has scales, or nobody a head size
         return np.empty(0)
-    return np.unique(np.quantile(np.concatenate(pooled), np.linspace(0, 1, SCALES + 1)))
+    edges = np.quantile(np.concatenate(pooled), np.linspace(0, 1, SCALES + 1))
+    return np.asarray(np.unique(edges))
 
 
 def _by_scale(

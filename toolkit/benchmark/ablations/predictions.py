@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from toolkit.annotations import Predictions
-from toolkit.benchmark.ablations.boxes import people_of, read_boxes
+from toolkit.benchmark.ablations.boxes import people_of
 from toolkit.benchmark.demo_data import make_cache
 from toolkit.benchmark.entrants import code_of
 from toolkit.benchmark.prediction_cache import cache_key, cached
 from toolkit.dataset import Dataset
 from toolkit.files import sha256_file
+from toolkit.formats import read_predictions
 from toolkit.models import Progress, get_model
 
 
@@ -45,9 +46,14 @@ def predict_row(
     Returns:
         N predictions with `annotation_id`; from detected boxes one for each box, to be
         matched by the boxes' overlap.
+
+    Raises:
+        InvalidDataError, ReadError: The file of boxes has errors, or cannot be read.
     """
     entry = get_model(reader)
-    given = truth if boxes_file is None else people_of(truth, read_boxes(boxes_file))
+    given = truth
+    if boxes_file is not None:
+        given = people_of(truth, read_predictions(boxes_file, truth.schema, boxes=True))
     path = prediction_file(
         reader, checkpoint, truth, images_dir, pictures=pictures, boxes_file=boxes_file
     )
