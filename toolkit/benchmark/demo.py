@@ -17,7 +17,6 @@ TRAIN_SEEDS = {"hockey": 101, "crowdpose": 111}
 VALIDATION_SEEDS = {"hockey": 202, "lacrosse": 242, "crowdpose": 212}
 TEST_SEEDS = {"hockey": 404, "lacrosse": 424, "crowdpose": 414}
 TRAIN_PEOPLE = {"hockey": 24_000, "crowdpose": 16_000}
-VALIDATION_PEOPLE = {"hockey": 2000, "crowdpose": 1000}
 TEST_PEOPLE = 2000  # fewer, and the intervals are too wide to say anything
 
 GROUP = "outside group"  # the keypoints of the headline, as a group of the evaluation
@@ -135,4 +134,3 @@ CROWDPOSE = Suite(
 )
 SUITES: dict[str, Suite] = {suite.name: suite for suite in (HOCKEY, LACROSSE, CROWDPOSE)}
 DEMO = (HOCKEY, LACROSSE, CROWDPOSE)
-SUITE_NAMES = ("demo", *SUITES)

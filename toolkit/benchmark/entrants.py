@@ -146,6 +146,9 @@ def model_entrant(
     truth: Dataset,
     images_dir: Path,
     progress: Callable[[int, int], None],
+    *,
+    pictures: str | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Entrant:
     """A model's row: predictions from the cache or computed now.
 
@@ -155,6 +158,9 @@ def model_entrant(
         truth: Whose boxes it is given; only oracles and controls read more.
         images_dir: Images of the ground truth.
         progress: Called with (people done, people in all) while it runs.
+        pictures: `pictures_sha256` of the images; None for a rendered set, whose folder's
+            name tells what is in it.
+        say: Called with a line where the cache could not keep them; None raises.
     """
     entry, model = contender.entry, contender.model
 
@@ -170,11 +176,11 @@ def model_entrant(
         model.schema,
         truth.sha256,
         _read_by_models(truth),
-        images_dir.resolve(),
+        pictures or images_dir.resolve(),
         getattr(model, "device", ""),
     )
     path = make_cache("predictions") / f"{entry.name}_{suite.name}_{key}.npz"
-    predictions, seconds = cached(path, model.schema, compute)
+    predictions, seconds = cached(path, model.schema, compute, say)
     kinds: dict[str, RowKind] = {"control": "control", "oracle": "oracle"}
     return Entrant(
         label=contender.label,

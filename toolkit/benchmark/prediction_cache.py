@@ -1,8 +1,8 @@
 """Predictions of a model, computed once for each checkpoint, code and data.
 
 The key holds the model's name, its checkpoint's hash, a hash of the code of its package, and
-the hash of the ground truth; when any of them changes, the model runs again. The time that
-a prediction took is kept with it.
+the hashes of the ground truth and of its pictures; when any of them changes, the model runs
+again. The time that a prediction took is kept with it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toolkit.annotations import Predictions
+from toolkit.errors import WriteError
 from toolkit.files import sha256_bytes, write_bytes
 from toolkit.processes import gather, processes
 
@@ -40,7 +41,10 @@ def code_hash(folder: Path) -> str:
 
 
 def cached(
-    path: Path, schema: Schema, compute: Callable[[], tuple[Predictions, float]]
+    path: Path,
+    schema: Schema,
+    compute: Callable[[], tuple[Predictions, float]],
+    say: Callable[[str], None] | None = None,
 ) -> tuple[Predictions, float]:
     """Predictions and seconds from a cache file, else computed and kept.
 
@@ -51,6 +55,11 @@ def cached(
         path: The file, named by `cache_key`.
         schema: Of the predictions.
         compute: Makes the predictions, and says how many seconds it took.
+        say: Called with a line where they could not be kept; what was computed is given all
+            the same. None for who needs them in the cache.
+
+    Raises:
+        WriteError: They could not be kept, and there is no `say`.
     """
     stored = _load(path, schema) if path.is_file() else None
     if all(gather(stored is not None)) and stored is not None:
@@ -63,7 +72,12 @@ def cached(
     if predictions.sigma is not None:
         arrays["sigma"] = predictions.sigma
     np.savez(stream, seconds=np.array(seconds), **arrays)
-    write_bytes(path, stream.getvalue(), force=True)
+    try:
+        write_bytes(path, stream.getvalue(), force=True)
+    except WriteError as error:
+        if say is None:
+            raise
+        say(f"predictions were not kept for the next run: {error}")
     return predictions, seconds
 
 

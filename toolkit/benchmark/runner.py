@@ -26,6 +26,7 @@ from toolkit.benchmark.measure import (
     instance_errors,
     make_table,
 )
+from toolkit.benchmark.pictures import pictures_sha256
 from toolkit.benchmark.render_html import Figure, Gallery, render_html
 from toolkit.benchmark.render_latex import render_latex
 from toolkit.benchmark.render_markdown import render_markdown
@@ -34,7 +35,7 @@ from toolkit.charts import standalone
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.files import atomic_directory
-from toolkit.processes import leader_first, processes
+from toolkit.processes import by_leader, leader_first, processes
 from toolkit.zero_shot import scored_part
 
 Progress = Callable[[int, int], None]
@@ -114,7 +115,9 @@ def run(request: Request, bar: Bar = _silent) -> Results:
     suites = DEMO if request.suite == "demo" else (SUITES[request.suite],)
     _check(request)
     files = _assign(request.predictions, suites)
-    found = [_run_suite(request, suite, files[suite.name], bar) for suite in suites]
+    # All inputs of all tables are read before the first model, which may take an hour, runs.
+    prepared = [_prepare(request, suite, files[suite.name], bar) for suite in suites]
+    found = [_measure(request, one, bar) for one in prepared]
     parts = [part for part in found if part is not None]
     return Results(
         suite=request.suite,
@@ -134,31 +137,75 @@ class _Part:
     notices: tuple[str, ...]
 
 
-def _run_suite(
-    request: Request, suite: Suite, files: Mapping[str, Path], bar: Bar
-) -> _Part | None:
-    """Predict, in several processes together, and evaluate, in the leader alone."""
+@dataclass(frozen=True)
+class _Prepared:
+    """One suite with everything that was read for it.
+
+    Attributes:
+        suite: Which.
+        truth: The test set.
+        images_dir: Its images; None where no model runs.
+        pictures: Their hash where they are the user's own; see `model_entrant`.
+        models: Who is to predict.
+        named: Rows from files.
+        notices: Lines for people.
+    """
+
+    suite: Suite
+    truth: Dataset
+    images_dir: Path | None
+    pictures: str | None
+    models: tuple[Contender, ...]
+    named: tuple[Entrant, ...]
+    notices: tuple[str, ...]
+
+
+def _prepare(request: Request, suite: Suite, files: Mapping[str, Path], bar: Bar) -> _Prepared:
+    """Read the data, the models and the files of predictions; nobody predicts yet."""
     given = _given_truth(request, suite)
     loaded, absent = _models(request, suite)
     truth, images_dir = given or _rendered_truth(suite, bar)
-    said: list[str] = []
+    said = [f"no checkpoint ships for {', '.join(absent)}"] if absent else []
     if request.zero_shot is not None:
-        loaded, missing, said = in_another_schema(loaded, truth.schema, request.zero_shot)
+        loaded, missing, lines = in_another_schema(loaded, truth.schema, request.zero_shot)
         truth = scored_part(truth, missing)
-        said = [f"{suite.name}: {line}" for line in said]
+        said += lines
     named = [file_entrant(label, path, truth) for label, path in files.items()]
-    entrants = []
-    for contender in loaded:
-        assert images_dir is not None  # no image, no model: see `_models`
-        with bar(f"{suite.name}: {contender.label}") as progress:
-            entrants.append(model_entrant(suite, contender, truth, images_dir, progress))
-    entrants += named
-    if not entrants:
+    labels = [contender.label for contender in loaded] + [entrant.label for entrant in named]
+    if not labels:
         raise UsageError(
             f"suite '{suite.name}': nobody takes part: no model has a checkpoint for "
             f"schema '{suite.trained_on}'; give --predictions NAME=FILE, or train a model"
         )
-    _unique([entrant.label for entrant in entrants])
+    _unique(labels)
+    pictures = None  # a rendered set's folder tells what is in it
+    if given is not None and images_dir is not None and loaded:
+        held = images_dir
+        pictures = by_leader(lambda: pictures_sha256(truth.images, held))
+    notices = tuple(f"{suite.name}: {line}" for line in said)
+    return _Prepared(suite, truth, images_dir, pictures, tuple(loaded), tuple(named), notices)
+
+
+def _measure(request: Request, prepared: _Prepared, bar: Bar) -> _Part | None:
+    """Predict, in several processes together, and evaluate, in the leader alone."""
+    suite, truth, images_dir = prepared.suite, prepared.truth, prepared.images_dir
+    notices = list(prepared.notices)
+    entrants = []
+    for contender in prepared.models:
+        assert images_dir is not None  # no image, no model: see `_models`
+        with bar(f"{suite.name}: {contender.label}") as progress:
+            entrants.append(
+                model_entrant(
+                    suite,
+                    contender,
+                    truth,
+                    images_dir,
+                    progress,
+                    pictures=prepared.pictures,
+                    say=lambda line: notices.append(f"{suite.name}: {line}"),
+                )
+            )
+    entrants += prepared.named
     if not processes().leads:
         return None
     resampling = Resampling.choose(truth, request.bootstrap)
@@ -170,8 +217,7 @@ def _run_suite(
     gallery = None
     if request.exhibits and images_dir is not None:
         gallery = _gallery(suite, truth, images_dir, entrants)
-    notices = (f"{suite.name}: no checkpoint ships for {', '.join(absent)}",) if absent else ()
-    return _Part(table, gallery, (*notices, *said))
+    return _Part(table, gallery, tuple(notices))
 
 
 def write_report(results: Results, out: Path, *, force: bool = False) -> None:
@@ -271,8 +317,8 @@ def _unique(labels: list[str]) -> None:
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
         raise UsageError(
-            f"option --predictions: {', '.join(map(repr, twice))} is the name of another row; "
-            "choose another name"
+            f"options --models and --predictions: two rows have the name "
+            f"{', '.join(map(repr, twice))}; choose another for one, as in NAME=FILE"
         )
 
 

@@ -237,8 +237,8 @@ class Table:
                 {
                     "model": item.model,
                     "column": item.column,
-                    "shipped": item.shipped,
-                    "seeds": {str(seed): value for seed, value in item.seeds.items()},
+                    "shipped": _finite(item.shipped),
+                    "seeds": {str(seed): _finite(value) for seed, value in item.seeds.items()},
                 }
                 for item in self.seeds
             ],

@@ -202,14 +202,17 @@ def benchmark(
         return
     for line in results.notices:
         notice(line)
-    if out is not None:
-        write_report(results, out, force=force)
-        drawn = ", figures" if results.figures else ""
-        notice(f"{out}: report.md, tables.tex, results.json, index.html{drawn}")
-    if as_json:
-        echo_json(results.to_json())
-    else:
-        click.echo(render_text(list(results.tables), _width()), nl=False)
+    # Hours of work are printed before a report may fail, and reported if the reader left.
+    try:
+        if as_json:
+            echo_json(results.to_json())
+        else:
+            click.echo(render_text(list(results.tables), _width()), nl=False)
+    finally:
+        if out is not None:
+            write_report(results, out, force=force)
+            drawn = ", figures" if results.figures else ""
+            notice(f"{out}: report.md, tables.tex, results.json, index.html{drawn}")
 
 
 def _refuse_foreign_options(suite: str) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,10 @@ import pytest
 
 from toolkit.annotations import Annotations, Images, Predictions
 from toolkit.benchmark.ablations import worker
-from toolkit.benchmark.ablations.boxes import people_of, read_boxes
-from toolkit.benchmark.ablations.data import Files, given_data
-from toolkit.benchmark.ablations.figures import Crop, binned, edge_distance
+from toolkit.benchmark.ablations.boxes import people_of
+from toolkit.benchmark.ablations.data import Data, Files, given_data
+from toolkit.benchmark.ablations.detected import box_source
+from toolkit.benchmark.ablations.figures import Crop, binned, edge_distance, make_figures
 from toolkit.benchmark.ablations.panels import strongest
 from toolkit.benchmark.ablations.plan import (
     ATTENTION,
@@ -41,7 +44,8 @@ from toolkit.benchmark.ablations.plan import (
     parse_seeds,
     read_changes,
 )
-from toolkit.benchmark.ablations.pool import Task, run_tasks
+from toolkit.benchmark.ablations.pool import Task, _Shared, _watch, run_tasks
+from toolkit.benchmark.ablations.run import AblationRequest, _Suite, run_ablations
 from toolkit.benchmark.ablations.seed_scores import (
     SeedScore,
     compare_rows,
@@ -51,18 +55,28 @@ from toolkit.benchmark.ablations.seed_scores import (
 )
 from toolkit.benchmark.ablations.seed_tables import ScoredRow, make_layout, make_tables
 from toolkit.benchmark.ablations.training_runs import (
+    TrainingRun,
     all_runs,
     make_run,
     recipe_text,
     take_shipped,
 )
+from toolkit.benchmark.demo import HOCKEY
 from toolkit.benchmark.render_text import contrast_lines, render_table
 from toolkit.dataset import Dataset
-from toolkit.errors import InvalidDataError, ReadError, ToolkitError, UsageError
+from toolkit.errors import (
+    InvalidDataError,
+    MissingExtraError,
+    ReadError,
+    ResourceError,
+    ToolkitError,
+    UsageError,
+)
 from toolkit.files import sha256_bytes, sha256_file
-from toolkit.formats import write
+from toolkit.formats import read_predictions, write
 from toolkit.metrics.evaluate import sorted_weights
 from toolkit.metrics.scoring import Options
+from toolkit.models import TrainRequest, find_models
 from toolkit.schema import Schema
 
 DATA = Files(Path("train.json"), Path("images"), "ab" * 32, "hockey")
@@ -74,6 +88,22 @@ def row_of(table: PlannedTable, label: str) -> PlannedRow:
 
 def run_name(variant: Variant, seed: int = 0) -> str:
     return make_run(variant, 64, seed, DATA, Path("runs")).name
+
+
+def own_file(players: Dataset, folder: Path, content: bytes) -> Path:
+    """An annotation file with its pictures, which nobody opens."""
+    for name in players.images.file_names:
+        (folder / name).write_bytes(content)
+    write(players, folder / "labels.json", force=True)
+    return folder / "labels.json"
+
+
+def boxes_folder(data: Data, boxes: Any, runs: Path) -> Path:
+    source = box_source(
+        boxes, data, runs, images_seen=64, seed=0, weights="COCO_V1", device="cpu"
+    )
+    assert source is not None
+    return source.folder
 
 
 class TestPlan:
@@ -136,6 +166,22 @@ class TestPlan:
         ):
             read_changes(path)
 
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("heads_up = 1\n", "unknown key 'heads_up'; nearest valid: "),
+            ("coarse = 'guess'\n", "'coarse' is 'guess'; expected one of vote, mlp"),
+        ],
+    )
+    def test_what_no_recipe_can_hold_is_told_with_the_file_it_stands_in(
+        self, tmp_path: Path, text: str, said: str
+    ) -> None:
+        path = tmp_path / "mine.toml"
+        path.write_text(text, "utf-8")
+
+        with pytest.raises(InvalidDataError, match=f"^{re.escape(f'{path}: {said}')}"):
+            read_changes(path)
+
     def test_a_key_that_no_recipe_has_is_refused_before_anything_is_trained(self) -> None:
         with pytest.raises(InvalidDataError, match="unknown key 'heads_up'"):
             make_run(row_of(on_recipe((RIVALS,), {"heads_up": 1})[0], "learned tokens").variant,
@@ -146,20 +192,44 @@ class TestPlan:
 
         assert make_run(FULL, 64, 0, other, Path("runs")).name != run_name(FULL)
 
-    def test_other_pictures_of_the_users_own_are_another_run(
+    def test_other_pictures_of_the_users_own_are_another_run_and_other_boxes(
         self, players: Dataset, tmp_path: Path
     ) -> None:
-        path = tmp_path / "labels.json"
-        write(players, path)
-        names = []
-        for content in (b"one", b"other"):
-            folder = tmp_path / content.decode()
-            folder.mkdir()
-            (folder / "a.jpg").write_bytes(content)
-            data = given_data(path, folder, "hockey", tmp_path / "runs")
-            names.append(make_run(FULL, 64, 0, data.train, Path("runs")).name)
+        """Also of the same size, and under a schema file of another content."""
+        runs, found = tmp_path / "runs", []
+        for content in (b"ones", b"twos"):
+            data = given_data(own_file(players, tmp_path, content), tmp_path, "hockey", runs)
+            found.append(data)
+        other = replace(data.test, schema_sha256="ef" * 32)
+        found.append(replace(data, train=other, test=other))
 
-        assert len(set(names)) == 2
+        assert len({make_run(FULL, 64, 0, data.train, runs).name for data in found}) == 3
+        assert len({boxes_folder(data, "small-detector", runs) for data in found}) == 3
+        assert len({boxes_folder(data, "faster-rcnn", runs) for data in found}) == 3
+
+    def test_other_files_beside_the_pictures_change_no_run(
+        self, players: Dataset, tmp_path: Path
+    ) -> None:
+        """The runs' own folder may lie there, too."""
+        path, runs = own_file(players, tmp_path, b"same"), tmp_path / "runs"
+        names = []
+        for _ in range(2):
+            data = given_data(path, tmp_path, "hockey", runs)
+            names.append(make_run(FULL, 64, 0, data.train, runs).name)
+            (tmp_path / ".DS_Store").write_bytes(b"of a file browser")
+
+        assert names[0] == names[1]
+
+    def test_runs_and_boxes_of_rendered_data_keep_their_names(self, players: Dataset) -> None:
+        """Networks that were trained are found by them."""
+        data = Data(HOCKEY, DATA, replace(DATA, sha256="cd" * 32), players, True, ())
+
+        assert run_name(FULL) == "tokenclipose-small-0e96e2817d96-seed0-abababababab"
+        for boxes, name in (
+            ("small-detector", "person-small-64-seed0-abababababab-cdcdcdcdcdcd"),
+            ("faster-rcnn", f"fasterrcnn-{sha256_bytes(b'COCO_V1')[:12]}-cdcdcdcdcdcd"),
+        ):
+            assert boxes_folder(data, boxes, Path("runs")) == Path("runs") / name
 
     def test_another_schema_file_is_another_run(self, root: Path, tmp_path: Path) -> None:
         mine = tmp_path / "mine.yaml"
@@ -183,7 +253,14 @@ class TestPlan:
             choose_tables(text)
 
     @pytest.mark.parametrize(
-        ("text", "said"), [("0,0", "twice"), ("one", "whole numbers"), ("", "whole numbers")]
+        ("text", "said"),
+        [
+            ("0,0", "twice"),
+            ("one", "whole numbers"),
+            ("", "whole numbers"),
+            ("0,4294967296", "up to 4294967295"),
+            ("9" * 5000, "up to 4294967295"),
+        ],
     )
     def test_seeds_that_make_no_sense_are_refused(self, text: str, said: str) -> None:
         with pytest.raises(UsageError, match=said):
@@ -378,7 +455,13 @@ class TestBoxes:
     def test_a_box_becomes_a_person_without_labels(
         self, players: Dataset, tmp_path: Path
     ) -> None:
-        """Of four boxes one is unsure, one flat, one in an unknown image."""
+        """Of four boxes one is unsure, one flat, one in an unknown image.
+
+        It gets the category of the data, and not that of the detector.
+        """
+        category = np.full(4, 7, np.int64)
+        people = replace(players.annotations, category_id=category)
+        players = replace(players, annotations=people)
         records = [
             {"image_id": 2, "category_id": 1, "bbox": [5, 5, 30, 40], "score": 0.9},
             {"image_id": 2, "category_id": 1, "bbox": [5, 5, 30, 40], "score": 0.1},
@@ -388,18 +471,22 @@ class TestBoxes:
         path = tmp_path / "boxes.json"
         path.write_text(json.dumps(records))
 
-        found = people_of(players, read_boxes(path)).annotations
+        boxes = read_predictions(path, players.schema, boxes=True)
+        found = people_of(players, boxes).annotations
 
         assert found.bbox_xywh.tolist() == [[5, 5, 30, 40]]
         assert found.image_id.tolist() == [2]
+        assert found.category_id.tolist() == [7]
         assert not found.labelled.any()
 
-    def test_a_file_of_something_else_is_refused(self, tmp_path: Path) -> None:
-        path = tmp_path / "boxes.json"
-        path.write_text('[{"image_id": 1}]')
+    def test_a_detector_that_found_nobody_gives_nobody(
+        self, players: Dataset, tmp_path: Path
+    ) -> None:
+        (tmp_path / "boxes.json").write_text("[]\n")
 
-        with pytest.raises(ReadError, match="not a list of detections"):
-            read_boxes(path)
+        boxes = read_predictions(tmp_path / "boxes.json", players.schema, boxes=True)
+
+        assert len(people_of(players, boxes).annotations) == 0
 
 
 class TestFigures:
@@ -422,6 +509,24 @@ class TestFigures:
         )
         assert binned(values, by, edges, share=True)[1] == [pytest.approx(6 / 11), None, 0.0]
 
+    def test_the_charts_by_scale_need_a_head_size_and_say_so(
+        self, players: Dataset, shifted: Callable[..., Predictions]
+    ) -> None:
+        torso = [name.endswith(("shoulder", "hip")) for name in players.schema.names]
+        people = players.annotations
+        keypoints, visibility = people.keypoints.copy(), people.visibility.copy()
+        keypoints[:, torso], visibility[:, torso] = np.nan, 0
+        people = replace(
+            people,
+            keypoints=keypoints,
+            visibility=visibility,
+            head_box_xywh=np.full((4, 4), np.nan),
+        )
+        found = replace(shifted(2.0), sigma=np.ones((4, 20, 2)))
+
+        with pytest.raises(InvalidDataError, match=r"no labelled keypoint .* a head size"):
+            make_figures(replace(players, annotations=people), {"one": found}, "players")
+
     def test_panels_show_the_strongest_of_each_scene(self) -> None:
         strength = np.array([5.0, 9.0, np.nan, 7.0, 6.0])
         usable = np.array([True, False, True, True, True])
@@ -442,6 +547,59 @@ def test_a_task_that_fails_is_named_with_its_log(tmp_path: Path) -> None:
         run_tasks([task], 1, lambda done, total: None)
 
     assert e.value.exit_code == 2
+
+
+def end_with(text: str) -> Callable[..., subprocess.Popen[str]]:
+    """Starts a child that does `text` in place of a task."""
+    popen = subprocess.Popen
+
+    def begin(command: list[str], **options: Any) -> subprocess.Popen[str]:
+        run_it = f"from toolkit.benchmark.ablations import worker; {text}"
+        return popen([command[0], "-c", run_it], **options)
+
+    return begin
+
+
+def test_a_child_that_was_killed_most_likely_ran_out_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", end_with("import os; os.kill(os.getpid(), 9)"))
+
+    with pytest.raises(ResourceError, match=r"one: killed, most likely .* --jobs .*\.log"):
+        run_tasks([Task("one", tmp_path, "train", {}, 1)], 1, lambda done, total: None)
+
+
+@pytest.mark.parametrize(
+    ("raised", "said", "code"),
+    [
+        ("MemoryError()", "one: out of memory; give a smaller --jobs", 5),
+        ("IndexError('a fault of ours')", "one: IndexError: a fault of ours", 70),
+        ("toolkit.errors.InvalidDataError('no people')", "one: no people", 1),
+    ],
+)
+def test_a_child_ends_with_the_code_that_the_command_line_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: str, said: str, code: int
+) -> None:
+    """1 would say that the data are bad."""
+    fail = f"import toolkit.errors; worker.main = lambda path: (_ for _ in ()).throw({raised})"
+    monkeypatch.setattr(subprocess, "Popen", end_with(f"{fail}; worker.command('task.json')"))
+
+    with pytest.raises(ToolkitError, match=re.escape(said)) as e:
+        run_tasks([Task("one", tmp_path, "train", {}, 1)], 1, lambda done, total: None)
+
+    assert e.value.exit_code == code
+
+
+def test_a_child_that_begins_just_after_a_failure_is_ended(tmp_path: Path) -> None:
+    shared = _Shared([0], 1, lambda done, total: None, lambda line: None)
+    shared.fail(ToolkitError("another task failed"))
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    task = Task("one", tmp_path, "train", {}, 1)
+
+    with subprocess.Popen(sleep, stdout=subprocess.PIPE, text=True) as child:
+        code = _watch(child, task, 0, shared)
+
+    assert code == -signal.SIGTERM
 
 
 def test_a_control_killed_before_it_was_noted_as_done_is_fitted_anew(
@@ -469,6 +627,129 @@ def test_a_control_killed_before_it_was_noted_as_done_is_fitted_anew(
 
     done = json.loads((tmp_path / "done.json").read_text())
     assert done["checkpoint_sha256"] == sha256_file(left) != sha256_bytes(b"a part")
+
+
+def test_annotations_that_are_not_there_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match=r"missing\.json"):
+        given_data(tmp_path / "missing.json", tmp_path, "hockey", tmp_path / "runs")
+
+
+def test_two_suites_begun_together_split_the_users_file_once(
+    players: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from toolkit.split import Split
+
+    path, write_split = own_file(players, tmp_path, b"a picture"), Split.write
+
+    def second(self: Split, folder: Path) -> None:
+        write_split(self, folder)  # the other suite's
+        write_split(self, folder)
+
+    monkeypatch.setattr(Split, "write", second)
+
+    data = given_data(path, tmp_path, "hockey", tmp_path / "runs")
+
+    assert len(data.truth.images) == 1
+
+
+def test_given_weights_of_a_detector_are_tried_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(
+        "toolkit.benchmark.ablations.run.run_tasks",
+        lambda tasks, *_: begun.extend(task.name.partition("-")[0] for task in tasks),
+    )
+    data = draw_clips(tmp_path)
+    request = AblationRequest(
+        tables=(BOXES,),
+        scale=Scale("test", 64, 0, 0),
+        seeds=(0,),
+        data=data,
+        images=tmp_path / "images",
+        runs=tmp_path / "runs",
+        detector_weights="fasterrcm.pth",
+    )
+
+    _Suite(request, lambda label: nullcontext(lambda done, total: None), None).train()
+
+    assert begun == ["fasterrcnn", "person", "tokenclipose"]
+
+
+@pytest.mark.parametrize("damage", ["", "[1]", '{"seconds": '])
+def test_damage_in_what_says_that_a_network_is_done_is_told_at_once(
+    tmp_path: Path, damage: str
+) -> None:
+    run = make_run(FULL, 64, 0, DATA, tmp_path)
+    run.checkpoint.parent.mkdir(parents=True)
+    run.checkpoint.write_bytes(b"weights")
+    (run.folder / "done.json").write_text(damage)
+
+    with pytest.raises(ReadError, match=r"done\.json: cannot read it: .*; remove the folder"):
+        assert run.is_done
+
+
+def done_run(folder: Path, **recipe: object) -> TrainingRun:
+    """A run that is done, with `recipe` beside its weights."""
+    run = make_run(Variant("hrnet-small"), 64, 0, DATA, folder)
+    run.checkpoint.parent.mkdir(parents=True)
+    run.checkpoint.write_bytes(b"weights")
+    (run.folder / "done.json").write_text("{}")
+    own = {"images_seen": 64, "validate_every": 16, "input_wh": [96, 128]}
+    run.checkpoint.with_suffix(".json").write_text(json.dumps({"recipe": own | recipe}))
+    return run
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [{}, {"learning_rate": 2e-3, "flip": 0.5}, {"learning_rate": 1.0, "gone_since": 1}],
+    ids=["keys came since", "the same values", "a key went since"],
+)
+def test_a_network_counts_as_done_where_its_recipe_says_nothing_else(
+    tmp_path: Path, recipe: dict[str, object]
+) -> None:
+    assert done_run(tmp_path, **recipe).is_done
+
+
+def test_a_network_of_a_default_that_changed_is_neither_taken_nor_thrown_away(
+    tmp_path: Path,
+) -> None:
+    run = done_run(tmp_path, learning_rate=1e-3, flip=0.25)
+
+    with pytest.raises(
+        UsageError, match=r"another value of flip, learning_rate than .* another --runs"
+    ):
+        assert run.is_done
+
+
+@pytest.mark.parametrize(("rate", "stays"), [(2e-3, True), (1e-3, False)])
+def test_half_a_training_goes_on_by_the_same_recipe_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: float, stays: bool
+) -> None:
+    run = make_run(Variant("hrnet-small"), 64, 0, DATA, tmp_path)
+    out = run.folder / "run"
+    out.mkdir(parents=True)
+    begun = {"seed": 0, "learning_rate": rate, **(run.recipe or {})}
+    (out / "recipe.json").write_text(json.dumps(begun))
+    (run.folder / "recipe.toml").write_text(recipe_text(run.recipe or {}))
+    found: list[bool] = []
+
+    def train(request: TrainRequest) -> Path:
+        found.append((request.out / "recipe.json").is_file())
+        run.checkpoint.parent.mkdir(exist_ok=True)
+        run.checkpoint.write_bytes(b"weights")
+        return run.checkpoint
+
+    model = replace(find_models()["hrnet-small"], train=train)
+    monkeypatch.setattr("toolkit.models.get_model", lambda name: model)
+    keys = ("data", "images", "device", "schema", "joints")
+    worker.train(
+        dict.fromkeys(keys, "")
+        | {"model": "hrnet-small", "seed": 0, "out": str(out)}
+        | {"recipe": str(run.folder / "recipe.toml"), "done": str(run.folder / "done.json")}
+    )
+
+    assert found == [stays]
 
 
 def test_a_file_of_one_clip_has_nothing_to_test_on(players: Dataset, tmp_path: Path) -> None:
@@ -500,8 +781,6 @@ def test_images_without_clips_cannot_be_split_honestly(
 def test_an_option_of_another_suite_is_refused(
     toolkit_cli: Callable[..., Any], arguments: list[str], said: str
 ) -> None:
-    import re
-
     result = toolkit_cli("benchmark", *arguments)
 
     assert result.exit_code == 2
@@ -512,7 +791,7 @@ SUITE = """
 import sys
 from pathlib import Path
 from toolkit.benchmark.ablations.plan import PlannedRow, PlannedTable, Scale, Variant
-from toolkit.benchmark.ablations.run import AblationRequest, run_ablations
+from toolkit.benchmark.ablations.run import AblationRequest, _Suite, run_ablations
 from toolkit.benchmark.runner import write_report
 from toolkit.cli.common import progress_bar
 
@@ -521,7 +800,7 @@ def main():
     rows = (PlannedRow("one", Variant("hrnet-small")), PlannedRow("two", Variant("mean-pose")))
     table = PlannedTable("two-rows", "Two rows: a test", rows, "one")
     request = AblationRequest(
-        tables=(table,), scale=Scale("test", 192, 0, 0, ""), seeds=(0, 1), data=data,
+        tables=(table,), scale=Scale("test", 192, 0, 0), seeds=(0, 1), data=data,
         images=images, runs=runs, jobs=1, bootstrap=20, figures=True,
     )
     write_report(run_ablations(request, progress_bar), out)
@@ -530,9 +809,10 @@ main()
 """
 
 
-def draw_clips(folder: Path) -> Path:
-    """Four clips of one frame with two hockey players each, on noise."""
-    schema = Schema.load("hockey")
+def draw_clips(folder: Path, name: str = "hockey") -> Path:
+    """Four clips of one frame with two people each, on noise; a head size in hockey alone."""
+    schema = Schema.load(name)
+    count = schema.num_keypoints
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng(0)
     names = tuple(f"{clip}.png" for clip in "abcd")
@@ -540,15 +820,19 @@ def draw_clips(folder: Path) -> Path:
         picture = rng.integers(0, 255, (100, 160, 3)).astype(np.uint8)
         cv2.imwrite(str(folder / "images" / name), picture)
     boxes = np.tile([[20.0, 20, 40, 60], [100.0, 20, 40, 60]], (4, 1))
-    points = boxes[:, None, :2] + rng.random((8, 20, 2)) * boxes[:, None, 2:]
+    points = boxes[:, None, :2] + rng.random((8, count, 2)) * boxes[:, None, 2:]
     points[:, schema.is_extension, 1] += 45
+    visibility = np.full((8, count), 2, np.uint8)
+    if name != "hockey":  # no torso and no neck, either, that could be measured
+        for place, keypoints in enumerate((("head", "shoulder"), ("neck", "hip"))):
+            visibility[place::2, [key.endswith(keypoints) for key in schema.names]] = 0
     people = Annotations.from_arrays(
         schema,
         np.repeat([1, 2, 3, 4], 2),
         points,
-        np.full((8, 20), 2, np.uint8),
+        visibility,
         boxes,
-        head_box_xywh=boxes * [1, 1, 0.3, 0.2],
+        head_box_xywh=boxes * [1, 1, 0.3, 0.2] if name == "hockey" else None,
     )
     images = Images(
         ids=np.arange(1, 5),
@@ -560,6 +844,46 @@ def draw_clips(folder: Path) -> Path:
     )
     write(Dataset(schema, images, people), folder / "all.json")
     return folder / "all.json"
+
+
+def test_tables_are_made_where_a_row_or_a_figure_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A schema without extension keypoints, nobody with a head size, no scikit-learn."""
+    pytest.importorskip("torch")
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+    known = find_models()
+    known["mean-pose"] = replace(known["mean-pose"], text_tokens=lambda path: None)
+    monkeypatch.setattr("toolkit.benchmark.ablations.run.find_models", lambda: known)
+
+    def no_map(*_: object) -> None:
+        raise MissingExtraError("the map of prompts needs scikit-learn")
+
+    monkeypatch.setattr("toolkit.benchmark.ablations.run.token_map", no_map)
+    data = draw_clips(tmp_path / "data", "crowdpose")
+    rows = (PlannedRow("one", Variant("mean-pose")), row_of(RIVALS, "body-to-stick"))
+    request = AblationRequest(
+        tables=(PlannedTable("two-rows", "Two rows: a test", rows, "one"),),
+        scale=Scale("test", 64, 0, 0),
+        seeds=(0,),
+        data=data,
+        images=data.parent / "images",
+        schema="crowdpose",
+        runs=tmp_path / "runs",
+        bootstrap=0,
+        figures=True,
+    )
+
+    results = run_ablations(request, lambda label: nullcontext(lambda done, total: None))
+
+    one, control = results.tables[0].measured
+    assert one.values["images seen"] == 0
+    assert control.note == "not run: schema 'crowdpose' has no extension keypoints"
+    json.dumps(results.to_json(), allow_nan=False)
+    assert results.figures == ()
+    said = "\n".join(results.notices)
+    assert "no map of the prompts: the map of prompts needs scikit-learn" in said
+    assert "no charts: test.json: no labelled keypoint of a person with a head size" in said
 
 
 def start(tmp_path: Path, data: Path, name: str) -> subprocess.Popen[bytes]:

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from toolkit.benchmark.demo import HOCKEY
+from toolkit.cli.benchmark import benchmark
 from toolkit.dataset import Dataset
+from toolkit.errors import ResourceError
 
 KEYS = {"model", "values", "intervals", "source", "citation"}
 
@@ -93,6 +95,39 @@ def test_a_report_may_have_the_name_of_a_suite_or_a_model(
 
     assert written.exit_code == 0, written.stderr
     assert "the output is the input" not in asked.stderr
+
+
+def test_tables_are_printed_where_the_report_cannot_be_written(
+    toolkit_cli: Callable[..., Any],
+    arguments: list[object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise ResourceError("report: cannot write: No space left on device")
+
+    monkeypatch.setattr("toolkit.benchmark.runner.write_report", full)
+
+    result = toolkit_cli(*arguments, "--bootstrap", 0, "--out", tmp_path / "report")
+
+    assert result.exit_code == 5
+    assert "No space left" in result.stderr
+    assert "Table 1, ice hockey" in result.stdout
+
+
+def test_the_report_is_written_where_the_reader_of_the_tables_left(
+    arguments: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def left(*_: object, **__: object) -> str:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("toolkit.benchmark.render_text.render_text", left)
+    words = [str(word) for word in arguments[1:]]
+
+    with pytest.raises((BrokenPipeError, SystemExit)):
+        benchmark.main([*words, "--bootstrap", "0", "--out", str(tmp_path / "report")])
+
+    assert (tmp_path / "report" / "results.json").is_file()
 
 
 @pytest.mark.parametrize(

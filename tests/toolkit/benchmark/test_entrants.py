@@ -17,9 +17,12 @@ from toolkit.benchmark.entrants import (
     model_entrant,
     parse_named_files,
 )
+from toolkit.benchmark.measure import Entrant
+from toolkit.benchmark.pictures import pictures_sha256
 from toolkit.benchmark.prediction_cache import cache_key, cached
+from toolkit.benchmark.runner import Request, run
 from toolkit.dataset import Dataset
-from toolkit.errors import UsageError, WriteError
+from toolkit.errors import ReadError, ResourceError, UsageError, WriteError
 from toolkit.formats import read
 from toolkit.models import ModelEntry, TrainRequest, get_model
 from toolkit.schema import Schema
@@ -101,6 +104,101 @@ def test_a_model_predicts_again_where_it_reads_another_truth_or_speaks_other_pro
     model_entrant(HOCKEY, other, players, tmp_path, nothing)
 
     assert [c.model.calls for c in (first, fewer, other)] == [1, 1, 1]
+
+
+def test_a_model_predicts_again_where_pictures_of_the_same_names_and_size_show_another_thing(
+    players: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not again where they are the same in another folder, or something lies beside."""
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+    calls = []
+    for folder, content in (("a", b"white"), ("a", b"black"), ("b", b"black")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name in players.images.file_names:
+            (tmp_path / folder / name).write_bytes(content)
+        one = contender()
+        pictures = pictures_sha256(players.images, tmp_path / folder)
+        (tmp_path / folder / "notes.txt").write_text(content.decode())
+        model_entrant(HOCKEY, one, players, tmp_path / folder, nothing, pictures=pictures)
+        calls.append(one.model.calls)
+
+    assert calls == [1, 1, 0]
+
+
+def test_a_benchmark_on_own_data_looks_at_the_pictures_themselves(
+    players: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+    shown: list[str | None] = []
+
+    def note(*_: object, pictures: str | None = None, **__: object) -> Entrant:
+        shown.append(pictures)
+        return Entrant("still", contender().model.predict(players, tmp_path))
+
+    monkeypatch.setattr("toolkit.benchmark.runner.load_models", lambda *_: ([contender()], []))
+    monkeypatch.setattr("toolkit.benchmark.runner.model_entrant", note)
+    for content in (b"white", b"black"):
+        for name in players.images.file_names:
+            (tmp_path / name).write_bytes(content)
+        run(Request("hockey", data=players.path, images=tmp_path, bootstrap=0))
+
+    assert None not in shown
+    assert len(set(shown)) == 2
+
+
+def test_predictions_that_cannot_be_kept_are_given_with_a_notice(
+    players: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may have taken an hour. Who needs them in the cache is told by an error."""
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+
+    def full(*_: object, **__: object) -> None:
+        raise ResourceError("kept.npz: cannot write: No space left on device")
+
+    monkeypatch.setattr("toolkit.benchmark.prediction_cache.write_bytes", full)
+    said: list[str] = []
+
+    row = model_entrant(HOCKEY, contender(), players, tmp_path, nothing, say=said.append)
+
+    assert len(row.predictions) == 4
+    assert said == [
+        "predictions were not kept for the next run: kept.npz: cannot write: No space left "
+        "on device"
+    ]
+    with pytest.raises(ResourceError, match="No space left"):
+        model_entrant(HOCKEY, contender(), players, tmp_path, nothing)
+
+
+def test_a_broken_file_of_the_last_table_is_told_before_any_model_runs(
+    players: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolkit.benchmark.runner.load_models", lambda *_: ([contender()], []))
+    monkeypatch.setattr(
+        "toolkit.benchmark.runner._rendered_truth", lambda *_: (players, tmp_path)
+    )
+    monkeypatch.setattr(
+        "toolkit.benchmark.runner.model_entrant", lambda *_, **__: pytest.fail("a model ran")
+    )
+    (tmp_path / "broken.json").write_text("[")
+
+    with pytest.raises(ReadError, match=r"broken\.json"):
+        run(Request("demo", predictions={"crowdpose:mine": tmp_path / "broken.json"}))
+
+
+def test_two_rows_of_one_name_are_told_before_any_model_runs(
+    players: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "toolkit.benchmark.runner.load_models", lambda *_: ([contender(), contender()], [])
+    )
+    monkeypatch.setattr(
+        "toolkit.benchmark.runner.model_entrant", lambda *_, **__: pytest.fail("a model ran")
+    )
+
+    with pytest.raises(
+        UsageError, match="--models and --predictions: two rows have the name 'still'"
+    ):
+        run(Request("hockey", data=players.path, images=tmp_path, models=("a", "b")))
 
 
 def test_the_code_of_a_model_is_that_of_all_packages_that_register_models(

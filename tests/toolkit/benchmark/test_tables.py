@@ -1,6 +1,7 @@
 """Ranking, empty cells and escaping, from tables made by hand."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -90,6 +91,17 @@ def test_json_has_the_promised_keys_and_null_for_what_is_not_finite() -> None:
     assert first["intervals"]["AP"] == [0.4, 0.6]
     assert (first["source"], first["citation"]) == ("measured", None)
     assert gain["rivals"] == {"AP": "b"}
+
+
+def test_json_has_null_for_a_training_seed_that_is_not_finite() -> None:
+    """Nobody outside the box gives NaN; a median over people who are not found, infinity."""
+    seeds = {0: 0.5, 1: float("nan"), 2: float("inf")}
+    table = replace(make_table(), seeds=(SeedValues("a", "AP", float("nan"), seeds),))
+
+    (item,) = json.loads(json.dumps(table.to_json(), allow_nan=False))["training_seeds"]
+
+    assert item["shipped"] is None
+    assert item["seeds"] == {"0": 0.5, "1": None, "2": None}
 
 
 def test_text_shows_marks_intervals_improvement_and_seeds() -> None:

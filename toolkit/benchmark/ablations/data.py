@@ -8,10 +8,11 @@ from pathlib import Path
 from toolkit.benchmark.ablations.plan import Scale
 from toolkit.benchmark.demo import HOCKEY, TRAIN_SEEDS, Suite
 from toolkit.benchmark.demo_data import demo_set
+from toolkit.benchmark.pictures import pictures_sha256
 from toolkit.benchmark.runner import Bar
 from toolkit.dataset import Dataset
-from toolkit.errors import InvalidDataError
-from toolkit.files import sha256_bytes, sha256_file
+from toolkit.errors import InvalidDataError, OutputExistsError
+from toolkit.files import sha256_file
 from toolkit.schema import Schema
 
 TEST_SHARE = 0.25  # of the user's clips
@@ -28,7 +29,7 @@ class Files:
         sha256: Of the file.
         schema: Name or file of its schema.
         schema_sha256: Of a schema file of the user's own; None for a built-in one.
-        images_sha256: Of the images' names and sizes in bytes, where they are the user's own.
+        images_sha256: Of the images' names and content, where they are the user's own.
     """
 
     annotations: Path
@@ -92,35 +93,33 @@ def rendered_data(scale: Scale, bar: Bar) -> Data:
     return Data(HOCKEY, sides["train"], sides["test"], truth, True, (line,))
 
 
-def _digest(folder: Path) -> str:
-    """Hash of the names and sizes of a folder's files: another folder is other data."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    told = [f"{path.relative_to(folder).as_posix()} {path.stat().st_size}" for path in files]
-    return sha256_bytes("\n".join(told).encode())
-
-
 def given_data(path: Path, images: Path, schema: str, runs: Path) -> Data:
     """The user's own file, a quarter of its clips held out for the test.
 
     The split is frozen in `runs`, by the file's hash: the same file gives the same sides.
 
     Raises:
+        ReadError: The file cannot be read.
         UsageError: Images name no clip, so that no honest split exists.
-        InvalidDataError: A side has no labelled person.
+        InvalidDataError: A side has no labelled person, or images are missing.
     """
     from toolkit import formats
     from toolkit.split import SplitSettings, make_split
 
     runs.mkdir(parents=True, exist_ok=True)
-    digest = sha256_file(path)
-    folder = runs / f"split-{digest[:NAME_CHARS]}"
-    if not (folder / "manifest.json").is_file():
+    everything = formats.read(path, schema)
+    folder = runs / f"split-{sha256_file(path)[:NAME_CHARS]}"
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
         settings = SplitSettings({"train": 1 - TEST_SHARE, "test": TEST_SHARE})
-        make_split(formats.read(path, schema), settings).write(folder)
-    pictures = _digest(images)
+        try:
+            make_split(everything, settings).write(folder)
+        except OutputExistsError:
+            if not manifest.is_file():
+                raise
+            # another suite, begun at the same time, wrote the same split
     sides = {
-        name: replace(Files.of(folder / f"{name}.json", images, schema), images_sha256=pictures)
-        for name in ("train", "test")
+        name: Files.of(folder / f"{name}.json", images, schema) for name in ("train", "test")
     }
     truth = formats.read(sides["test"].annotations, schema)
     for name, side in (
@@ -132,6 +131,8 @@ def given_data(path: Path, images: Path, schema: str, runs: Path) -> Data:
                 f"{path}: split by clip, the {name} side has no labelled person; the suite "
                 "needs a file with more clips, four or more"
             )
+    pictures = pictures_sha256(everything.images, images)
+    train, test = (replace(side, images_sha256=pictures) for side in sides.values())
     suite = replace(HOCKEY, schema=truth.schema.name, trained_on=truth.schema.name)
     line = f"split by clip: {1 - TEST_SHARE:.0%} of {path.name} to train on, frozen in {folder}"
-    return Data(suite, sides["train"], sides["test"], truth, False, (line,))
+    return Data(suite, train, test, truth, False, (line,))

@@ -71,7 +71,8 @@ def box_source(
     """Where a row's boxes come from; None where there is no such detector or no weights."""
     if DETECTORS[boxes] not in find_detectors():
         return None
-    test = data.test.sha256[:NAME_CHARS]
+    own = (data.test.images_sha256, data.test.schema_sha256)  # none where it is rendered
+    test = "-".join(part[:NAME_CHARS] for part in (data.test.sha256, *own) if part)
     frames = min(DETECTOR_IMAGES, max(_TINY, images_seen))
     if boxes == "small-detector":
         name = f"{DETECTORS[boxes]}-{frames}-seed{seed}-{data.train.sha256[:NAME_CHARS]}-{test}"

@@ -48,6 +48,9 @@ def make_figures(
         truth: The test set.
         predictions: By row label, one seed each, in the truth's schema.
         data: What the numbers were measured on, for the notes.
+
+    Raises:
+        InvalidDataError: No labelled person has a head size.
     """
     errors = {label: errors_in_heads(truth, p).heads for label, p in predictions.items()}
     distance = edge_distance(truth, Crop())
@@ -60,8 +63,9 @@ def make_figures(
         for label, p in predictions.items()
         if p.sigma is not None
     }
-    if scales:
-        figures.append(_by_scale(errors, scales, data))
+    edges = _equally_full(scales)
+    if len(edges) > 1:
+        figures.append(_by_scale(errors, scales, edges, data))
     figures.append(_reliability(truth, predictions, data))
     return figures
 
@@ -135,10 +139,19 @@ def _by_distance(
     return Figure(name, f"{what} by distance from the crop's edge", _note(data), svg)
 
 
-def _by_scale(errors: Mapping[str, Floats], scales: Mapping[str, Floats], data: str) -> Figure:
-    """The bins are equally full, for all rows the same."""
-    pooled = np.concatenate([scale[np.isfinite(scale)] for scale in scales.values()])
-    edges = np.unique(np.quantile(pooled, np.linspace(0, 1, SCALES + 1)))
+def _equally_full(scales: Mapping[str, Floats]) -> Floats:
+    """Edges of bins for all rows; fewer than two where hardly any scale is known."""
+    pooled = [scale[np.isfinite(scale)] for scale in scales.values()]
+    if not any(scale.size for scale in pooled):  # no row has scales, or nobody a head size
+        return np.empty(0)
+    edges = np.quantile(np.concatenate(pooled), np.linspace(0, 1, SCALES + 1))
+    return np.asarray(np.unique(edges))
+
+
+def _by_scale(
+    errors: Mapping[str, Floats], scales: Mapping[str, Floats], edges: Floats, data: str
+) -> Figure:
+    """The bins are the same for all rows."""
     series, x = [], [0.0]
     for index, (label, scale) in enumerate(scales.items()):
         x, y = binned(errors[label].ravel(), scale.ravel(), edges, share=False)

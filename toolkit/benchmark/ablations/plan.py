@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Literal
 
 from toolkit.benchmark.tables import RowKind
-from toolkit.errors import ReadError, UsageError
+from toolkit.errors import InvalidDataError, ReadError, UsageError
+from toolkit.models import find_models
 
 Boxes = Literal["truth", "small-detector", "faster-rcnn"]
-MEAN, OUTSIDE = "Mean", "outside"  # columns that a paper's difference may be about
 OURS = "tokenclipose-small"
+MAX_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -31,23 +32,21 @@ class Scale:
         images_seen: Training images of every network, repeats included.
         train_people: Rendered people to train on.
         test_people: Rendered people to test on.
-        note: For the help text.
     """
 
     name: str
     images_seen: int
     train_people: int
     test_people: int
-    note: str
 
 
 SCALES = {
     scale.name: scale
     for scale in (
-        Scale("tiny", 64, 64, 48, "seconds a network: only shows that it runs"),
-        Scale("small", 6_000, 4_000, 2_000, "minutes a network: proves the machinery"),
-        Scale("full", 60_000, 24_000, 2_000, "a quarter of an hour a network on one core"),
-        Scale("long", 180_000, 24_000, 2_000, "three times as long"),
+        Scale("tiny", 64, 64, 48),  # seconds a network: only shows that it runs
+        Scale("small", 6_000, 4_000, 2_000),  # minutes: proves the machinery
+        Scale("full", 60_000, 24_000, 2_000),  # a quarter of an hour on one core
+        Scale("long", 180_000, 24_000, 2_000),
     )
 }
 
@@ -78,6 +77,8 @@ class PlannedRow:
         kind: As in a table.
         boxes: Whose boxes it is given.
         given_truth: Whether it is handed the true body.
+        of_extension: Whether it predicts extension keypoints alone: no row where the schema
+            has none.
         note: What a reader must know.
     """
 
@@ -87,6 +88,7 @@ class PlannedRow:
     kind: RowKind = "model"
     boxes: Boxes = "truth"
     given_truth: bool = False
+    of_extension: bool = False
     note: str = ""
 
 
@@ -206,12 +208,14 @@ RIVALS = PlannedTable(
             Variant("body-to-stick"),
             kind="control",
             given_truth=True,
+            of_extension=True,
             note="is handed the true body joints",
         ),
         PlannedRow(
             "body-to-stick-predicted",
             Variant("body-to-stick-predicted", joints="hrnet-small"),
             kind="control",
+            of_extension=True,
             note="from the joints of the same seed's hrnet-small",
         ),
     ),
@@ -258,11 +262,12 @@ def on_recipe(
 
 
 def read_changes(path: Path) -> dict[str, object]:
-    """Recipe keys of a TOML file, for `on_recipe`; their values are checked with the recipe.
+    """Recipe keys of a TOML file, for `on_recipe`.
 
     Raises:
         ReadError: It is no TOML file.
         UsageError: It sets what the scale sets.
+        InvalidDataError: Our network's recipe has no such key, or not with such a value.
     """
     try:
         changes = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -271,6 +276,13 @@ def read_changes(path: Path) -> dict[str, object]:
     for key in ("images_seen", "validate_every"):
         if key in changes:
             raise UsageError(f"{path}: '{key}' is what --scale sets; leave it out")
+    entry = find_models().get(OURS)
+    if entry is not None and entry.recipe is not None:
+        try:
+            entry.recipe(changes)
+        except InvalidDataError as error:  # it names the recipe that the keys were laid on
+            said = str(error).partition(".toml: ")[2] or str(error)
+            raise InvalidDataError(f"{path}: {said}") from error
     return changes
 
 
@@ -278,11 +290,18 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """Training seeds from `0,1,2`.
 
     Raises:
-        UsageError: One is not a whole number from 0, comes twice, or there is none.
+        UsageError: One is not a whole number from 0 to 2**32 - 1 (NumPy's bound), comes twice,
+            or there is none.
     """
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
         raise UsageError(f"option --seeds: got {text!r}; wanted whole numbers such as 0,1,2")
+    # the length first: Python refuses to read a number of thousands of digits
+    if any(len(part) > len(str(MAX_SEED)) or int(part) > MAX_SEED for part in parts):
+        raise UsageError(
+            f"option --seeds: got {text[:80]!r}; wanted whole numbers up to {MAX_SEED}, such "
+            "as 0,1,2"
+        )
     seeds = tuple(int(part) for part in parts)
     if len(set(seeds)) < len(seeds):
         raise UsageError(f"option --seeds: {text!r} names a seed twice")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.errors import ToolkitError
+from toolkit.errors import ResourceError, ToolkitError
 from toolkit.files import write_text
 
 Progress = Callable[[int, int], None]
@@ -28,6 +29,7 @@ ONE_THREAD = {
     "OPENCV_FOR_THREADS_NUM": "1",
 }
 MESSAGE_CHARS = 2000
+INTERNAL = 70  # of a child that failed by a fault of the program, as the command line has it
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,8 @@ def _watch(child: subprocess.Popen[str], task: Task, number: int, shared: _Share
     """Pass on what it tells until it ends; its exit code."""
     with shared.lock:
         shared.children.add(child)
+        if shared.failure:  # those that ran when another failed were ended; this one began late
+            child.terminate()
     assert child.stdout is not None
     for line in child.stdout:
         words = line.split()
@@ -174,7 +178,12 @@ def _watch(child: subprocess.Popen[str], task: Task, number: int, shared: _Share
 
 def _failed(task: Task, code: int, said: str, log: Path) -> ToolkitError:
     """What the child said, under the exit code that its own error has."""
+    if code == -signal.SIGKILL:
+        return ResourceError(
+            f"{task.name}: killed, most likely because memory ran out; close other "
+            f"programs, or give a smaller --jobs (all of it: {log})"
+        )
     last = said[-MESSAGE_CHARS:].splitlines()[-1] if said else f"ended with code {code}"
     error = ToolkitError(f"{task.name}: {last} (all of it: {log})")
-    error.exit_code = code if 1 <= code <= 6 else 1
+    error.exit_code = code if 1 <= code <= 6 else INTERNAL
     return error

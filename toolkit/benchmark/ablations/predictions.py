@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from toolkit.annotations import Predictions
-from toolkit.benchmark.ablations.boxes import people_of, read_boxes
+from toolkit.benchmark.ablations.boxes import people_of
 from toolkit.benchmark.demo_data import make_cache
 from toolkit.benchmark.entrants import code_of
 from toolkit.benchmark.prediction_cache import cache_key, cached
 from toolkit.dataset import Dataset
 from toolkit.files import sha256_file
+from toolkit.formats import read_predictions
 from toolkit.models import Progress, get_model
 
 
@@ -26,6 +27,7 @@ def predict_row(
     images_dir: Path,
     device: str,
     *,
+    pictures: str | None = None,
     boxes_file: Path | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
@@ -37,16 +39,24 @@ def predict_row(
         truth: The test set, N people; its own boxes are given unless there is a file.
         images_dir: Its images.
         device: Torch device.
+        pictures: Hash of the images where they are the user's own, see `prediction_file`.
         boxes_file: Detected boxes (COCO results) in place of the true ones.
         progress: Called with (people done, people in all).
 
     Returns:
         N predictions with `annotation_id`; from detected boxes one for each box, to be
         matched by the boxes' overlap.
+
+    Raises:
+        InvalidDataError, ReadError: The file of boxes has errors, or cannot be read.
     """
     entry = get_model(reader)
-    given = truth if boxes_file is None else people_of(truth, read_boxes(boxes_file))
-    path = prediction_file(reader, checkpoint, truth, images_dir, boxes_file)
+    given = truth
+    if boxes_file is not None:
+        given = people_of(truth, read_predictions(boxes_file, truth.schema, boxes=True))
+    path = prediction_file(
+        reader, checkpoint, truth, images_dir, pictures=pictures, boxes_file=boxes_file
+    )
 
     def compute() -> tuple[Predictions, float]:
         start = time.perf_counter()
@@ -61,16 +71,32 @@ def predict_row(
 
 
 def prediction_file(
-    reader: str, checkpoint: Path, truth: Dataset, images_dir: Path, boxes_file: Path | None
+    reader: str,
+    checkpoint: Path,
+    truth: Dataset,
+    images_dir: Path,
+    *,
+    pictures: str | None = None,
+    boxes_file: Path | None = None,
 ) -> Path:
-    """Where the predictions are kept: named by weights, code, data and boxes."""
+    """Where the predictions are kept: named by weights, code, data, pictures and boxes.
+
+    Args:
+        reader: Registered name of the model that reads the checkpoint.
+        checkpoint: Trained weights.
+        truth: The test set.
+        images_dir: Its images.
+        pictures: `pictures_sha256` of them; None for a rendered set, whose folder's name
+            tells what is in it.
+        boxes_file: Detected boxes in place of the true ones.
+    """
     key = cache_key(
         reader,
         sha256_file(checkpoint),
         sha256_file(checkpoint.with_suffix(".json")),
         code_of(get_model(reader)),
         truth.sha256,
-        images_dir.resolve(),
+        pictures or images_dir.resolve(),
         None if boxes_file is None else sha256_file(boxes_file),
     )
     return make_cache("predictions") / f"{reader}_ablations_{key}.npz"

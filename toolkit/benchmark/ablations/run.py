@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from toolkit.annotations import Predictions
 from toolkit.benchmark.ablations.data import Data, given_data, rendered_data
@@ -41,6 +42,7 @@ from toolkit.models import find_models, require_torch
 
 SHOWN = ("hrnet-small", OURS)  # side by side in the panels
 DRAWN = (OURS, "its coarse output", "hrnet-small", "rle-small")  # in the charts
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -130,22 +132,35 @@ class _Suite:
         # One GPU takes one training at a time; a core takes one each.
         self.jobs = request.jobs or (_cores() if request.device == "cpu" else 1)
         self.notices: list[str] = []
-        self.all_runs = all_runs(
-            request.tables, request.scale.images_seen, request.seeds, self.data.train, self.runs
-        )
         self.known = find_models()
+        self.all_runs = all_runs(
+            [
+                replace(table, rows=tuple(filter(self._has_model, table.rows)))
+                for table in request.tables
+            ],
+            request.scale.images_seen,
+            request.seeds,
+            self.data.train,
+            self.runs,
+        )
         self.rows = list(
             {id(row): row for table in request.tables for row in table.rows}.values()
         )
         self.sources = {row.boxes: self._source(row) for row in self.rows}
 
     def train(self) -> None:
-        """Networks and detectors first, then what learns from a network's joints."""
-        detectors = [
-            source.task()
+        """Detectors and networks first, then what learns from a network's joints.
+
+        Weights that were given come before all: what is wrong with them is told before hours
+        of training, and not after.
+        """
+        sources = [
+            source
             for source in self.sources.values()
             if source is not None and not source.file.is_file()
         ]
+        sources.sort(key=lambda source: source.weights is None)
+        detectors = [source.task() for source in sources]
         missing = [run for run in self.all_runs.values() if not run.is_done]
         done = len(self.all_runs) - len(missing)
         if done:
@@ -159,7 +174,7 @@ class _Suite:
             )
             missing = [run for run in missing if run.name not in shipped]
         first = [self._train_task(run) for run in missing if run.joints is None]
-        self._run([*first, *detectors], "training {} networks")
+        self._run([*detectors, *first], "training {} networks")
         later = [self._train_task(run) for run in missing if run.joints is not None]
         self._run(later, "training {} controls")
 
@@ -205,6 +220,7 @@ class _Suite:
             self.data.truth,
             self.data.test.images,
             self.request.device,
+            pictures=self.data.test.images_sha256,
             boxes_file=None if source is None else source.file,
         )
 
@@ -217,15 +233,33 @@ class _Suite:
         found = {row.label: self.prediction(row, self._runs_of(row)[0]) for row in chosen}
         truth, scale = self.data.truth, self.request.scale
         data = f"{self.data.test_name}; scale '{scale.name}'"
+        panels = {label: found[label] for label in SHOWN if label in found} or found
         with self.bar("drawing"):
-            figures = [*self._token_map(), *make_figures(truth, found, data)]
-            panels = {label: found[label] for label in SHOWN if label in found} or found
-            return figures, make_panels(truth, self.data.test.images, panels)
+            figures = [
+                *self._drawn("map of the prompts", self._token_map),
+                *self._drawn("charts", lambda: make_figures(truth, found, data)),
+            ]
+            galleries = self._drawn(
+                "panels", lambda: make_panels(truth, self.data.test.images, panels)
+            )
+        return figures, galleries
+
+    def _drawn(self, what: str, draw: Callable[[], list[_T]]) -> list[_T]:
+        """What could be drawn; none where it could not, and a notice says why.
+
+        The trainings and the tables are not lost with it.
+        """
+        try:
+            return draw()
+        except ToolkitError as error:
+            self.notices.append(f"no {what}: {error}")
+            return []
 
     def _token_map(self) -> list[Figure]:
-        """Of our network's first seed; none where no table holds it or language is amiss.
+        """Of our network's first seed; none where no table holds it.
 
-        Then a notice says why: the trainings and the tables are not lost with it.
+        Raises:
+            ToolkitError: Its language is amiss, or scikit-learn is not installed.
         """
         scale = self.request.scale
         first = self.request.tables[0]
@@ -236,12 +270,7 @@ class _Suite:
             return []
         run = runs[0]
         trained = f"{run.model}, scale '{scale.name}', seed {run.seed}"
-        try:
-            tokens = make_tokens(run.checkpoint)
-        except ToolkitError as error:
-            self.notices.append(f"no map of the prompts: {error}")
-            return []
-        return [token_map(self.data.truth.schema, tokens, trained)]
+        return [token_map(self.data.truth.schema, make_tokens(run.checkpoint), trained)]
 
     def facts(self) -> dict[str, object]:
         """For the JSON document: scale, seeds, and every run with its time."""
@@ -256,9 +285,14 @@ class _Suite:
             "runs": {name: run.facts() for name, run in sorted(self.all_runs.items())},
         }
 
+    def _has_model(self, row: PlannedRow) -> bool:
+        """Whether a model is registered for the row that can be trained on these data."""
+        fits = not row.of_extension or bool(self.data.truth.schema.is_extension.any())
+        return fits and row.variant.model in self.known
+
     def _runs_of(self, row: PlannedRow) -> list[TrainingRun]:
         """One a seed; none where the row cannot be run."""
-        if row.variant.model not in self.known:
+        if not self._has_model(row):
             return []
         if row.boxes != "truth" and self.sources[row.boxes] is None:
             return []
@@ -312,9 +346,15 @@ class _Suite:
         reader = row.reads or run.model
         boxes = None if source is None else source.file
         test = self.data.test
-        if prediction_file(
-            reader, run.checkpoint, self.data.truth, test.images, boxes
-        ).is_file():
+        kept = prediction_file(
+            reader,
+            run.checkpoint,
+            self.data.truth,
+            test.images,
+            pictures=test.images_sha256,
+            boxes_file=boxes,
+        )
+        if kept.is_file():
             return None
         folder = run.folder / "predict" / f"{reader}-{row.boxes}-{test.sha256[:12]}"
         content: dict[str, object] = {
@@ -323,6 +363,7 @@ class _Suite:
             "checkpoint": str(run.checkpoint),
             "data": str(test.annotations.resolve()),
             "images": str(test.images.resolve()),
+            "pictures": test.images_sha256,
             "schema": test.schema,
             "device": self.request.device,
             "boxes": None if boxes is None else str(boxes),
@@ -341,6 +382,8 @@ class _Suite:
     def _note(self, row: PlannedRow) -> str:
         if row.variant.model not in self.known:
             return f"no model '{row.variant.model}' is registered"
+        if not self._has_model(row):
+            return f"not run: schema '{self.data.truth.schema.name}' has no extension keypoints"
         if row.boxes == "small-detector" and self.sources[row.boxes] is None:
             return "not run: no detector is registered"
         if row.boxes == "faster-rcnn" and self.sources[row.boxes] is None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from toolkit.benchmark.ablations.data import NAME_CHARS, Files
 from toolkit.benchmark.ablations.plan import PlannedTable, Variant
-from toolkit.errors import ReadError
+from toolkit.errors import InvalidDataError, ReadError, UsageError
 from toolkit.files import sha256_bytes, sha256_file, write_bytes, write_text
 from toolkit.models import ModelEntry, find_models
 
@@ -74,8 +74,28 @@ class TrainingRun:
 
     @property
     def is_done(self) -> bool:
-        """Whether it was finished, here or in a run before."""
-        return (self.folder / DONE).is_file() and self.checkpoint.is_file()
+        """Whether it was finished, here or in a run before.
+
+        Raises:
+            ReadError: It was, and what says so cannot be read.
+            UsageError: It was, by another recipe: a default has changed since.
+        """
+        if not ((self.folder / DONE).is_file() and self.checkpoint.is_file()):
+            return False
+        self.facts()  # they are printed after hours of training: damage is told now
+        stored = _read_facts(self.checkpoint.with_suffix(".json")).get("recipe")
+        if self.recipe is None or not isinstance(stored, dict):
+            return True
+        try:
+            changed = changed_keys(self.model, stored, self.recipe)
+        except InvalidDataError:  # keys that went since: what they meant cannot be compared
+            return True
+        if changed:
+            raise UsageError(
+                f"{self.folder}: was trained with another value of {', '.join(changed)} than "
+                "the recipe has now; move it away, or give another --runs, to train it again"
+            )
+        return True
 
     def facts(self) -> dict[str, object]:
         """What `done.json` says: seconds and so on.
@@ -83,14 +103,43 @@ class TrainingRun:
         Raises:
             ReadError: It cannot be read.
         """
-        try:
-            found = json.loads((self.folder / DONE).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ReadError(
-                f"{self.folder / DONE}: cannot read it: {error}; remove the folder to train "
-                "that network again"
-            ) from error
-        return dict(found)
+        return _read_facts(self.folder / DONE)
+
+
+def _read_facts(path: Path) -> dict[str, object]:
+    """A JSON object in a run's folder.
+
+    Raises:
+        ReadError: It cannot be read, or is none.
+    """
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ReadError(
+            f"{path}: cannot read it: {error}; remove the folder to train that network again"
+        ) from error
+
+
+def changed_keys(
+    model: str, stored: Mapping[str, object], recipe: Mapping[str, object]
+) -> list[str]:
+    """Keys that a recipe which was kept with a run has otherwise than one of today.
+
+    A run's name tells what differs from the defaults alone, so it does not tell runs apart
+    that were begun before and after a default changed.
+
+    Args:
+        model: Registered name; it has recipes.
+        stored: A whole recipe. Keys that it lacks came later, and count as equal.
+        recipe: What differs from the defaults of today.
+
+    Raises:
+        InvalidDataError: It was kept by other code: it has keys or values of its own.
+    """
+    resolve = find_models()[model].recipe
+    assert resolve is not None
+    before, now = (json.loads(json.dumps(each)) for each in (resolve(stored), recipe))
+    return sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
 
 
 def make_run(

@@ -13,10 +13,13 @@ import json
 import shutil
 import sys
 import time
+import tomllib
+import traceback
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import ToolkitError
+from toolkit.benchmark.ablations.pool import INTERNAL
+from toolkit.errors import InvalidDataError, ResourceError, ToolkitError
 from toolkit.locks import only_one
 
 
@@ -41,7 +44,9 @@ def train(task: dict[str, Any]) -> None:
         return
     model = get_model(task["model"])
     resume = task["recipe"] is not None
-    if not resume:  # a control is fitted at once: what a killed fit left is worth nothing
+    # A control is fitted at once: what a killed fit left is worth nothing. Nor is half a
+    # training by defaults that have changed since.
+    if not resume or not _goes_on(task):
         shutil.rmtree(task["out"], ignore_errors=True)
     start = time.monotonic()
     checkpoint = model.train(
@@ -69,6 +74,21 @@ def train(task: dict[str, Any]) -> None:
     write_text(done, json.dumps(facts, indent=2) + "\n", force=True)
 
 
+def _goes_on(task: dict[str, Any]) -> bool:
+    """Whether what an interrupted training left was begun by the recipe of today."""
+    from toolkit.benchmark.ablations.training_runs import changed_keys
+
+    try:
+        stored = json.loads((Path(task["out"]) / "recipe.json").read_text(encoding="utf-8"))
+        del stored["seed"]  # beside the recipe's keys; the folder's name tells it, too
+        recipe = tomllib.loads(Path(task["recipe"]).read_text(encoding="utf-8"))
+        return not changed_keys(task["model"], stored, recipe)
+    except FileNotFoundError:  # nothing was begun, or what was has no recipe: the loop tells
+        return True
+    except (ValueError, KeyError, TypeError, InvalidDataError):
+        return False
+
+
 def predict(task: dict[str, Any]) -> None:
     """Predict the test set with a checkpoint, unless that was done before."""
     from toolkit import formats
@@ -81,6 +101,7 @@ def predict(task: dict[str, Any]) -> None:
         truth,
         Path(task["images"]),
         task["device"],
+        pictures=task["pictures"],
         boxes_file=task["boxes"] and Path(task["boxes"]),
         progress=tell,
     )
@@ -122,12 +143,23 @@ def tell(done: int, total: int) -> None:
     print(done, total, flush=True)  # noqa: T201 - the parent reads it
 
 
-if __name__ == "__main__":
+def command(path: str) -> None:
+    """Do the task in a file, and leave with the exit code that the command line would give."""
     try:
-        main(Path(sys.argv[1]))
+        main(Path(path))
     except ToolkitError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the parent shows it
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stdout = None  # nothing is left to flush
         sys.exit(1)
+    except MemoryError:
+        print("out of memory; give a smaller --jobs", file=sys.stderr)  # noqa: T201
+        sys.exit(ResourceError.exit_code)
+    except Exception:  # 1, Python's own code, would say that the data are bad
+        traceback.print_exc()
+        sys.exit(INTERNAL)
+
+
+if __name__ == "__main__":
+    command(sys.argv[1])
