@@ -809,9 +809,9 @@ main()
 """
 
 
-def draw_clips(folder: Path, name: str = "hockey") -> Path:
+def draw_clips(folder: Path, schema_name: str = "hockey") -> Path:
     """Four clips of one frame with two people each, on noise; a head size in hockey alone."""
-    schema = Schema.load(name)
+    schema = Schema.load(schema_name)
     count = schema.num_keypoints
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -823,7 +823,7 @@ def draw_clips(folder: Path, name: str = "hockey") -> Path:
     points = boxes[:, None, :2] + rng.random((8, count, 2)) * boxes[:, None, 2:]
     points[:, schema.is_extension, 1] += 45
     visibility = np.full((8, count), 2, np.uint8)
-    if name != "hockey":  # no torso and no neck, either, that could be measured
+    if schema_name != "hockey":  # no torso and no neck, either, that could be measured
         for place, keypoints in enumerate((("head", "shoulder"), ("neck", "hip"))):
             visibility[place::2, [key.endswith(keypoints) for key in schema.names]] = 0
     people = Annotations.from_arrays(
@@ -832,7 +832,7 @@ def draw_clips(folder: Path, name: str = "hockey") -> Path:
         points,
         visibility,
         boxes,
-        head_box_xywh=boxes * [1, 1, 0.3, 0.2] if name == "hockey" else None,
+        head_box_xywh=boxes * [1, 1, 0.3, 0.2] if schema_name == "hockey" else None,
     )
     images = Images(
         ids=np.arange(1, 5),
