@@ -98,11 +98,14 @@ def test_without_a_map_the_tables_stay_and_a_notice_says_why() -> None:
     suite: Any = SimpleNamespace(
         request=SimpleNamespace(scale=scale, tables=(RIVALS,)),
         known={FULL.model: SimpleNamespace(text_tokens=lost)},
+        data=SimpleNamespace(truth=SimpleNamespace(schema=Schema.load("hockey"))),
         notices=[],
         _runs_of=lambda row: [run],
     )
 
-    assert _Suite._token_map(suite) == []
+    drawn = _Suite._drawn(suite, "map of the prompts", lambda: _Suite._token_map(suite))
+
+    assert drawn == []
     assert suite.notices == ["no map of the prompts: text encoder 'minilm' needs a package"]
 
 
