@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from toolkit.errors import InvalidDataError, ReadError, UsageError
 
@@ -251,7 +251,7 @@ def make_config(values: dict[str, object], *, where: str) -> TrainConfig:
             beyond its limits.
     """
     checked = checked_values(values, TrainConfig(), where=where)
-    config = TrainConfig(**checked)  # type: ignore[arg-type]
+    config = TrainConfig(**checked)
     if any(side < 32 or side % 32 for side in config.input_wh):
         raise InvalidDataError(
             f"{where}: 'input_wh' is {list(config.input_wh)}; width and height must be "
@@ -267,7 +267,7 @@ def make_config(values: dict[str, object], *, where: str) -> TrainConfig:
 
 def checked_values(
     values: Mapping[str, object], defaults: DataclassInstance, *, where: str
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """The values of a dataclass of settings, every key known and every type its default's.
 
     A default of None stands for a number that may be None.
@@ -282,7 +282,7 @@ def checked_values(
             beyond its limits.
     """
     known = [item.name for item in fields(defaults)]
-    checked: dict[str, object] = {}
+    checked: dict[str, Any] = {}
     for key, value in values.items():
         if key not in known:
             close = difflib.get_close_matches(key, known, n=3) or known
@@ -302,8 +302,8 @@ def _checked(key: str, value: object, default: object, where: str) -> object:
         whole = isinstance(value, list | tuple) and all(type(v) is int for v in value)
         if isinstance(value, list | tuple) and whole and len(value) == len(default):
             return tuple(value)
-    elif isinstance(default, float) and type(value) in (int, float):
-        number = _as_float(value)  # type: ignore[arg-type]
+    elif isinstance(default, float) and _is_number(value):
+        number = _as_float(value)
         _check_limits(key, number, where)
         return number
     elif type(value) is wanted:
@@ -311,12 +311,16 @@ def _checked(key: str, value: object, default: object, where: str) -> object:
             raise InvalidDataError(
                 f"{where}: '{key}' is '{value}'; expected one of {', '.join(_CHOICES[key])}"
             )
-        if wanted is int:
-            _check_limits(key, _as_float(value), where)  # type: ignore[arg-type]
+        if wanted is int and _is_number(value):
+            _check_limits(key, _as_float(value), where)
         return value
     raise InvalidDataError(
         f"{where}: '{key}' is {value!r}; expected {wanted.__name__} like {default!r}"
     )
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return type(value) in (int, float)
 
 
 def _as_float(value: float) -> float:

@@ -204,7 +204,7 @@ def config_of(path: Path, recipe: Mapping[str, object], defaults: _Config) -> _C
         checked = checked_values(recipe, defaults, where=where)
     except InvalidDataError as error:
         raise ReadError(f"{error}; fetch both files again") from error
-    config = replace(defaults, **checked)  # type: ignore[arg-type]
+    config = replace(defaults, **checked)
     if min(config.input_wh) < 1:
         raise ReadError(
             f"{where}: 'input_wh' is {list(config.input_wh)}; expected a width and a height, "

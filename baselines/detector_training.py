@@ -23,7 +23,8 @@ from baselines.detector import (
 )
 from baselines.precision import within_memory
 from baselines.requests import generator_of, with_sha256
-from baselines.training import batch_rows, told_of_validation
+from baselines.training import batch_rows
+from baselines.validation import told_of_validation
 from toolkit.code_version import code_version
 from toolkit.dataset import Dataset
 from toolkit.detector_scores import box_ap

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from baselines.checkpoints import schema_to_facts
+from baselines.crops import MEAN, STD
 from baselines.onnx_runtime import FORMAT, INPUT, OUTPUTS, open_session
-from baselines.pipeline import MEAN, STD, network_inputs
+from baselines.pipeline import network_inputs
 from toolkit.errors import MissingExtraError, ToolkitError, UsageError
 from toolkit.files import atomic_file, check_output
 from toolkit.models import PoseModel

@@ -19,9 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.config import TrainConfig
-from baselines.crops import MEAN as MEAN
-from baselines.crops import STD as STD
-from baselines.crops import crop_boxes, cut_crops
+from baselines.crops import MEAN, STD, crop_boxes, cut_crops
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.geometry import apply_affine, box_to_crop_affine, invert_affine

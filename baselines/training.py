@@ -33,7 +33,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from baselines.augmentation import augmented_batch
 from baselines.checkpoints import save_checkpoint, schema_to_facts
 from baselines.config import TrainConfig, make_config
-from baselines.crops import TrainingCrops, crop_boxes, load_training_crops
+from baselines.crops import TrainingCrops, load_training_crops
 from baselines.family import Family
 from baselines.monitor import Monitor, Record, require_tensorboard, write_log
 from baselines.pipeline import prefetched
@@ -58,19 +58,16 @@ from baselines.shards import (
     gathered,
     share_of_batch,
 )
-from baselines.validation import validate
+from baselines.validation import validate, validation_part
 from toolkit.code_version import code_version
 from toolkit.dataset import Dataset
 from toolkit.errors import (
-    InvalidDataError,
     OutputExistsError,
     ReadError,
     ToolkitError,
-    UnsafeInputError,
     UsageError,
 )
 from toolkit.files import make_folder, write_text
-from toolkit.images import resolve_images
 from toolkit.locks import only_one
 from toolkit.processes import (
     Processes,
@@ -178,7 +175,7 @@ def train(
         require_tensorboard()
     held_out = None
     if validation is not None:
-        held_out = _validation_part(validation, dataset, config)
+        held_out = validation_part(validation, dataset, config)
     with ExitStack() as held:  # the leader's lock on the folder
         by_leader(lambda: _start_folder(out, config, held, seed=seed, resume=resume))
         if not out.is_dir():
@@ -491,47 +488,6 @@ def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
     mean, new = averaged.state_dict(), network.state_dict()
     floats = [key for key, value in mean.items() if value.is_floating_point()]
     torch._foreach_lerp_([mean[k] for k in floats], [new[k] for k in floats], 1 - decay)
-
-
-def _validation_part(
-    validation: tuple[Dataset, Path], dataset: Dataset, config: TrainConfig
-) -> tuple[Dataset, Path]:
-    """The people to validate on; what is wrong with them is told before the first step.
-
-    Raises:
-        SchemaError: They have not the keypoints of the training data in the same order.
-        InvalidDataError: A box cannot be cropped, or images are missing.
-        UnsafeInputError: An image's name leaves its folder.
-    """
-    held_out, images_dir = validation
-    held_out.schema.require_same_keypoints(
-        dataset.schema,
-        f"--val-data: {held_out.name}",
-        "give --data and --val-data of one schema",
-    )
-    part = held_out.subset(slice(0, config.validation_instances))
-    images = part.images
-    with told_of_validation():
-        frames = np.unique(part.image_row)
-        names = [images.file_names[frame] for frame in frames]
-        resolve_images(images_dir, names, images.ids[frames].tolist())
-        crop_boxes(part, config)
-    return part, images_dir
-
-
-@contextmanager
-def told_of_validation() -> Iterator[None]:
-    """A block about the validation data: its errors name their options, not the training's.
-
-    Raises:
-        InvalidDataError: Of the block.
-        UnsafeInputError: Of the block.
-    """
-    try:
-        yield
-    except (InvalidDataError, UnsafeInputError) as error:
-        said = str(error).replace("--images", "--val-images")
-        raise type(error)(f"--val-data: {said}") from error
 
 
 def _save_state(run: Run, plan: Plan) -> None:

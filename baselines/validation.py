@@ -1,14 +1,23 @@
-"""How good a network is while it trains: a plain PCKh to choose the best checkpoint by."""
+"""The people that a network is validated on while it trains, and how good it is there.
+
+The measure is a plain PCKh, to choose the best checkpoint by.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from baselines.config import TrainConfig
+from baselines.crops import crop_boxes
 from toolkit.dataset import Dataset
+from toolkit.errors import InvalidDataError, UnsafeInputError
 from toolkit.geometry import inside_box
+from toolkit.images import resolve_images
 from toolkit.metrics.head_size import head_sizes
 from toolkit.models import PoseModel
 from toolkit.processes import predict
@@ -58,3 +67,44 @@ def pckh_shares(dataset: Dataset, keypoints: np.ndarray[Any, Any]) -> dict[str, 
             parts[f"{name} in"] = counted & ~outside & columns
     shares = {n: 100 * float(right[part].mean()) for n, part in parts.items() if part.any()}
     return {"all": 0.0} | shares
+
+
+def validation_part(
+    validation: tuple[Dataset, Path], dataset: Dataset, config: TrainConfig
+) -> tuple[Dataset, Path]:
+    """The people to validate on; what is wrong with them is told before the first step.
+
+    Raises:
+        SchemaError: They have not the keypoints of the training data in the same order.
+        InvalidDataError: A box cannot be cropped, or images are missing.
+        UnsafeInputError: An image's name leaves its folder.
+    """
+    held_out, images_dir = validation
+    held_out.schema.require_same_keypoints(
+        dataset.schema,
+        f"--val-data: {held_out.name}",
+        "give --data and --val-data of one schema",
+    )
+    part = held_out.subset(slice(0, config.validation_instances))
+    images = part.images
+    with told_of_validation():
+        frames = np.unique(part.image_row)
+        names = [images.file_names[frame] for frame in frames]
+        resolve_images(images_dir, names, images.ids[frames].tolist())
+        crop_boxes(part, config)
+    return part, images_dir
+
+
+@contextmanager
+def told_of_validation() -> Iterator[None]:
+    """A block about the validation data: its errors name their options, not the training's.
+
+    Raises:
+        InvalidDataError: Of the block.
+        UnsafeInputError: Of the block.
+    """
+    try:
+        yield
+    except (InvalidDataError, UnsafeInputError) as error:
+        said = str(error).replace("--images", "--val-images")
+        raise type(error)(f"--val-data: {said}") from error

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from toolkit.report import Report
 
+INTERNAL = 70  # the exit code of a fault of the program, not of the data, as in sysexits.h
+
 
 class ToolkitError(Exception):
     """Root of every error that the toolkit raises on purpose."""

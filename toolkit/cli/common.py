@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from toolkit.errors import ResourceError, ToolkitError, WriteError
+from toolkit.errors import INTERNAL, ResourceError, ToolkitError, WriteError
 from toolkit.printed import printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 INTERRUPTED = 130
-INTERNAL = 70  # as sysexits.h has it: a fault of the program, not of the data
 # The names of `toolkit.formats.FORMATS`, which would cost `--help` its speed; a test holds
 # them equal.
 FORMATS = (

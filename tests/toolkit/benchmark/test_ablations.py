@@ -573,6 +573,7 @@ def test_a_child_that_was_killed_most_likely_ran_out_of_memory(
     ("raised", "said", "code"),
     [
         ("MemoryError()", "one: out of memory; give a smaller --jobs", 5),
+        ("OSError(28, 'No space left on device', 'x')", "one: x: No space left on device", 5),
         ("IndexError('a fault of ours')", "one: IndexError: a fault of ours", 70),
         ("toolkit.errors.InvalidDataError('no people')", "one: no people", 1),
     ],

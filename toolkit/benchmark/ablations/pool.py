@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.errors import ResourceError, ToolkitError
+from toolkit.errors import INTERNAL, ResourceError, ToolkitError
 from toolkit.files import write_text
 
 Progress = Callable[[int, int], None]
@@ -29,7 +29,6 @@ ONE_THREAD = {
     "OPENCV_FOR_THREADS_NUM": "1",
 }
 MESSAGE_CHARS = 2000
-INTERNAL = 70  # of a child that failed by a fault of the program, as the command line has it
 
 
 @dataclass(frozen=True)

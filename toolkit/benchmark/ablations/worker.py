@@ -18,8 +18,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from toolkit.benchmark.ablations.pool import INTERNAL
-from toolkit.errors import InvalidDataError, ResourceError, ToolkitError
+from toolkit.errors import INTERNAL, InvalidDataError, ResourceError, ToolkitError, WriteError
 from toolkit.locks import only_one
 
 
@@ -156,6 +155,9 @@ def command(path: str) -> None:
     except MemoryError:
         print("out of memory; give a smaller --jobs", file=sys.stderr)  # noqa: T201
         sys.exit(ResourceError.exit_code)
+    except OSError as error:
+        print(f"{error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)  # noqa: T201
+        sys.exit(WriteError.exit_code)
     except Exception:  # 1, Python's own code, would say that the data are bad
         traceback.print_exc()
         sys.exit(INTERNAL)
