@@ -34,11 +34,11 @@ from baselines.checkpoints import (
 )
 from baselines.crops import require_boxes
 from baselines.requests import generator_of, with_sha256
-from baselines.run_state import held_weights
+from baselines.run_state import check_no_weights
 from toolkit.annotations import Predictions
 from toolkit.code_version import code_version
 from toolkit.dataset import Dataset
-from toolkit.errors import InvalidDataError, OutputExistsError, UsageError
+from toolkit.errors import InvalidDataError, UsageError
 from toolkit.files import make_folder, sha256_file
 from toolkit.formats import read
 from toolkit.geometry import points_from_box, points_to_box
@@ -367,12 +367,7 @@ def _read(request: TrainRequest, name: str) -> Dataset:
         UsageError: There is nothing to train on, or no extension keypoint to predict.
         InvalidDataError: A box is missing, not finite or empty.
     """
-    held = held_weights(request.out)
-    if held:
-        raise OutputExistsError(
-            f"{request.out}: holds '{held[0]}', which '{name}' would replace; choose another "
-            "--out"
-        )
+    check_no_weights(request.out, name)
     dataset = with_sha256(read(request.data, request.schema), request.data)
     if not len(dataset.annotations):
         raise UsageError(f"{request.data}: no annotations to train on")

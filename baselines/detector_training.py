@@ -23,12 +23,13 @@ from baselines.detector import (
 )
 from baselines.precision import within_memory
 from baselines.requests import generator_of, with_sha256
+from baselines.run_state import check_no_weights
 from baselines.training import batch_rows
 from baselines.validation import told_of_validation
 from toolkit.code_version import code_version
 from toolkit.dataset import Dataset
 from toolkit.detector_scores import box_ap
-from toolkit.errors import InvalidDataError, OutputExistsError, ToolkitError, UsageError
+from toolkit.errors import InvalidDataError, ToolkitError, UsageError
 from toolkit.files import make_folder
 from toolkit.formats import read
 from toolkit.images import load_image, resolve_images
@@ -73,7 +74,8 @@ def train_detector(request: TrainRequest) -> Path:
         config = DetectorConfig(images_seen=request.images_seen)
     dataset = with_sha256(read(request.data, request.schema), request.data)
     held_out = _held_out(request)
-    out = place_for_weights(request.out)
+    check_no_weights(request.out, NAME)
+    make_folder(request.out)
     device = choose_device(request.device)
     frames = load_frames(dataset, request.images, config)
     torch.manual_seed(request.seed)
@@ -84,22 +86,8 @@ def train_detector(request: TrainRequest) -> Path:
         truth, images = held_out
         found = TorchvisionDetector(NAME, network, device, {}).detect(truth, images)
         facts["validation"] = {"data_sha256": truth.sha256, **box_ap(truth, found)}
+    out = request.out / "best.safetensors"
     save_checkpoint(out, network, facts)
-    return out
-
-
-def place_for_weights(folder: Path) -> Path:
-    """Where a detector's weights will be written, in a folder that is made if there is none.
-
-    Raises:
-        OutputExistsError: They or their facts are there already.
-        WriteError: The folder cannot be made or written.
-    """
-    out = folder / "best.safetensors"
-    for path in (out, out.with_suffix(".json")):
-        if path.exists():
-            raise OutputExistsError(f"{path}: is there already; choose another --out")
-    make_folder(folder)
     return out
 
 

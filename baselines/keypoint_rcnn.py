@@ -41,14 +41,15 @@ from baselines.checkpoints import (
 )
 from baselines.crops import require_boxes
 from baselines.detector import ONE_FRAME, DetectorConfig, Maps, config_of
-from baselines.detector_training import fit, load_frames, place_for_weights, training_facts
+from baselines.detector_training import fit, load_frames, training_facts
 from baselines.precision import whole_float32, within_memory
 from baselines.requests import with_sha256
+from baselines.run_state import check_no_weights
 from baselines.torchvision_weights import freeze_batchnorm
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.errors import ReadError, UsageError
-from toolkit.files import sha256_file
+from toolkit.files import make_folder, sha256_file
 from toolkit.formats import read
 from toolkit.images import load_image, resolve_images
 from toolkit.models import Progress, TrainRequest
@@ -267,7 +268,8 @@ def train_keypoint_rcnn(
         )
         init = {"init_sha256": sha256_file(request.init)}
     dataset = with_sha256(read(request.data, request.schema), request.data)
-    out = place_for_weights(request.out)
+    check_no_weights(request.out, NAME)
+    make_folder(request.out)
     torch.manual_seed(request.seed)
     if request.init is None:
         network = build_keypoint_rcnn(dataset.schema.num_keypoints, config)
@@ -284,5 +286,6 @@ def train_keypoint_rcnn(
         **training_facts(network, dataset, config, request),
         **init,
     }
+    out = request.out / "best.safetensors"
     save_checkpoint(out, network.cpu(), facts)
     return out

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from baselines.checkpoints import read_metadata, read_tensors, write_tensors
 from baselines.monitor import Record
 from toolkit.dataset import Dataset
-from toolkit.errors import ReadError, SchemaError, UsageError
+from toolkit.errors import OutputExistsError, ReadError, SchemaError, UsageError
 
 STATE = "last.state.safetensors"
 WEIGHTS = ("best.safetensors", "last.safetensors", STATE)  # what training leaves in a folder
@@ -65,6 +65,24 @@ class Run:
 def held_weights(out: Path) -> list[str]:
     """Names of the weights that a folder holds: a new run there would replace them."""
     return [name for name in WEIGHTS if (out / name).exists()]
+
+
+def check_no_weights(out: Path, name: str) -> None:
+    """Refuse a folder whose weights a training that cannot be resumed would replace.
+
+    Args:
+        out: The folder that was asked for; it need not exist.
+        name: Of the model that is to be trained.
+
+    Raises:
+        OutputExistsError: It holds weights, of whatever model, or the facts of some.
+    """
+    facts = [name for name in ("best.json", "last.json") if (out / name).exists()]
+    held = held_weights(out) + facts
+    if held:
+        raise OutputExistsError(
+            f"{out}: holds '{held[0]}', which '{name}' would replace; choose another --out"
+        )
 
 
 def save_state(out: Path, run: Run, dataset: Dataset, validation: Dataset | None) -> None:

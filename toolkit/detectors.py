@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +20,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.annotations import Annotations
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.files import write_bytes
@@ -126,6 +127,31 @@ def category_of(dataset: Dataset) -> int:
     """The category that found people get: that of the data's first person, else 1."""
     categories = dataset.annotations.category_id
     return int(categories[0]) if len(categories) else 1
+
+
+def people_in_boxes(
+    dataset: Dataset, image_id: NDArray[np.int64], bbox_xywh: Floats
+) -> Dataset:
+    """The images of a data set with one unlabelled person for each box.
+
+    They have no annotation ids (-1), no keypoints, and the category of `category_of`.
+
+    Args:
+        dataset: Whose images and category are taken; its people are left out.
+        image_id: (M,) of the boxes.
+        bbox_xywh: (M, 4) px.
+    """
+    count, keypoints = len(image_id), dataset.schema.num_keypoints
+    people = Annotations.from_arrays(
+        dataset.schema,
+        image_id,
+        np.full((count, keypoints, 2), np.nan),
+        np.zeros((count, keypoints), np.uint8),
+        bbox_xywh,
+        instance_id=np.full(count, -1, np.int64),
+        category_id=np.full(count, category_of(dataset), np.int64),
+    )
+    return replace(dataset, annotations=people, digest=None, source=None)
 
 
 def write_detections(

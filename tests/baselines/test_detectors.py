@@ -173,7 +173,9 @@ def test_a_detector_is_trained_by_the_train_command_and_serves_predict(
         "train", "person-small", "--data", data, "--images", images, "--out", out,
     )  # fmt: skip
     assert again.exit_code == 2
-    assert "best.safetensors: is there already; choose another --out" in again.stderr
+    assert (
+        "holds 'best.safetensors', which 'person-small' would replace; choose" in again.stderr
+    )
 
     boxes, results = tmp_path / "boxes.json", tmp_path / "results.json"
     found = toolkit_cli(
@@ -249,7 +251,7 @@ def test_facts_without_their_weights_are_not_replaced_by_a_training(
     (tmp_path / "best.json").write_text("precious")
     data, images = files
     with pytest.raises(
-        OutputExistsError, match=r"best\.json: is there already; choose another"
+        OutputExistsError, match=r"holds 'best\.json', which 'person-small' would replace"
     ):
         train_small_detector(TrainRequest(data=data, images=images, out=tmp_path))
     assert [path.name for path in tmp_path.glob("best*")] == ["best.json"]

@@ -308,7 +308,7 @@ def _with_boxes(
     """
     if boxes == "gt":
         return dataset, None, None
-    from toolkit.detectors import category_of
+    from toolkit.detectors import people_in_boxes
 
     name = _detector_of(boxes)
     if name:
@@ -318,21 +318,7 @@ def _with_boxes(
         )
     else:
         image_id, boxes_xywh, scores = _read_boxes(dataset, boxes)
-    from toolkit.annotations import Annotations
-    from toolkit.dataset import Dataset as DatasetType
-
-    count, keypoints = len(image_id), dataset.schema.num_keypoints
-    people = Annotations.from_arrays(
-        dataset.schema,
-        image_id,
-        np.full((count, keypoints, 2), np.nan),
-        np.zeros((count, keypoints), np.uint8),
-        boxes_xywh,
-        instance_id=np.full(count, -1, np.int64),
-        category_id=np.full(count, category_of(dataset), np.int64),
-    )
-    found = DatasetType(dataset.schema, dataset.images, people, path=dataset.path)
-    return found, boxes_xywh, scores
+    return people_in_boxes(dataset, image_id, boxes_xywh), boxes_xywh, scores
 
 
 def _detector_of(boxes: str) -> str:

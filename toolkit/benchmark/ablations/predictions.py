@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from toolkit.annotations import Predictions
 from toolkit.benchmark.ablations.boxes import people_of
@@ -44,8 +41,8 @@ def predict_row(
         progress: Called with (people done, people in all).
 
     Returns:
-        N predictions with `annotation_id`; from detected boxes one for each box, to be
-        matched by the boxes' overlap.
+        N predictions with `annotation_id`; from detected boxes one for each box, without it
+        (-1), to be matched by the boxes' overlap.
 
     Raises:
         InvalidDataError, ReadError: The file of boxes has errors, or cannot be read.
@@ -63,11 +60,7 @@ def predict_row(
         found = entry.load(checkpoint, device).predict(given, images_dir, progress=progress)
         return found, time.perf_counter() - start
 
-    found, _ = cached(path, truth.schema, compute)
-    if boxes_file is not None:
-        # the boxes' own numbers are no annotations
-        found = replace(found, annotation_id=np.full(len(found), -1, dtype=np.int64))
-    return found
+    return cached(path, truth.schema, compute)[0]
 
 
 def prediction_file(
