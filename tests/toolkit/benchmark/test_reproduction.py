@@ -61,7 +61,29 @@ RESULTS = {
                     "over_seeds": [-0.107, 0.147],
                     "stated": "prompts",
                     "stated_difference": 0.0335,
-                }
+                },
+                {
+                    "column": "Mean",
+                    "model": "none",
+                    "minus": "single",
+                    "difference": 0.04,
+                    "interval": [0.01, 0.07],
+                    "seeds": {"0": 0.03, "1": 0.05},
+                    "over_seeds": [-0.087, 0.167],
+                    "stated": None,
+                    "stated_difference": None,
+                },
+                {
+                    "column": "Body",
+                    "model": "none",
+                    "minus": "double",
+                    "difference": -0.02,
+                    "interval": [-0.03, -0.01],
+                    "seeds": {"0": -0.02, "1": -0.02},
+                    "over_seeds": [-0.02, -0.02],
+                    "stated": None,
+                    "stated_difference": None,
+                },
             ],
             "paired_tests": [],
         }
@@ -94,6 +116,30 @@ def test_a_block_holds_values_intervals_seeds_and_where_they_are_from(folder: Pa
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert fill(text, folder / "doc") == text
+
+
+def test_differences_are_a_table_and_bold_where_neither_chance_can_have_made_them(
+    folder: Path,
+) -> None:
+    text = fill(BLOCK, folder / "doc")
+
+    held = "+4.0 [+1.0, +7.0]<br>seeds +3.0 +5.0<br>over seeds [-8.7, +16.7]"
+    shown = "**-2.0 [-3.0, -1.0]**<br>seeds -2.0 -2.0<br>over seeds [-2.0, -2.0]"
+    assert (
+        "\n| none minus | Mean | Body |\n"
+        "| :-- | --: | --: |\n"
+        f"| single | {held} |  |\n"
+        f"| double |  | {shown} |\n"
+    ) in text
+
+
+def test_one_training_seed_shows_no_difference(folder: Path) -> None:
+    results = json.loads(json.dumps(RESULTS))
+    for item in results["tables"][0]["contrasts"]:
+        item["seeds"], item["over_seeds"] = {"0": item["difference"]}, None
+    (folder / "doc" / "run.json").write_text(json.dumps(results))
+
+    assert "| double |  | -2.0 [-3.0, -1.0] |\n" in fill(BLOCK, folder / "doc")
 
 
 def test_results_that_are_not_there_leave_no_number(folder: Path) -> None:
