@@ -195,9 +195,9 @@ def model_entrant(
 
 
 def _read_by_models(truth: Dataset) -> str:
-    """Hash of boxes and keypoints: zero-shot, they are no longer those of the file."""
+    """Hash of what models read: zero-shot, keypoints are no longer those of the file."""
     people = truth.annotations
-    arrays = (people.bbox_xywh, people.keypoints, people.visibility)
+    arrays = (people.bbox_xywh, people.keypoints, people.visibility, people.category_id)
     return sha256_bytes(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays))
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from toolkit.schema import Schema
 
 ARRAYS = ("image_id", "keypoints", "scores", "keypoint_scores", "annotation_id", "bbox_xywh")
+OPTIONAL = ("sigma", "category_id")  # scales not all have; categories old files lack
 
 
 def cache_key(*parts: object) -> str:
@@ -69,8 +70,9 @@ def cached(
         return predictions, seconds
     stream = io.BytesIO()
     arrays = {name: getattr(predictions, name) for name in ARRAYS}
-    if predictions.sigma is not None:
-        arrays["sigma"] = predictions.sigma
+    for name in OPTIONAL:
+        if getattr(predictions, name) is not None:
+            arrays[name] = getattr(predictions, name)
     np.savez(stream, seconds=np.array(seconds), **arrays)
     try:
         write_bytes(path, stream.getvalue(), force=True)
@@ -86,9 +88,9 @@ def _load(path: Path, schema: Schema) -> tuple[Predictions, float] | None:
         with np.load(path, allow_pickle=False) as stored:
             columns = {name: stored[name] for name in ARRAYS}
             seconds = float(stored["seconds"])
-            sigma = stored.get("sigma")
+            columns |= {name: stored[name] for name in OPTIONAL if name in stored}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
     image_id, keypoints = columns.pop("image_id"), columns.pop("keypoints")
-    found = Predictions.from_arrays(schema, image_id, keypoints, sigma=sigma, **columns)
+    found = Predictions.from_arrays(schema, image_id, keypoints, **columns)
     return found, seconds

@@ -52,7 +52,11 @@ class Still:
         people = dataset.annotations
         points = np.repeat(people.bbox_xywh[:, None, :2], 20, axis=1)
         return Predictions.from_arrays(
-            self.schema, people.image_id, points, annotation_id=people.instance_id
+            self.schema,
+            people.image_id,
+            points,
+            annotation_id=people.instance_id,
+            category_id=people.category_id,
         )
 
 
@@ -82,6 +86,22 @@ def test_a_model_predicts_once_and_again_when_its_checkpoint_changes(
     assert [c.model.calls for c in (one, same, other)] == [1, 0, 1]
     np.testing.assert_array_equal(rows[0].predictions.keypoints, rows[1].predictions.keypoints)
     assert rows[0].costs["s/person"] == rows[1].costs["s/person"]
+
+
+def test_predictions_from_the_cache_keep_their_category(
+    players: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+    first, again, others = contender(), contender(), contender()
+    people = replace(players.annotations, category_id=np.full(4, 7))
+    sevens = replace(players, annotations=people)
+
+    model_entrant(HOCKEY, others, players, tmp_path, nothing)
+    rows = [model_entrant(HOCKEY, c, sevens, tmp_path, nothing) for c in (first, again)]
+
+    assert [c.model.calls for c in (others, first, again)] == [1, 1, 0]
+    for row in rows:
+        assert row.predictions.category_id.tolist() == [7] * 4
 
 
 def test_a_model_predicts_again_where_it_reads_another_truth_or_speaks_other_prompts(
