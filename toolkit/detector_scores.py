@@ -21,14 +21,14 @@ def box_ap(truth: Dataset, found: Detections) -> dict[str, float]:
 
     Returns:
         `AP` (IoU .50:.05:.95), `AP50`, `AP75` and `AR` as shares of one; NaN where `truth`
-        has no box.
+        has no box of a person who is not a crowd.
     """
     import hotcoco  # lazy: heavy
 
     people = truth.annotations
     known = np.isfinite(people.bbox_xywh).all(axis=1)
     names = ("AP", "AP50", "AP75", "AR")
-    if not known.any():
+    if not (known & ~people.is_crowd).any():
         return dict.fromkeys(names, math.nan)
     if not len(found):
         return dict.fromkeys(names, 0.0)

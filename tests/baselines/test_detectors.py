@@ -90,6 +90,17 @@ def test_box_ap_of_nothing_is_zero_and_against_nothing_unknown(
     assert math.isnan(box_ap(bare, none)["AP"])
 
 
+def test_box_ap_against_crowds_alone_is_unknown(people: tuple[Dataset, Path]) -> None:
+    dataset, _ = people
+    annotations = dataset.annotations
+    crowds = replace(
+        dataset, annotations=replace(annotations, is_crowd=np.ones(len(annotations), bool))
+    )
+    one = Detections(annotations.image_id[:1], annotations.bbox_xywh[:1], np.ones(1))
+
+    assert all(math.isnan(value) for value in box_ap(crowds, one).values())
+
+
 def test_a_moved_frame_takes_its_boxes_and_keypoints_along() -> None:
     """A bright block in the left half, mirrored: x from 10..20 becomes 159 - 20 .. 159 - 10."""
     pixels = np.zeros((100, 160, 3), np.uint8)
