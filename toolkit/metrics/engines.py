@@ -19,7 +19,7 @@ from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.errors import MissingExtraError, UsageError
 from toolkit.metrics.ap import MAX_DETECTIONS, OKS_THRESHOLDS, RECALL_POINTS
-from toolkit.metrics.pairing import keypoint_extent
+from toolkit.metrics.pairing import keypoint_extent, prediction_boxes
 from toolkit.metrics.profiles import detection_areas, ignored, scored_detections
 
 if TYPE_CHECKING:
@@ -102,13 +102,13 @@ def _documents(
         ],
     }
     _, area_rule = detection_areas(predictions, keypoint_extent(predictions.keypoints))
-    own_boxes = area_rule.startswith("bbox")
+    boxes = prediction_boxes(predictions) if area_rule.startswith("bbox") else None
     rows = np.flatnonzero(scored_detections(options.profile, predictions))
-    results = [_result(predictions, int(row), own_boxes) for row in rows]
+    results = [_result(predictions, int(row), boxes) for row in rows]
     return document, results
 
 
-def _result(predictions: Predictions, row: int, with_box: bool) -> dict[str, Any]:
+def _result(predictions: Predictions, row: int, boxes: Floats | None) -> dict[str, Any]:
     triples = np.concatenate(
         [predictions.keypoints[row], predictions.keypoint_scores[row][:, None]], axis=1
     )
@@ -118,8 +118,8 @@ def _result(predictions: Predictions, row: int, with_box: bool) -> dict[str, Any
         "keypoints": triples.ravel().tolist(),
         "score": float(predictions.scores[row]),
     }
-    if with_box:
-        record["bbox"] = predictions.bbox_xywh[row].tolist()
+    if boxes is not None:
+        record["bbox"] = boxes[row].tolist()
     return record
 
 

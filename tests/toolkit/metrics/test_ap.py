@@ -116,6 +116,22 @@ def test_own_boxes_of_the_results_decide_their_area_range(
     assert ours.settings["detection_area_rule"] == "bbox of the result"
 
 
+def test_engines_agree_where_some_results_have_a_box_and_others_none(
+    random_pair: Callable[..., Any],
+) -> None:
+    pair = random_pair(8)
+    boxes = np.tile([0.0, 0.0, 50.0, 50.0], (len(pair.predictions), 1))
+    boxes[1::2] = np.nan
+    predictions = replace(pair.predictions, bbox_xywh=boxes)
+
+    ours, theirs = (
+        evaluate(pair.truth, predictions, "coco", metrics=["AP"], engine=engine).metrics
+        for engine in ("toolkit", "pycocotools")
+    )
+
+    assert theirs == pytest.approx(ours, abs=1e-12)
+
+
 def test_two_categories_are_matched_apart_and_averaged(
     random_pair: Callable[..., Any], pycocotools_stats: Callable[..., Any]
 ) -> None:
