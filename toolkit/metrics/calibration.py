@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from toolkit.annotations import Predictions
 from toolkit.charts import COLORS, SOFT, Series, curves, standalone
 from toolkit.dataset import Dataset
-from toolkit.errors import InvalidDataError
+from toolkit.errors import InvalidDataError, counted
 from toolkit.metrics.errors_in_heads import errors_in_heads
 
 Floats = NDArray[np.float64]
@@ -189,9 +189,20 @@ def held_out(
         names: K keypoints.
         scores: (N, K) raw.
         right: (N, K) as in `fit_calibration`.
-        group: (N,) image of each row; every other one, in order, is one half.
+        group: (N,) image of each row; of those that count, every other one, in order, is one
+            half.
+
+    Raises:
+        InvalidDataError: Fewer than two images count, so that a half has nothing to fit.
     """
-    half = np.unique(group, return_inverse=True)[1] % 2
+    counts = ~np.isnan(right).all(axis=1)
+    used = np.unique(group[counts])
+    if len(used) < 2:
+        raise InvalidDataError(
+            f"calibration: {counted(len(used), 'image')} with labelled people who have a head "
+            "size; at least 2 are needed, one to fit on and one to measure on"
+        )
+    half = np.searchsorted(used, group) % 2
     found = np.full(scores.shape, np.nan)
     for side in (0, 1):
         fitted = fit_calibration(names, scores[half != side], right[half != side])

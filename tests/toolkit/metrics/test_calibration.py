@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from toolkit.errors import InvalidDataError
 from toolkit.metrics.calibration import (
     Calibration,
     fit_calibration,
@@ -52,6 +53,15 @@ def test_scores_on_unseen_images_are_calibrated_where_raw_ones_are_not() -> None
     image = np.repeat(np.arange(1000), 4)
     after = held_out(NAMES, scores, right, image)
     assert reliability(after, right).ece < 0.03 < reliability(scores, right).ece
+
+
+def test_a_fit_on_nothing_is_no_measure_of_unseen_images() -> None:
+    scores, right = drawn(8)
+    image = np.repeat([1, 2], 4)
+    right[image == 2] = np.nan
+
+    with pytest.raises(InvalidDataError, match=r"1 image with labelled people .* at least 2"):
+        held_out(NAMES, scores, right, image)
 
 
 def test_the_calibration_error_is_the_mean_gap_of_the_bins() -> None:
