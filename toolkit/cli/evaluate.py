@@ -137,8 +137,10 @@ def evaluate(
             by=by,
             seed=seed,
             bands=bands,
+            ex_oks_variant=variant,
         )
-    for line in (*_warnings(sides.report), *result.notes):
+    notes = dict.fromkeys((*result.notes, *(comparison.notes if comparison else ())))
+    for line in (*_warnings(sides.report), *notes):
         notice(f"Note: {line}")
     for line in result.warnings:
         notice(f"Warning: {line}")

@@ -12,6 +12,7 @@ from toolkit.errors import UsageError
 
 By = Literal["image", "clip"]
 LEVEL = 0.95
+FEW = 10  # resampling fewer images or clips says little about the next one
 
 
 def draw_weights(images: Images, resamples: int, by: By, seed: int) -> NDArray[np.int16]:
@@ -24,7 +25,8 @@ def draw_weights(images: Images, resamples: int, by: By, seed: int) -> NDArray[n
         seed: Same seed, same draws.
 
     Returns:
-        (B, I) how often each resample holds each image.
+        (B, I) how often each resample holds each image; B is 0 where there is one unit only,
+        which every resample would repeat: such an interval has no width and means nothing.
 
     Raises:
         UsageError: Clips are asked for and an image names none, or B is negative.
@@ -33,19 +35,56 @@ def draw_weights(images: Images, resamples: int, by: By, seed: int) -> NDArray[n
         raise UsageError(f"bootstrap: got {resamples} resamples; expected 0 or more")
     unit = _units(images, by)
     count = int(unit.max(initial=-1)) + 1
-    drawn = np.zeros((resamples, count), dtype=np.int16)
+    drawn = np.zeros((0 if count == 1 else resamples, count), dtype=np.int16)
     rng = np.random.default_rng(seed)
-    for row in range(resamples if count else 0):
+    for row in range(len(drawn) if count else 0):
         drawn[row] = np.bincount(rng.integers(0, count, count), minlength=count)
     return drawn[:, unit]
 
 
+def settings_of_draws(
+    images: Images, resamples: int, by: By, seed: int
+) -> dict[str, int | str | float]:
+    """What was drawn and how often, for the rules of a result."""
+    return {
+        "resamples": resamples,
+        "by": by,
+        "units": len(np.unique(_units(images, by))),
+        "seed": seed,
+        "level": LEVEL,
+        "interval": "percentile",
+    }
+
+
+def note_on_few(images: Images, by: By) -> str | None:
+    """What a reader must know where hardly anything can be drawn; None where enough can."""
+    count = len(np.unique(_units(images, by)))
+    if count >= FEW:
+        return None
+    if count < 2:
+        return (
+            f"there is one {by} only, and nothing to resample: intervals and p-values are null"
+        )
+    return (
+        f"the bootstrap draws from {count} {by}s only: with fewer than {FEW} its intervals are "
+        "too narrow, and its p-values too small"
+    )
+
+
 def interval(values: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float] | None:
-    """Percentile interval of resampled values; None where none is known."""
+    """Percentile interval of resampled values; None where none is known.
+
+    Infinite values (a median over people who were not found) are values like others: a bound
+    that falls between a finite one and infinity is infinite above, and finite below.
+    """
     known = values[~np.isnan(values)]
     if not known.size:
         return None
-    low, high = np.percentile(known, [50 * (1 - level), 50 * (1 + level)])
+    ends = 50 * (1 - level), 50 * (1 + level)
+    if np.isinf(known).any():  # between two of them numpy's interpolation is NaN
+        lowest = float(np.percentile(known, ends[0], method="lower"))
+        return lowest, float(np.percentile(known, ends[1], method="higher"))
+    low, high = np.percentile(known, ends)
     return float(low), float(high)
 
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
-from toolkit.metrics.bootstrap import LEVEL, By, interval
+from toolkit.metrics import ex_oks
+from toolkit.metrics.bootstrap import By, interval, note_on_few, settings_of_draws
 from toolkit.metrics.evaluate import (
     ap_values,
     known,
@@ -27,7 +28,7 @@ from toolkit.metrics.evaluate import (
 )
 from toolkit.metrics.evaluation import Interval, plain
 from toolkit.metrics.profiles import CROWD_BANDS, default_profile
-from toolkit.metrics.rules import warnings_of
+from toolkit.metrics.rules import group_names, warnings_of
 from toolkit.metrics.scoring import Options, cell_metrics, check_sides, overall_cell, score
 
 Floats = NDArray[np.float64]
@@ -70,7 +71,8 @@ class Comparison:
         profile: Name of the profile.
         metrics: Metric -> test.
         strata: Stratum -> group -> metric -> test.
-        settings: Resamples, unit, seed, level.
+        settings: Resamples, unit, seed, level; keypoints of the groups; hashes of the files.
+        notes: Sentences a reader should see beside the numbers.
         warnings: Why numbers of the second model may not be what they seem; the first
             one's are in its evaluation.
     """
@@ -79,6 +81,7 @@ class Comparison:
     metrics: Mapping[str, PairedTest]
     strata: Mapping[str, Mapping[str, Mapping[str, PairedTest]]]
     settings: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -94,6 +97,7 @@ class Comparison:
                 for stratum, groups in self.strata.items()
             },
             "settings": dict(self.settings),
+            "notes": list(self.notes),
             "warnings": list(self.warnings),
         }
 
@@ -110,6 +114,7 @@ def compare(
     seed: int = 0,
     bands: tuple[float, float] = CROWD_BANDS,
     groups: Mapping[str, Sequence[str]] | None = None,
+    ex_oks_variant: ex_oks.Variant = "paper",
 ) -> Comparison:
     """Test the difference of two sets of predictions; arguments as `evaluate`.
 
@@ -118,7 +123,9 @@ def compare(
     """
     if bootstrap < 1:
         raise UsageError(f"compare needs bootstrap resamples; got {bootstrap}")
-    options = Options.make(profile or default_profile(truth), metrics, bands, groups)
+    options = Options.make(
+        profile or default_profile(truth), metrics, bands, groups, ex_oks_variant
+    )
     weights = sorted_weights(truth, bootstrap, by, seed)
     a, b = check_sides(truth, a), check_sides(truth, b)
     sides = [score(truth, side, options) for side in (a, b)]
@@ -139,18 +146,21 @@ def compare(
     strata: dict[str, dict[str, dict[str, PairedTest]]] = {}
     for (stratum, group, metric), test in cells.items():
         strata.setdefault(stratum, {}).setdefault(group, {})[metric] = test
+    few = note_on_few(truth.images, by)
     return Comparison(
         profile=options.profile.name,
         metrics=tests,
         strata=strata,
         settings={
-            "resamples": bootstrap,
-            "by": by,
-            "seed": seed,
-            "level": LEVEL,
+            **settings_of_draws(truth.images, bootstrap, by, seed),
             "difference": "a - b",
             "test": "paired percentile bootstrap, two-sided",
+            "groups": group_names(truth, sides[0]),
+            "ground_truth_sha256": truth.sha256,
+            "a_sha256": a.sha256,
+            "b_sha256": b.sha256,
         },
+        notes=() if few is None else (few,),
         warnings=warnings_of(truth, b, sides[1]),
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
-from toolkit.metrics.pairing import pair_instances
+from toolkit.metrics.pairing import Pairing, pair_instances
 from toolkit.metrics.pckh import KeypointErrors, keypoint_errors
 from toolkit.metrics.scoring import check_sides, rows_of_ids
 
@@ -23,12 +23,16 @@ def errors_in_heads(truth: Dataset, predictions: Predictions) -> KeypointErrors:
         InvalidDataError: No ground truth, or results for unknown images.
     """
     predictions = check_sides(truth, predictions)
+    return keypoint_errors(truth.annotations, predictions, pair_people(truth, predictions))
+
+
+def pair_people(truth: Dataset, predictions: Predictions) -> Pairing:
+    """Which prediction answers for each person; `predictions` has passed `check_sides`."""
     image_ids = np.sort(truth.images.ids)
-    pairing = pair_instances(
+    return pair_instances(
         truth.annotations,
         rows_of_ids(image_ids, truth.annotations.image_id),
         predictions,
         rows_of_ids(image_ids, predictions.image_id),
         len(image_ids),
     )
-    return keypoint_errors(truth.annotations, predictions, pairing)

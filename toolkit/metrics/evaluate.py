@@ -92,7 +92,7 @@ def evaluate(
         per_keypoint=_per_keypoint(truth, scored, by_key, cell_intervals),
         intervals=intervals,
         settings=settings,
-        notes=notes_of(truth, predictions, options, scored, settings["ignored"]),
+        notes=notes_of(truth, predictions, options, scored, settings),
         ground_truth_sha256=truth.sha256,
         predictions_sha256=predictions.sha256,
         versions=versions_of(engine),
@@ -171,7 +171,7 @@ def _strata(
         stratum: {
             group: _cell(
                 {m: values[stratum, group, m] for m in metrics},
-                max(numbers[stratum, group, m] for m in metrics[:1]),
+                numbers[stratum, group, metrics[0]],
                 {m: intervals.get((stratum, group, m)) for m in metrics} if intervals else {},
                 np.where(mask, heads, np.nan)[:, members] if has_pckh(scored) else None,
             )

@@ -14,11 +14,13 @@ from toolkit.dataset import Dataset
 from toolkit.errors import counted
 from toolkit.metrics import auc, ex_oks, pairing, pck
 from toolkit.metrics.ap import MAX_DETECTIONS, OKS_THRESHOLDS
-from toolkit.metrics.bootstrap import LEVEL
+from toolkit.metrics.bootstrap import By, note_on_few, settings_of_draws
 from toolkit.metrics.head_size import torso_ratio
 from toolkit.metrics.profiles import ignored, scored_detections
 from toolkit.metrics.scoring import Options, Scored, has_pckh, rows_of_ids
 from toolkit.metrics.strata import MEAN_RULE
+
+_UNSCORED = "detections_with_all_keypoint_scores_zero"
 
 
 def settings_of(
@@ -28,7 +30,7 @@ def settings_of(
     scored: Scored,
     engine: str,
     bootstrap: int,
-    by: str,
+    by: By,
     seed: int,
 ) -> dict[str, Any]:
     """Every rule of one evaluation, as a JSON document."""
@@ -46,13 +48,7 @@ def settings_of(
     settings |= _band_rules(options, scored)
     settings |= _distance_rules(truth, options, scored)
     if bootstrap:
-        settings["bootstrap"] = {
-            "resamples": bootstrap,
-            "by": by,
-            "seed": seed,
-            "level": LEVEL,
-            "interval": "percentile",
-        }
+        settings["bootstrap"] = settings_of_draws(truth.images, bootstrap, by, seed)
     return settings
 
 
@@ -105,6 +101,7 @@ def _distance_rules(truth: Dataset, options: Options, scored: Scored) -> dict[st
     if errors is None or paired is None:
         return {}
     return {
+        "groups": group_names(truth, scored),
         "matching": pairing.RULE,
         "matched": {
             "by_annotation_id": paired.by_id,
@@ -134,6 +131,12 @@ def _distance_rules(truth: Dataset, options: Options, scored: Scored) -> dict[st
     }
 
 
+def group_names(truth: Dataset, scored: Scored) -> dict[str, list[str]]:
+    """The keypoints of each group that is reported."""
+    names = truth.schema.names
+    return {group: [names[at] for at in members] for group, members in scored.groups.items()}
+
+
 def _measured(truth: Dataset) -> NDArray[np.bool_]:
     """(N,) instances that PCKh could measure: somebody, with something labelled."""
     people = truth.annotations
@@ -153,7 +156,7 @@ def _ignored_counts(
     }
     if options.profile.crowd:
         unscored = ~scored_detections(options.profile, predictions)
-        counts["detections_with_all_keypoint_scores_zero"] = int(unscored.sum())
+        counts[_UNSCORED] = int(unscored.sum())
     return counts
 
 
@@ -172,16 +175,22 @@ def notes_of(
     predictions: Predictions,
     options: Options,
     scored: Scored,
-    counts: Mapping[str, int],
+    settings: Mapping[str, Any],
 ) -> tuple[str, ...]:
-    """What a reader should see beside the numbers."""
+    """What a reader should see beside the numbers; `settings` are those of `settings_of`."""
     notes = []
+    counts = settings["ignored"]
     if not len(predictions):
         notes.append("there are no predictions: every score is 0")
     if scored.ap is not None and counts["detections_beyond_max"]:
         notes.append(
             f"{counts['detections_beyond_max']} detections beyond the best {MAX_DETECTIONS} of "
             "their image were left out of AP, as COCO does"
+        )
+    if scored.ap is not None and (silent := counts.get(_UNSCORED)):
+        notes.append(
+            f"{counted(silent, 'result')} with keypoint scores that are all 0: left out of AP, "
+            "as CrowdPose's evaluator does"
         )
     if scored.bands is not None and scored.bands.bad_ids:
         bad = scored.bands.bad_ids
@@ -203,6 +212,9 @@ def notes_of(
         none = scored.errors.head.counts(_measured(truth))["none"]
         if none:
             notes.append(f"{none} instances have no head size and are left out of PCKh")
+    drawn = settings.get("bootstrap")
+    if drawn is not None and (few := note_on_few(truth.images, drawn["by"])):
+        notes.append(few)
     return tuple(notes)
 
 

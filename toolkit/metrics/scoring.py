@@ -75,6 +75,8 @@ class Options:
             UsageError: An unknown name, or limits out of order.
         """
         wanted = FAMILIES if metrics is None else tuple(metrics)
+        if not wanted:
+            raise UsageError(f"metrics: none is named; known: {', '.join(FAMILIES)}")
         for name in wanted:
             if name not in FAMILIES:
                 raise UsageError(f"no metric '{name}'; known: {', '.join(FAMILIES)}")

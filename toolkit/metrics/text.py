@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from toolkit.metrics.compare import Comparison, PairedTest
@@ -27,7 +27,7 @@ def evaluation_tables(result: Evaluation, truth: str, predictions: str) -> list[
     cells = {name: groups for name, groups in result.strata.items() if _has_pckh(groups)}
     if cells:
         parts.extend(_headline(cells))
-        parts.append(_strata_table(cells))
+        parts.append(_strata_table(cells, result.settings["groups"]))
         parts.append(_keypoint_table(result.per_keypoint))
     parts.append(_rules(result.settings))
     return parts
@@ -44,12 +44,12 @@ def comparison_tables(comparison: Comparison, a: str, b: str) -> list[Table | st
     for name, test in comparison.metrics.items():
         _add_test(table, name, test)
     for stratum in ("in_box", "out_of_box", "out_of_image"):
-        shown: set[PairedTest] = set()
+        shown: list[set[str]] = []
         for group, tests in comparison.strata.get(stratum, {}).items():
-            found = tests.get("PCKh@0.5")
-            if found is not None and found.difference is not None and found not in shown:
+            found, members = tests.get("PCKh@0.5"), set(settings["groups"][group])
+            if found is not None and found.difference is not None and members not in shown:
                 _add_test(table, f"PCKh@0.5 {stratum} {group}", found)
-                shown.add(found)
+                shown.append(members)
     return [table]
 
 
@@ -68,6 +68,12 @@ def heads(value: float | None) -> str:
 def interval_text(pair: Interval | None) -> str:
     """An interval in per cent, empty where there is none."""
     return "" if pair is None else f"[{per_cent(pair[0])}, {per_cent(pair[1])}]"
+
+
+def p_text(p_value: float, decimals: int = 3) -> str:
+    """A p-value, which is never 0: one digit of it where the decimals would show none."""
+    text = f"{p_value:.{decimals}f}"
+    return text if float(text) else f"{p_value:.0e}"
 
 
 def _has_pckh(groups: Mapping[str, Cell]) -> bool:
@@ -95,19 +101,27 @@ def _metrics_table(result: Evaluation) -> Table:
     return table
 
 
-def _strata_table(strata: Mapping[str, Mapping[str, Cell]]) -> Table:
+def _strata_table(
+    strata: Mapping[str, Mapping[str, Cell]], members: Mapping[str, Sequence[str]]
+) -> Table:
+    """One row a group; groups that count the very same keypoints have one row.
+
+    Without extension keypoints body, Body and Mean are one group; in the box the extension
+    may be its butt end alone. That is so where one group holds the other and both count as
+    many; numbers that are alike by chance are no reason.
+    """
     table = _table(
         "By stratum (ground truth's box)",
         ["stratum", "group", "n", "PCKh@0.5", "95 % interval", "PCKh@0.1", "median error"],
     )
     for stratum, groups in strata.items():
-        shown: set[tuple[str, ...]] = set()
+        shown: list[tuple[int, set[str]]] = []
         for group, cell in groups.items():
-            columns = _cell_columns(cell)
-            # without extension keypoints, body, Body and Mean are one group: show it once
-            if (cell.n and tuple(columns) not in shown) or (group == MEAN and not shown):
-                table.add_row(stratum, plain(group), *columns)
-                shown.add(tuple(columns))
+            mine = set(members[group])
+            repeats = any(n == cell.n and (mine <= has or has <= mine) for n, has in shown)
+            if (cell.n and not repeats) or (group == MEAN and not shown):
+                table.add_row(stratum, plain(group), *_cell_columns(cell))
+                shown.append((cell.n, mine))
         table.add_section()
     return table
 
@@ -135,7 +149,7 @@ def _cell_columns(cell: Cell) -> list[str]:
 def _add_test(table: Table, name: str, test: PairedTest) -> None:
     if name == _MEDIAN:
         return
-    p_value = "-" if test.p_value is None else f"{test.p_value:.4f}"
+    p_value = "-" if test.p_value is None else p_text(test.p_value, 4)
     table.add_row(
         plain(name),
         per_cent(test.a),

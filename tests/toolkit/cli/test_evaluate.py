@@ -113,11 +113,12 @@ def test_the_document_has_the_promised_keys_and_hashes(
     assert set(document) == KEYS
     assert document["metrics"]["AP"] == pytest.approx(1)
     assert document["metrics"]["APM"] is None
-    assert document["intervals"]["AP"] == pytest.approx([1, 1], abs=1e-6)
+    assert document["intervals"]["AP"] is None  # of one image nothing can be resampled
     assert len(document["ground_truth_sha256"]) == 64
     assert document["settings"]["matched"]["by_annotation_id"] == 2
     assert document["settings"]["area_rule"] == "area field of the annotations"
     assert document["settings"]["sigmas"]["nose"]["published"] is True
+    assert document["settings"]["groups"]["extension"] == []
     cell = document["strata"]["in_box"]["Mean"]
     assert {"PCKh@0.5", "PCKh@0.1", "n", "interval", "median_error_heads"} <= set(cell)
 
@@ -156,6 +157,26 @@ def test_the_headline_is_the_extension_outside_the_box(
 
     assert "profile extension" in text
     assert "extension keypoints outside the box: PCKh@0.5 100.00" in text
+
+
+def test_groups_that_score_alike_have_a_row_each_and_one_group_of_two_names_has_one(
+    root: Path, write_json: Callable[..., Path], toolkit_cli: Callable[..., Any]
+) -> None:
+    truth = root / "datasets" / "hockey" / "sample" / "annotations.json"
+    people = json.loads(truth.read_text())["annotations"]
+    nobody = write_json([], "nobody.json")
+    found = [{**person, "score": 1.0, "annotation_id": person["id"]} for person in people]
+    exact = write_json(found, "exact.json")
+
+    text = toolkit_cli(
+        "evaluate", truth, exact, "--metrics", "PCKh", "--compare", nobody, "--bootstrap", 2
+    ).stdout
+
+    rows = [[cell.strip() for cell in line.split("│")] for line in text.splitlines()]
+    groups = [row[2] for row in rows if row[1:2] == ["all"]]
+    assert groups == ["body", "extension", "Butt End", "Stick Heel", "Stick Toe", "Mean"]
+    outside = [line for line in text.splitlines() if "PCKh@0.5 out_of_box" in line]
+    assert sum("Stick Heel" in line or "Stick Toe" in line for line in outside) == 2
 
 
 def _edited(path: Path, write_json: Callable[..., Path], **fields: Any) -> Path:
@@ -306,6 +327,25 @@ def test_metrics_restricts_the_work(files: Files, toolkit_cli: Callable[..., Any
     assert set(document["metrics"]) == {"PCKh@0.5", "PCKh@0.1", "median_error_heads"}
 
 
+def test_the_comparison_is_by_the_rules_and_names_the_files_of_the_evaluation(
+    files: Files, toolkit_cli: Callable[..., Any], write_json: Callable[..., Path]
+) -> None:
+    truth, both, one = files
+    unsure = json.loads(both.read_text())
+    for result in unsure:
+        result["keypoints"][2::3] = [0.1] * (len(result["keypoints"]) // 3)
+    options = ("--ex-oks", "exococotools", "--compare", one, "--json")
+
+    document = json.loads(
+        toolkit_cli("evaluate", truth, write_json(unsure, "u.json"), *options).stdout
+    )
+
+    comparison = document["comparison"]
+    assert comparison["metrics"]["ExOKS"]["a"] == document["metrics"]["ExOKS"]
+    assert comparison["settings"]["a_sha256"] == document["predictions_sha256"]
+    assert comparison["settings"]["b_sha256"] not in (None, document["predictions_sha256"])
+
+
 def test_compare_tests_the_difference(files: Files, toolkit_cli: Callable[..., Any]) -> None:
     truth, both, one = files
 
@@ -314,6 +354,7 @@ def test_compare_tests_the_difference(files: Files, toolkit_cli: Callable[..., A
 
     test = json.loads(result.stdout)["comparison"]["metrics"]["PCKh@0.5"]
     assert (test["a"], test["b"], test["difference"]) == (1, 0.5, 0.5)
+    assert "Note: there is one image only, and nothing to resample" in result.stderr
     assert "both.json minus one.json: paired bootstrap, 20 resamples by image" in table
 
 

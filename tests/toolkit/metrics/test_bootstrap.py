@@ -119,3 +119,34 @@ def test_the_same_seed_gives_the_same_document(
     again = evaluate(truth, predictions_of(truth, 3), bootstrap=30, seed=4)
 
     assert first.to_json() == again.to_json()
+
+
+def test_one_clip_alone_has_no_interval_and_a_note(tiny_schema: Schema) -> None:
+    truth, predictions = coin_tosses(tiny_schema, np.arange(20) % 2 == 0)
+    truth = replace(truth, images=replace(truth.images, clips=("a",) * 20))
+
+    found = evaluate(truth, predictions, metrics=["PCKh", "AP"], bootstrap=50, by="clip")
+
+    assert set(found.intervals.values()) == {None}
+    assert found.strata["all"]["Mean"].intervals == {"PCKh@0.5": None, "PCKh@0.1": None}
+    assert found.settings["bootstrap"]["units"] == 1
+    assert any("one clip only, and nothing to resample" in note for note in found.notes)
+
+
+def test_intervals_from_a_few_clips_are_told_to_be_too_narrow(tiny_schema: Schema) -> None:
+    truth, predictions = coin_tosses(tiny_schema, np.arange(20) % 2 == 0)
+
+    def notes(clips: int) -> list[str]:
+        names = tuple(f"clip {n % clips}" for n in range(20))
+        named = replace(truth, images=replace(truth.images, clips=names))
+        found = evaluate(named, predictions, metrics=["PCKh"], bootstrap=5, by="clip")
+        return [note for note in found.notes if "bootstrap" in note]
+
+    assert notes(10) == []
+    (note,) = notes(9)
+    assert note.startswith("the bootstrap draws from 9 clips only")
+
+
+def test_the_interval_of_infinite_medians_is_infinite_and_never_nan() -> None:
+    assert interval(np.array([1.0] * 50 + [np.inf] * 50)) == (1, np.inf)
+    assert interval(np.full(30, np.inf)) == (np.inf, np.inf)

@@ -11,8 +11,9 @@ import pytest
 from toolkit.annotations import Annotations, Images, Predictions
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
-from toolkit.metrics import compare
+from toolkit.metrics import compare, evaluate
 from toolkit.metrics.compare import paired_test
+from toolkit.metrics.text import p_text
 from toolkit.schema import Schema
 
 
@@ -104,3 +105,46 @@ def test_a_comparison_needs_resamples(
 ) -> None:
     with pytest.raises(UsageError, match="compare needs bootstrap resamples; got 0"):
         compare(many, predictions_of(many), predictions_of(many), bootstrap=0)
+
+
+def test_frames_of_one_clip_prove_nothing(
+    many: Dataset, predictions_of: Callable[..., Predictions]
+) -> None:
+    clip = replace(many, images=replace(many.images, clips=("a",) * 60))
+    good = predictions_of(clip)
+
+    found = compare(clip, good, moved(clip, good, np.arange(60) < 20), by="clip", bootstrap=99)
+
+    test = found.metrics["PCKh@0.5"]
+    assert test.difference == pytest.approx(1 / 3)
+    assert (test.interval, test.p_value) == (None, None)
+    assert "one clip only" in found.notes[0]
+
+
+def test_the_ways_to_the_windows_edge_are_compared_as_they_were_asked_for(
+    many: Dataset, predictions_of: Callable[..., Predictions]
+) -> None:
+    absent = predictions_of(many, keypoint_scores=np.zeros((60, 3)))
+
+    values = {
+        variant: (
+            evaluate(many, absent, metrics=["ExOKS"], ex_oks_variant=variant).metrics["ExOKS"],
+            compare(
+                many, absent, absent, metrics=["ExOKS"], bootstrap=1, ex_oks_variant=variant
+            )
+            .metrics["ExOKS"]
+            .a,
+        )
+        for variant in ("paper", "exococotools")
+    }
+
+    for whole, compared in values.values():
+        assert whole == compared
+    assert values["paper"] != values["exococotools"]
+
+
+@pytest.mark.parametrize(
+    ("p_value", "text"), [(1.0, "1.000"), (0.002, "0.002"), (0.0004, "4e-04"), (2e-5, "2e-05")]
+)
+def test_no_p_value_is_printed_as_zero(p_value: float, text: str) -> None:
+    assert p_text(p_value) == text

@@ -166,3 +166,6 @@ def test_results_whose_keypoint_scores_are_all_zero_are_left_out_as_the_authors_
 
     assert found.metrics["AP"] == 0
     assert found.settings["ignored"]["detections_with_all_keypoint_scores_zero"] == 1
+    assert any(
+        note.startswith("1 result with keypoint scores that are") for note in found.notes
+    )
