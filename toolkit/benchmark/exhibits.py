@@ -20,6 +20,7 @@ from toolkit.draw import draw_image, instance_view
 from toolkit.geometry import inside_box
 from toolkit.images import load_image, resolve_image
 from toolkit.ink import encode_jpeg, fit_within, legend
+from toolkit.metrics.errors_in_heads import pair_people
 
 PANEL_SIDE = 420  # px; drawn at twice that and averaged
 MIN_BOX = 40.0  # px; smaller people show little
@@ -76,6 +77,7 @@ def make_gallery(
         errors: By row label, (N,) one number an instance for the caption, NaN for none.
         unit: What that number is.
     """
+    answers = {label: pair_people(dataset, p).prediction for label, p in predictions.items()}
     exhibits = []
     for row in rows:
         rank = int(dataset.image_row[row])
@@ -83,7 +85,10 @@ def make_gallery(
         image_id = int(dataset.images.ids[rank])
         image = load_image(resolve_image(images_dir, name, image_id))
         truth = dataset.annotations[np.array([row])]
-        found = {label: _of_instance(p, dataset, int(row)) for label, p in predictions.items()}
+        found = {
+            label: _of_instance(p, int(answers[label][row]), dataset, int(row))
+            for label, p in predictions.items()
+        }
         view = instance_view(truth.bbox_xywh[0], truth.keypoints[0], margin=0.15)
         drawn = draw_image(image, truth, view_xywh=view, long_side=2 * PANEL_SIDE)
         panels = [Panel("ground truth", "human box, crop, labels", _picture(drawn.pixels))]
@@ -95,6 +100,8 @@ def make_gallery(
                 image, None, shown, view_xywh=view, long_side=2 * PANEL_SIDE, crops=False
             )
             caption = _caption(errors.get(label), int(row), unit, prediction)
+            if prediction is not None and answers[label][row] < 0:
+                caption = "nearest result; matched with nobody"
             panels.append(Panel(label, caption, _picture(canvas.pixels)))
         instance = int(truth.instance_id[0])
         exhibits.append(Exhibit(f"{name}, annotation {instance}", tuple(panels)))
@@ -116,12 +123,20 @@ def _caption(
     return f"{errors[row]:.2f} {unit}"
 
 
-def _of_instance(predictions: Predictions, dataset: Dataset, row: int) -> Predictions | None:
-    """The prediction for one annotation: by its id, else the nearest in its image."""
+def _of_instance(
+    predictions: Predictions, answer: int, dataset: Dataset, row: int
+) -> Predictions | None:
+    """The prediction that is measured against one annotation, else the nearest in its image.
+
+    Args:
+        predictions: Of one row.
+        answer: Which of them answers for the annotation, -1 for none; see `pair_people`.
+        dataset: Ground truth.
+        row: Of the annotation.
+    """
     people = dataset.annotations
-    named = np.flatnonzero(predictions.annotation_id == people.instance_id[row])
-    if len(named):
-        return predictions[named[:1]]
+    if answer >= 0:
+        return predictions[np.array([answer])]
     same = np.flatnonzero(predictions.image_id == people.image_id[row])
     if not len(same):
         return None

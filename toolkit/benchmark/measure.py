@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from toolkit.annotations import Predictions
 from toolkit.benchmark.demo import COSTS, GROUP, MEDIAN, Suite
 from toolkit.benchmark.published import published_rows
-from toolkit.benchmark.rules import rule_lines
+from toolkit.benchmark.rules import lines_by_row, rule_lines
 from toolkit.benchmark.tables import (
     Column,
     Interval,
@@ -30,13 +30,13 @@ from toolkit.benchmark.tables import (
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError
 from toolkit.metrics import Comparison, Evaluation, compare, errors_in_heads, evaluate
-from toolkit.metrics.bootstrap import By
+from toolkit.metrics.bootstrap import FEW, By
 from toolkit.metrics.compare import PairedTest
 from toolkit.metrics.evaluation import Cell
+from toolkit.metrics.text import p_text
 from toolkit.schema import Schema
 
 PCKH = "PCKh@0.5"
-MIN_CLIPS = 10  # resampling fewer says nothing about the next clip
 Progress = Callable[[int, int], None]
 
 
@@ -78,7 +78,7 @@ class Resampling:
     def choose(cls, truth: Dataset, resamples: int) -> Resampling:
         """By clip where every image has one and there are enough of them, else by image."""
         clips = set(truth.images.clips)
-        by: By = "clip" if None not in clips and len(clips) >= MIN_CLIPS else "image"
+        by: By = "clip" if all(clips) and len(clips) >= FEW else "image"
         return cls(resamples=resamples, by=by)
 
 
@@ -139,13 +139,17 @@ def make_table(
         title=suite.title,
         columns=(*suite.columns, *(COSTS if with_costs else ())),
         rows=(*rows, *gains, *published_rows(suite.name)),
-        rules=rule_lines(
-            suite,
-            truth,
-            evaluations[reference.label],
-            given_boxes=with_costs,
-            synthetic=synthetic,
+        rules=(
+            *rule_lines(
+                suite,
+                truth,
+                evaluations[reference.label],
+                given_boxes=with_costs,
+                synthetic=synthetic,
+            ),
+            *lines_by_row("note", {name: e.notes for name, e in evaluations.items()}),
         ),
+        warnings=lines_by_row("warning", {name: e.warnings for name, e in evaluations.items()}),
         seeds=tuple(_seeds(suite, entrants, rows)),
         tests=tuple(_test_lines(suite, rows, reference.label, comparisons, resampling)),
     )
@@ -360,7 +364,7 @@ def _test_lines(
 
 def _p_text(p_value: float, least: float) -> str:
     """A p-value; the least one that the resamples can give is an upper bound."""
-    return f", p{'<=' if p_value <= least else '='}{p_value:.3f}"
+    return f", p{'<=' if p_value <= least else '='}{p_text(p_value)}"
 
 
 def _seeds(

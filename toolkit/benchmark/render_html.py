@@ -113,11 +113,12 @@ def _section(table: Table) -> str:
     heading, _, rest = table.title.partition(":")
     lead = f'<p class="lead">{escape(rest.strip())}</p>' if rest else ""
     rules = "".join(f"<li>{escape(line)}</li>" for line in below(table))
+    between = "95 % intervals beneath the values; " if table.has_intervals else ""
     return (
         f'<section id="{escape(table.name)}"><h2>{escape(heading)}</h2>{lead}'
         f"{_chart(table)}{_measured(table)}"
         '<p class="key"><b class="best">best</b> <b class="second">second</b> '
-        "95 % intervals beneath the values; oracles see the answer and are not ranked</p>"
+        f"{between}oracles see the answer and are not ranked</p>"
         f'<details open class="rules"><summary>Rules and tests</summary><ul>{rules}</ul>'
         f"</details>{_published(table)}</section>"
     )

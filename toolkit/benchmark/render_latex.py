@@ -41,7 +41,9 @@ def escape(text: str) -> str:
 def _environment(table: Table) -> str:
     columns = "l" + "r" * len(table.columns)
     headings = ["Model", *(column.key for column in table.columns)]
-    rules = " ".join(_sentence(escape(line)) for line in below(table))
+    between = "; 95 % intervals in small print" if table.has_intervals else ""
+    key = f"Best in bold, second underlined; oracles are not ranked{between}"
+    rules = " ".join(_sentence(escape(line)) for line in (key, *below(table)))
     lines = [
         r"\begin{table*}[t]",
         r"\centering\small",
@@ -76,7 +78,7 @@ def _measured(table: Table, row: Row) -> str:
 
 
 def _cell(table: Table, row: Row, column: Column) -> str:
-    text = escape(column.show(row.values.get(column.key)))
+    text = escape(column.show(row.values.get(column.key))) or "--"
     place = table.marks(column).get(row.model) if row.ranked else None
     if place is not None:
         text = rf"\textbf{{{text}}}" if place == 1 else rf"\underline{{{text}}}"

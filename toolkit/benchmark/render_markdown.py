@@ -27,7 +27,8 @@ def _section(table: Table) -> str:
     for row in (*table.measured, *table.improvements):
         cells = [_cell(table, row, column) for column in table.columns]
         lines.append(_row([escape(row.label), *cells]))
-    lines += ["", "Best in bold, second in italics; 95 % intervals in brackets.", ""]
+    between = "; 95 % intervals in brackets" if table.has_intervals else ""
+    lines += ["", f"Best in bold, second in italics; oracles are not ranked{between}.", ""]
     lines += [f"* {escape(line)}" for line in below(table)]
     if table.published:
         lines += ["", *_published(table)]
@@ -63,7 +64,7 @@ def _cell(table: Table, row: Row, column: Column) -> str:
     if row.kind == "improvement":
         text = f"{column.show_change(value)} {column.show_change_interval(interval)}"
         return escape(text.strip())
-    text = escape(column.show(value))
+    text = escape(column.show(value)) or "-"
     place = table.marks(column).get(row.model) if row.ranked else None
     if place is not None:
         text = f"**{text}**" if place == 1 else f"*{text}*"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import textwrap
 
 from toolkit.benchmark.tables import Column, Contrast, Row, Table
+from toolkit.metrics.text import p_text
 
 _MARKS = {1: "**", 2: "*"}
 Cell = tuple[str, str]  # value, and the interval beneath it
@@ -118,8 +119,8 @@ def _published(table: Table) -> list[str]:
 
 
 def below(table: Table) -> list[str]:
-    """The lines under a table: rivals, tests, seeds, notes, rules; shared by renderers."""
-    lines = []
+    """The lines under a table: warnings, rivals, tests, seeds, notes, rules; all renderers'."""
+    lines = list(table.warnings)
     for row in table.improvements:
         lines.append(f"{row.model}: {row.note or 'against the best rival'}: {_rivals(row)}")
     lines += [*table.tests, *contrast_lines(table)]
@@ -169,7 +170,7 @@ def _gain(column: Column, item: Contrast) -> str:
     parts = [column.show_change(item.difference), column.show_change_interval(item.interval)]
     text = " ".join(part for part in parts if part)
     if item.p_value is not None:
-        text += f", p={item.p_value:.3f}"
+        text += f", p={p_text(item.p_value)}"
     if len(item.seeds) > 1:
         text += f", seeds {' '.join(column.show_change(v) for v in item.seeds.values())}"
     return text
@@ -186,8 +187,8 @@ def _rivals(row: Row) -> str:
 
 
 def _below(table: Table) -> list[str]:
-    marks = "** best, * second; oracles are not ranked; 95 % intervals beneath the values"
-    return [marks, *below(table)]
+    between = "; 95 % intervals beneath the values" if table.has_intervals else ""
+    return [f"** best, * second; oracles are not ranked{between}", *below(table)]
 
 
 def _line(label: str, texts: list[str], widths: list[int], label_width: int) -> str:

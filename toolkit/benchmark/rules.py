@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.benchmark.demo import GROUP, Suite
 from toolkit.dataset import Dataset
 from toolkit.metrics import Evaluation
+
+# of what is ignored: the rest counts the results of one row
+OF_THE_TRUTH = ("crowd", "num_keypoints_zero", "num_keypoints_zero_but_labelled")
 
 
 def rule_lines(
@@ -18,12 +21,12 @@ def rule_lines(
     given_boxes: bool,
     synthetic: bool,
 ) -> tuple[str, ...]:
-    """Data, boxes, head size, mean, strata, area, bands, intervals, notes.
+    """Data, boxes, head size, mean, strata, area, bands, intervals: the same for all rows.
 
     Args:
         suite: Whose table it is.
         truth: Ground truth.
-        evaluation: Of any entrant; the rules are the same for all.
+        evaluation: Of any entrant; what differs between them is in `lines_by_row`.
         given_boxes: Whether models were run, which are given true boxes.
         synthetic: Whether the data was rendered.
     """
@@ -48,7 +51,8 @@ def rule_lines(
             lines.append(f"{suite.headline.key}: {outside:,} keypoints")
     if "area_rule" in settings and suite.profile == "crowdpose":
         lines.append(f"OKS area: {settings['area_rule']}; profile {evaluation.profile}")
-        lines.append(f"ignored: {_counts(settings.get('ignored', {}))}")
+        people = {k: n for k, n in settings["ignored"].items() if k in OF_THE_TRUTH}
+        lines.append(f"ignored: {_counts(people)}")
     if "bands" in settings:
         lines.append(_bands_line(settings["bands"]))
     if "bootstrap" in settings:
@@ -59,7 +63,26 @@ def rule_lines(
             "chance of training"
         )
     lines.append(f"ground truth sha256: {evaluation.ground_truth_sha256 or 'not from a file'}")
-    return (*lines, *(f"note: {note}" for note in evaluation.notes))
+    return tuple(lines)
+
+
+def lines_by_row(kind: str, told: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """What evaluations tell, once each: `note: ...` of all rows, else `note, ROW, ROW: ...`.
+
+    Args:
+        kind: `note` or `warning`.
+        told: Row label -> its sentences.
+    """
+    rows: dict[str, list[str]] = {}
+    for label, sentences in told.items():
+        for sentence in sentences:
+            rows.setdefault(sentence, []).append(label)
+    return tuple(
+        f"{kind}: {sentence}"
+        if len(labels) == len(told)
+        else f"{kind}, {', '.join(labels)}: {sentence}"
+        for sentence, labels in rows.items()
+    )
 
 
 def _data_line(suite: Suite, truth: Dataset, synthetic: bool) -> str:

@@ -217,6 +217,7 @@ def _measure(request: Request, prepared: _Prepared, bar: Bar) -> _Part | None:
     gallery = None
     if request.exhibits and images_dir is not None:
         gallery = _gallery(suite, truth, images_dir, entrants)
+    notices += [f"{suite.name}: {line}" for line in table.warnings]
     return _Part(table, gallery, tuple(notices))
 
 
@@ -300,10 +301,15 @@ def _assign(
     files: dict[str, dict[str, Path]] = {suite.name: {} for suite in suites}
     for name, path in predictions.items():
         table, colon, label = name.partition(":")
-        if colon and table in files:
+        if not (colon and table in files):
+            table, label = (suites[0].name, name) if len(suites) == 1 else ("", name)
+        if table and (not label.strip() or label in files[table]):
+            raise UsageError(
+                f"option --predictions: {name!r}: the row of table '{table}' has no name, or "
+                "that of another; give each file a name of its own"
+            )
+        if table:
             files[table][label] = path
-        elif len(suites) == 1:
-            files[suites[0].name][name] = path
         else:
             raise UsageError(
                 f"option --predictions: {name!r} does not say which table of the demo it is "

@@ -178,6 +178,7 @@ class Table:
         seeds: What other training seeds of the main pair gave.
         tests: Lines of the paired tests.
         contrasts: Differences between rows that were trained with several seeds.
+        warnings: Lines that say why a row may not be what it seems.
     """
 
     name: str
@@ -188,6 +189,12 @@ class Table:
     seeds: tuple[SeedValues, ...] = ()
     tests: tuple[str, ...] = ()
     contrasts: tuple[Contrast, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether any cell of a measured row has one."""
+        return any(pair is not None for row in self.measured for pair in row.intervals.values())
 
     @property
     def measured(self) -> tuple[Row, ...]:
@@ -243,6 +250,7 @@ class Table:
                 for item in self.seeds
             ],
             "paired_tests": list(self.tests),
+            "warnings": list(self.warnings),
             **({"contrasts": [c.to_json() for c in self.contrasts]} if self.contrasts else {}),
         }
 

@@ -199,6 +199,47 @@ def test_predictions_for_unknown_images_end_with_1(
     assert "99" in result.stderr
 
 
+def test_a_row_that_nobody_could_be_matched_with_is_warned_of_everywhere(
+    toolkit_cli: Callable[..., Any],
+    arguments: list[object],
+    prediction_files: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    """Without id and box, the extent of a pose with its stick overlaps no person's box."""
+    records = json.loads(prediction_files["far"].read_text())
+    for record in records:
+        del record["annotation_id"], record["bbox"]
+    prediction_files["far"].write_text(json.dumps(records))
+    out = tmp_path / "report"
+
+    result = toolkit_cli(*arguments, "--out", out)
+
+    said = "warning, far: 4 of 4 people count as wrong in all but AP"
+    assert result.exit_code == 0
+    assert f"hockey: {said}" in result.stderr
+    assert said in result.stdout
+    assert said in (out / "report.md").read_text()
+    assert said in (out / "tables.tex").read_text()
+    assert said in (out / "index.html").read_text()
+    (table,) = json.loads((out / "results.json").read_text())["tables"]
+    assert table["warnings"][0].startswith(said)
+
+
+@pytest.mark.parametrize("names", [("hockey:near", "near"), ("hockey:", "far")])
+def test_no_file_of_predictions_takes_the_row_of_another(
+    toolkit_cli: Callable[..., Any],
+    players: Dataset,
+    prediction_files: dict[str, Path],
+    names: tuple[str, str],
+) -> None:
+    rows = [f"--predictions={name}={prediction_files['far']}" for name in names]
+
+    result = toolkit_cli("benchmark", "--suite", "hockey", "--data", players.path, *rows)
+
+    assert result.exit_code == 2
+    assert "give each file a name of its own" in result.stderr
+
+
 def test_in_the_demo_a_file_must_say_its_table(
     toolkit_cli: Callable[..., Any], prediction_files: dict[str, Path]
 ) -> None:

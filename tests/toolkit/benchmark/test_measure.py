@@ -7,11 +7,12 @@ import pytest
 
 from toolkit.annotations import Predictions
 from toolkit.benchmark.demo import COSTS, CROWDPOSE, HOCKEY, MEDIAN
-from toolkit.benchmark.exhibits import choose_instances, make_gallery
+from toolkit.benchmark.exhibits import _of_instance, choose_instances, make_gallery
 from toolkit.benchmark.measure import Entrant, Resampling, instance_errors, make_table
 from toolkit.benchmark.tables import Row, Table
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError
+from toolkit.metrics.errors_in_heads import pair_people
 
 OUTSIDE = HOCKEY.headline.key
 
@@ -206,6 +207,51 @@ def test_a_gallery_shows_truth_first_and_says_where_nothing_was_predicted(
     assert first.panels[0].jpeg.startswith(b"\xff\xd8")
 
 
+def test_notes_stand_once_with_the_rows_that_they_are_of(
+    players: Dataset, shifted: Callable[..., Predictions]
+) -> None:
+    nobody = shifted(0.0)[slice(0, 0)]
+    rules = table_of(players, Entrant("a", shifted(2.0)), Entrant("empty", nobody)).rules
+
+    assert "note, empty: there are no predictions: every score is 0" in rules
+    assert (
+        sum(line.startswith("note: the bootstrap draws from 2 images") for line in rules) == 1
+    )
+
+
+def test_the_lines_of_a_table_count_what_is_ignored_of_the_truth_alone(
+    players: Dataset, shifted: Callable[..., Predictions]
+) -> None:
+    """Every row has its own results; how many of the first are left out is no rule of all."""
+    many = shifted(0.0)
+    many = many[np.zeros(30, dtype=np.int64)]  # 10 beyond the best 20 of the image
+    table = make_table(
+        CROWDPOSE,
+        players,
+        [Entrant("many", many), Entrant("one", shifted(0.0))],
+        Resampling(0),
+        synthetic=False,
+    )
+
+    assert "ignored: nothing" in table.rules
+    assert any(line.startswith("note, many: 10 detections beyond") for line in table.rules)
+
+
+def test_a_picture_shows_the_prediction_that_is_measured(
+    players: Dataset, shifted: Callable[..., Predictions]
+) -> None:
+    """Of two results for one person the better scored counts, whichever comes first."""
+    from dataclasses import replace
+
+    two = replace(shifted(2.0)[np.array([0, 0])], scores=np.array([0.1, 0.9]))
+    answer = pair_people(players, two).prediction[0]
+
+    shown = _of_instance(two, int(answer), players, 0)
+
+    assert shown is not None
+    assert shown.scores.tolist() == [0.9]
+
+
 def test_resampling_is_by_clip_only_where_there_are_ten_of_them(players: Dataset) -> None:
     from dataclasses import replace
 
@@ -219,3 +265,4 @@ def test_resampling_is_by_clip_only_where_there_are_ten_of_them(players: Dataset
     assert Resampling.choose(with_clips(*ten), 5).by == "clip"
     assert Resampling.choose(with_clips(*ten[:9]), 5).by == "image"
     assert Resampling.choose(with_clips(*ten, None), 5).by == "image"
+    assert Resampling.choose(with_clips(*ten, ""), 5).by == "image"

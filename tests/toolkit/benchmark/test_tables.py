@@ -173,6 +173,30 @@ def test_the_page_asks_nothing_of_the_network() -> None:
     assert page.count("<section") == page.count("</section>")
 
 
+def test_a_measured_cell_without_a_value_is_a_hyphen_in_every_format() -> None:
+    table = make_table(Row("a", {"AP": 0.5, "Error": None, "Parameters": 3}))
+
+    assert "| a | 50.0 | - | 3 |" in render_markdown([table], "t")
+    assert "a & 50.0 & -- & 3 " in render_latex([table])
+    assert "<td>\N{EN DASH}</td>" in render_html([table], [], {}, "t")
+    assert render_text([table]).splitlines()[4].split() == ["a", "50.0", "-", "3"]
+
+
+def test_intervals_are_spoken_of_where_there_are_some_and_marks_are_explained() -> None:
+    without = make_table(Row("a", {"AP": 0.5}), Row("b", {"AP": 0.4}))
+    with_some = make_table(Row("a", {"AP": 0.5}, {"AP": (0.4, 0.6)}), Row("b", {"AP": 0.4}))
+
+    for render in (
+        lambda table: render_text([table]),
+        lambda table: render_markdown([table], "t"),
+        lambda table: render_latex([table]).replace("\\%", "%"),
+        lambda table: render_html([table], [], {}, "t"),
+    ):
+        assert "95 % intervals" in render(with_some)
+        assert "intervals" not in render(without)
+        assert "second" in render(without)
+
+
 def test_latex_rows_have_as_many_cells_as_columns() -> None:
     table = make_table(
         Row("a", {"AP": 0.5, "Error": 1.0}, {"AP": (0.4, 0.6)}),

@@ -30,12 +30,13 @@ from toolkit.benchmark.demo_data import make_cache
 from toolkit.benchmark.environment import environment
 from toolkit.benchmark.measure import Resampling
 from toolkit.benchmark.render_html import Figure, Gallery
-from toolkit.benchmark.rules import rule_lines
+from toolkit.benchmark.rules import lines_by_row, rule_lines
 from toolkit.benchmark.runner import Bar, Results
 from toolkit.benchmark.tables import Table, Value
 from toolkit.errors import ToolkitError, UsageError, counted
 from toolkit.files import write_text
 from toolkit.metrics import evaluate
+from toolkit.metrics.bootstrap import note_on_few
 from toolkit.metrics.evaluate import sorted_weights
 from toolkit.metrics.scoring import Options
 from toolkit.models import find_models, require_torch
@@ -429,7 +430,9 @@ class _Suite:
                 f"{resampling.seed}; paired tests on the same resamples; what the chance of "
                 "training does, the table of seeds shows"
             )
-        return (*lines, *own)
+            few = note_on_few(data.truth.images, resampling.by)
+            own += [] if few is None else [f"note: {few}"]
+        return (*lines, *lines_by_row("note", {plan.reference: evaluation.notes}), *own)
 
 
 def _cores() -> int:
