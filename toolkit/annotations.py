@@ -279,6 +279,11 @@ class Predictions:
             model=model,
         )
 
+    @property
+    def has_annotation_id(self) -> NDArray[np.bool_]:
+        """(M,) bool: which predictions name an annotation; ids below -1 are ids like others."""
+        return np.asarray(self.annotation_id != -1)
+
     def to_schema(self, target: Schema) -> Predictions:
         """These predictions in another schema's keypoints, matched by name.
 

@@ -133,7 +133,7 @@ class Painter:
         if self.predictions is None:
             return None
         found = self.predictions[self.predictions.image_id == self.dataset.images.ids[row]]
-        if member < 0 or not (found.annotation_id >= 0).any():
+        if member < 0 or not found.has_annotation_id.any():
             return found
         return found[found.annotation_id == self.dataset.annotations.instance_id[member]]
 

@@ -63,7 +63,7 @@ def rank_page(
     Raises:
         UnsafeInputError: A file name leads out of the folder.
     """
-    answers = {int(key): at for at, key in enumerate(predictions.annotation_id) if key >= 0}
+    answers = {int(key): at for at, key in enumerate(predictions.annotation_id) if key != -1}
     shown = entries[:PICTURES]
     figures = []
     for place, entry in enumerate(shown):

@@ -62,7 +62,7 @@ def pair_instances(
         The pairing. Of several predictions with one `annotation_id` the best scored counts.
     """
     prediction = np.full(len(truth), -1, dtype=np.int64)
-    named = np.flatnonzero(predictions.annotation_id >= 0)
+    named = np.flatnonzero(predictions.has_annotation_id)
     row, known = _rows_of(truth.instance_id, predictions.annotation_id[named])
     known[known] &= truth_image[row[known]] == prediction_image[named[known]]
     paired, row = named[known], row[known]
@@ -71,7 +71,7 @@ def pair_instances(
     by_id = int((prediction >= 0).sum())
 
     open_truth = np.flatnonzero(prediction < 0)
-    loose = np.flatnonzero(predictions.annotation_id < 0)
+    loose = np.flatnonzero(~predictions.has_annotation_id)
     if len(open_truth) and len(loose):
         loose = loose[evaluation_order(prediction_image[loose], predictions.scores[loose])]
         matched = _match_boxes(

@@ -247,7 +247,7 @@ def _pairing_warnings(truth: Dataset, predictions: Predictions, scored: Scored) 
     if not lost.any():
         return []
     spare &= np.isin(predictions.image_id, truth.annotations.image_id[lost])
-    named = predictions.annotation_id >= 0
+    named = predictions.has_annotation_id
     boxed = np.isfinite(predictions.bbox_xywh).all(axis=1)
     reasons = {
         "with neither annotation_id nor bbox, whose keypoints' extent overlaps no free "

@@ -270,7 +270,7 @@ def _refuse_unknown_ids(truth: Dataset, predictions: Predictions) -> NoReturn:
     people = truth.annotations
     known = set(zip(people.image_id.tolist(), people.instance_id.tolist(), strict=True))
     named = zip(predictions.image_id.tolist(), predictions.annotation_id.tolist(), strict=True)
-    wrong = [row for row, pair in enumerate(named) if pair[1] >= 0 and pair not in known]
+    wrong = [row for row, pair in enumerate(named) if pair[1] != -1 and pair not in known]
     first = wrong[0]
     raise InvalidDataError(
         f"{predictions.path or 'predictions'}: results[{first}]: annotation_id: "

@@ -41,6 +41,20 @@ def test_of_two_predictions_for_one_annotation_the_better_scored_counts(
     assert pair(truth, predictions).prediction.tolist() == [1]
 
 
+def test_negative_annotation_ids_are_ids_like_others(
+    make_dataset: Callable[..., Dataset], predictions_of: Callable[..., Predictions]
+) -> None:
+    """Only -1 stands for none; two people with swapped ids far from their boxes."""
+    truth = make_dataset()
+    ids = np.array([-7, -2])
+    truth = replace(truth, annotations=replace(truth.annotations, instance_id=ids))
+    predictions = replace(predictions_of(truth, 1000), annotation_id=ids[::-1])
+
+    found = pair(truth, predictions)
+
+    assert (found.prediction.tolist(), found.by_id) == ([1, 0], 2)
+
+
 def test_an_unknown_annotation_id_answers_for_nobody(
     make_dataset: Callable[..., Dataset], predictions_of: Callable[..., Predictions]
 ) -> None:
