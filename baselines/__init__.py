@@ -5,8 +5,8 @@
 `hrnet_names` (weights that others published), `family` (what the loop needs to know of a
 network), `training` (the loop; `augmentation`, `precision`, `shards`, `run_state`, `validation`
 and `monitor` are its parts), `checkpoints`, `predictor`, `pipeline` (frames to predictions),
-`onnx_export` and `onnx_runtime` (a network for deployment), `controls` (mean pose and
-body-to-stick).
+`onnx_export`, `onnx_model` and `onnx_runtime` (a network for deployment), `controls` (mean
+pose and body-to-stick).
 
 Adding a model: a recipe in `recipes/`, an entry below, a line in `pyproject.toml`.
 """

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from baselines.checkpoints import schema_to_facts
 from baselines.crops import MEAN, STD
-from baselines.onnx_runtime import FORMAT, INPUT, OUTPUTS, open_session
+from baselines.onnx_model import FORMAT, INPUT, OUTPUTS, open_session
 from baselines.pipeline import network_inputs
 from toolkit.errors import MissingExtraError, ToolkitError, UsageError
 from toolkit.files import atomic_file, check_output
@@ -179,7 +179,7 @@ def _shape(value: object) -> list[object]:
 
 
 def _metadata(model: NetworkModel, outputs: dict[str, object]) -> dict[str, str]:
-    """What a reader of the file needs; see `baselines.onnx_runtime` for the keys."""
+    """What a reader of the file needs; see `baselines.onnx_model` for the keys."""
     width, height = model.config.input_wh
     told = {key: value for key, value in model.facts.items() if key not in ("schema", "recipe")}
     documents = {

@@ -40,7 +40,7 @@ from baselines.config import TrainConfig
 from baselines.family import HEATMAP
 from baselines.hrnet import HRNetHeatmap
 from baselines.onnx_export import export_onnx
-from baselines.onnx_runtime import OnnxModel
+from baselines.onnx_model import OnnxModel
 from baselines.predictor import CheckpointModel
 from toolkit.annotations import Annotations, Images
 from toolkit.dataset import Dataset

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toolkit.catalog import datasets_root, list_datasets
+from toolkit.catalog import list_datasets
 from toolkit.dataset import Card
+from toolkit.places import datasets_root
 from toolkit.schema import MIN_PROMPTS, Schema
 
 SAMPLES = ("crowdpose", "hockey", "lacrosse")

@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE = {
-    "annotations", "catalog", "dataset", "errors", "files", "geometry", "printed", "report",
-    "schema", "schema_file",
+    "annotations", "catalog", "dataset", "errors", "files", "geometry", "places", "printed",
+    "report", "schema", "schema_file",
 }  # fmt: skip
 EDGES = {"benchmark", "labelstudio", "publish", "views"}
 HEAVY = {

@@ -33,9 +33,9 @@ from torch.nn import functional
 
 from baselines.checkpoints import read_tensors
 from baselines.hub import hub_or_cache
-from toolkit.catalog import cache_root
 from toolkit.errors import MissingExtraError, ReadError, SchemaError, ServiceError, UsageError
 from toolkit.files import atomic_file, sha256_bytes, sha256_file
+from toolkit.places import cache_root
 from toolkit.schema import Schema
 
 KINDS = ("learned", "minilm", "openclip:ARCH/TAG", "openclip:ARCH/FILE")

@@ -1,46 +1,16 @@
-"""Where the data that ships with the toolkit lies, and what is known about each set.
-
-`datasets/` in the checkout holds data and no Python; a wheel carries it as
-`toolkit/_datasets`. A regular package called `datasets` may be installed beside us, so
-the folder is never found by import.
-"""
+"""Which data sets there are, shipped and registered, and what is known about each."""
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TypedDict
 
+from toolkit.dataset import Card
 from toolkit.errors import ReadError, UsageError, WriteError
 from toolkit.files import sha256_file
-
-
-def datasets_root() -> Path:
-    """The folder of shipped data sets.
-
-    `$TOOLKIT_DATASETS` if set, else the copy inside the installed package, else the
-    checkout's folder (only where our own `pyproject.toml` is beside it).
-
-    Raises:
-        ReadError: None of the three exists.
-    """
-    named = os.environ.get("TOOLKIT_DATASETS")
-    if named:
-        if not Path(named).is_dir():
-            raise ReadError(f"TOOLKIT_DATASETS is '{named}', which is not a folder")
-        return Path(named)
-    package = Path(__file__).resolve().parent
-    packaged = package / "_datasets"
-    if packaged.is_dir():
-        return packaged
-    checkout = package.parent
-    if (checkout / "pyproject.toml").is_file() and (checkout / "datasets").is_dir():
-        return checkout / "datasets"
-    raise ReadError(
-        f"no data sets beside '{package}': the installation is incomplete; reinstall, or "
-        "set TOOLKIT_DATASETS to a checkout's 'datasets' folder"
-    )
+from toolkit.places import datasets_root, registry_root
+from toolkit.schema import Schema
 
 
 def list_datasets() -> tuple[str, ...]:
@@ -63,34 +33,6 @@ def sample_path(name: str) -> Path:
         ]
         raise UsageError(f"no sample '{name}'; known: {', '.join(with_sample)}")
     return path
-
-
-def cache_root() -> Path:
-    """Where rendered demo data is kept: `$TOOLKIT_CACHE`, else `.cache` in the checkout.
-
-    Outside a checkout (an installed wheel) it is `.cache` in the working folder. The
-    folder is not made here.
-    """
-    named = os.environ.get("TOOLKIT_CACHE")
-    if named:
-        return Path(named)
-    checkout = Path(__file__).resolve().parent.parent
-    if (checkout / "pyproject.toml").is_file():
-        return checkout / ".cache"
-    return Path.cwd() / ".cache"
-
-
-def registry_root() -> Path:
-    """Where the user's own data sets are registered, one folder each; it may not exist.
-
-    `$TOOLKIT_REGISTRY`, else `$XDG_DATA_HOME/extension-keypoints/datasets`, else
-    `~/.local/share/extension-keypoints/datasets`. Nothing is written outside it.
-    """
-    named = os.environ.get("TOOLKIT_REGISTRY")
-    if named:
-        return Path(named)
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "extension-keypoints" / "datasets"
 
 
 def make_registry(root: Path) -> None:
@@ -137,8 +79,6 @@ def describe_registered(name: str) -> RegisteredFacts:
         ReadError: A file of it cannot be read.
         InvalidDataError: Its card lacks a required field, such as the licence.
     """
-    from toolkit.dataset import Card
-
     if name not in registered_datasets():
         known = (*list_datasets(), *registered_datasets())
         raise UsageError(f"no data set '{name}'; known: {', '.join(known)}")
@@ -202,10 +142,6 @@ def describe(name: str) -> DatasetFacts:
         ReadError: A file of it cannot be read.
         InvalidDataError: Its card lacks a required field, such as the licence.
     """
-    # The schema finds built-in files through this module, so it cannot be imported above.
-    from toolkit.dataset import Card
-    from toolkit.schema import Schema
-
     folder = datasets_root() / name
     schema = Schema.load(name)
     card = Card.load(folder / "card.md")

@@ -19,8 +19,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.catalog import datasets_root
 from toolkit.errors import SchemaError, UsageError
+from toolkit.places import datasets_root
 
 Group = Literal["body", "extension"]
 Region = Literal["box", "image", "anywhere"]

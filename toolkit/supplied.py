@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 from toolkit import formats
-from toolkit.catalog import datasets_root, list_datasets
+from toolkit.catalog import list_datasets
 from toolkit.checks.images import check_images
 from toolkit.errors import ReadError, UsageError
 from toolkit.files import sha256_file
 from toolkit.parallel import Progress
+from toolkit.places import datasets_root
 from toolkit.report import Finding, Severity
 from toolkit.schema import Schema
 

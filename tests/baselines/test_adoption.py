@@ -302,7 +302,7 @@ def test_a_flip_tested_model_is_exported_and_agrees(
     pytest.importorskip("onnxscript")
     from baselines import HRNET_SMALL
     from baselines.onnx_export import export_onnx
-    from baselines.onnx_runtime import OnnxModel
+    from baselines.onnx_model import OnnxModel
 
     model = HRNET_SMALL.load("hockey", "cpu")
     assert isinstance(model, CheckpointModel)

@@ -23,7 +23,8 @@ import tokenclipose
 from baselines import onnx_export
 from baselines.crops import normalised
 from baselines.onnx_export import ExportError, export_onnx, random_crops
-from baselines.onnx_runtime import ONNX, OnnxModel, open_session
+from baselines.onnx_model import OnnxModel, open_session
+from baselines.onnx_runtime import ONNX
 from baselines.pipeline import Batch, ahead, network_inputs
 from baselines.predictor import CheckpointModel
 from tokenclipose.model import Intention
@@ -292,7 +293,7 @@ def test_running_a_file_needs_no_torch(onnx_file: Path, tmp_path: Path) -> None:
     sample = sample_path("hockey")
     code = (
         "import sys; from pathlib import Path; from toolkit.formats import read;"
-        "from baselines.onnx_runtime import OnnxModel;"
+        "from baselines.onnx_model import OnnxModel;"
         f"found = OnnxModel(Path({str(onnx_file)!r})).predict("
         f"read({str(sample)!r}), Path({str(sample.parent / 'images')!r}));"
         "assert len(found) and 'torch' not in sys.modules and 'onnx' not in sys.modules"

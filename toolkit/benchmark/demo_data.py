@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from toolkit.benchmark.demo import TEST_PEOPLE, Suite
-from toolkit.catalog import cache_root
 from toolkit.errors import WriteError
 from toolkit.files import atomic_directory
+from toolkit.places import cache_root
 
 
 def demo_set(

@@ -84,8 +84,9 @@ def list_command(*, as_json: bool) -> None:
 @json_option
 def show(name: str, *, as_json: bool) -> None:
     """Show one data set NAME: its keypoints with their sigmas, its card, its sample."""
-    from toolkit.catalog import datasets_root, describe, describe_registered, list_datasets
+    from toolkit.catalog import describe, describe_registered, list_datasets
     from toolkit.dataset import Card
+    from toolkit.places import datasets_root
     from toolkit.schema import Schema
 
     if name not in list_datasets():
@@ -211,6 +212,7 @@ def add(
     """
     from toolkit import catalog, footage
     from toolkit.files import check_output
+    from toolkit.places import registry_root
     from toolkit.schema import Schema
 
     if (images is None) == (not videos):
@@ -222,7 +224,7 @@ def add(
     wanted = footage.Footage(
         name, licence, None if schema is None else Schema.load(schema), citation, source_url
     )
-    root = catalog.registry_root()
+    root = registry_root()
     catalog.make_registry(root)
     inputs = (images, *videos, schema_file(schema))
     check_output(root / name, force=force, inputs=inputs, holds=("annotations.json",))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from toolkit.catalog import datasets_root
 from toolkit.curate.sigmas import SigmaEstimate
 from toolkit.errors import UsageError
+from toolkit.places import datasets_root
 from toolkit.schema import Schema
 
 

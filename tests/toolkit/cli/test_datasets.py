@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from toolkit import catalog
+from toolkit import catalog, places
 from toolkit.files import sha256_file
 
 Cli = Callable[..., object]
@@ -129,13 +129,11 @@ def test_a_registry_that_cannot_be_made_is_told(
 def test_the_registry_follows_the_platform_s_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOOLKIT_REGISTRY")
     monkeypatch.setenv("XDG_DATA_HOME", "/data/home")
-    assert catalog.registry_root() == Path("/data/home/extension-keypoints/datasets")
+    assert places.registry_root() == Path("/data/home/extension-keypoints/datasets")
 
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.setenv("HOME", "/home/ann")
-    assert catalog.registry_root() == Path(
-        "/home/ann/.local/share/extension-keypoints/datasets"
-    )
+    assert places.registry_root() == Path("/home/ann/.local/share/extension-keypoints/datasets")
     assert catalog.registered_datasets() == ()
 
 

@@ -126,7 +126,7 @@ def test_only_unpublished_sigmas_are_written_and_comments_stay(
             strict=False,
         )
     ]
-    from toolkit.catalog import datasets_root
+    from toolkit.places import datasets_root
 
     before = (datasets_root() / "hockey" / "schema.yaml").read_text(encoding="utf-8")
 
