@@ -60,14 +60,14 @@ class Tags:
 
 
 def tag(
-    dataset: Dataset, findings: Iterable[Finding] = (), *, profile: Profile = "coco"
+    dataset: Dataset, findings: Iterable[Finding] = (), *, profile: Profile | None = None
 ) -> Tags:
     """Run the validator and sort its findings by instance and image.
 
     Args:
         dataset: What was read, whole.
         findings: What the reader could not use.
-        profile: What counts as an error.
+        profile: What counts as an error; None takes the one that fits the data.
     """
     people, images = dataset.annotations, dataset.images
     report = validate(dataset, profile=profile, findings=findings)

@@ -73,7 +73,7 @@ _ONE = {"images": "image", "annotations": "annotation", "categories": "category"
 def validate(
     dataset: Dataset,
     *,
-    profile: Profile = "coco",
+    profile: Profile | None = None,
     findings: Iterable[Finding] = (),
     limit: int | None = None,
     purpose: Purpose = "validate",
@@ -82,8 +82,9 @@ def validate(
 
     Args:
         dataset: What was read, whole.
-        profile: What counts as an error: `coco`, `crowdpose`, `cropcoco`, `extension`.
-        findings: What the reader found while decoding.
+        profile: What counts as an error: `coco`, `crowdpose`, `cropcoco`, `extension`;
+            None takes the one that fits the data, as the command line does.
+        findings: What the reader found while decoding; `toolkit.formats.scan` gives them.
         limit: Findings to list for each rule; the others become one finding that holds
             their number. None lists all.
         purpose: `evaluate` keeps as errors only what makes scores wrong or impossible;
@@ -96,7 +97,11 @@ def validate(
     Raises:
         UsageError: There is no such profile.
     """
-    if profile not in PROFILES:
+    if profile is None:
+        from toolkit.metrics.profiles import default_profile  # metrics import these checks
+
+        profile = default_profile(dataset)
+    elif profile not in PROFILES:
         raise UsageError(f"no profile '{profile}'; known: {', '.join(PROFILES)}")
     told = tuple(findings)
     listed = list(_reader_findings(told, profile, purpose))

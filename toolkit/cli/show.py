@@ -124,7 +124,6 @@ def show(
     from toolkit import formats
     from toolkit.crop_curve import parse_aspect
     from toolkit.files import check_outputs
-    from toolkit.metrics.profiles import default_profile
     from toolkit.overlays import Look, write_overlays
     from toolkit.schema import Schema
     from toolkit.tags import Wish, tag, wanted
@@ -141,7 +140,7 @@ def show(
     predictions = None
     if predictions_file is not None:
         predictions = formats.read_predictions(predictions_file, dataset.schema)
-    tags = tag(dataset, scan.findings, profile=profile or default_profile(dataset))
+    tags = tag(dataset, scan.findings, profile=profile)
     wish = Wish(rule, keypoint, stratum, clip)
     chosen = None if wish == Wish() else wanted(dataset, tags, wish)
     with progress_bar("drawing") as progress:

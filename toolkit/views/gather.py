@@ -18,7 +18,6 @@ from toolkit.formats import CocoSource, scan, scan_predictions
 from toolkit.formats.coco_write import coco_bytes
 from toolkit.formats.results import raise_errors
 from toolkit.images import opened, resolve_images
-from toolkit.metrics.profiles import default_profile
 from toolkit.schema import Schema
 from toolkit.tags import tag
 from toolkit.views.documents import Column, Content
@@ -96,7 +95,7 @@ def gather(sources: Sources, progress: Progress | None = None) -> Gathered:
         dataset=dataset,
         size_wh=_sizes(dataset, paths),
         paths=[path.resolve() for path in paths],
-        tags=tag(dataset, found.findings, profile=sources.profile or default_profile(dataset)),
+        tags=tag(dataset, found.findings, profile=sources.profile),
         own_tags=own_tags(dataset, "annotations"),
         image_tags=own_tags(dataset, "images"),
     )

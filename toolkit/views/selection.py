@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toolkit.annotations import Images
-from toolkit.checks import validate
+from toolkit.checks import PROFILES, validate
 from toolkit.dataset import Dataset
 from toolkit.errors import ToolkitError, UsageError
 from toolkit.formats.coco_write import CocoSource
@@ -130,7 +130,9 @@ def findings_of(view: FiftyOneDataset, samples: Sequence[str]) -> list[Finding]:
     ids = LabelIds(home.kept.prefix)
     rows = {ids.row_of(sample, kind_of("sample")) for sample in samples}
     wanted = {int(home.before.images.ids[row]) for row in rows if row is not None}
-    report = validate(after)
+    named = home.kept.recipe.get("profile", "")  # as given when the view was built
+    profile = next((known for known in PROFILES if known == named), None)
+    report = validate(after, profile=profile)
     source = after.source
     assert isinstance(source, CocoSource)
     image_of = dict(

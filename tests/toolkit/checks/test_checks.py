@@ -314,3 +314,17 @@ def test_people_of_a_category_that_an_empty_list_does_not_have_are_errors(
     found = [f for f in report.errors if f.rule == "annotation-category-unknown"]
     assert [f.index for f in found] == [0, 1]
     assert "no category has id 1; the file has none" in found[0].message
+
+
+def test_without_a_profile_the_one_that_fits_the_data_is_taken(
+    make_dataset: Callable[..., Any],
+) -> None:
+    players, crowd = make_dataset(), make_dataset()
+    crowd.annotations.area[:] = math.nan
+    crowd.images.crowd_index[:] = 0.5
+
+    # A tip outside its box is a fact for players with sticks; crowds come without areas.
+    assert checks.validate(players).profile == "extension"
+    assert checks.validate(crowd).profile == "crowdpose"
+    assert checks.validate(crowd).ok
+    assert not checks.validate(crowd, profile="coco").ok
