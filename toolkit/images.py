@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolkit.errors import InvalidDataError, UnsafeInputError
+from toolkit.errors import InvalidDataError, ReadError, UnsafeInputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,14 +109,12 @@ def resolve_images(
 
     Raises:
         UnsafeInputError: as `resolve_image`.
-        InvalidDataError: the folder or some of the files do not exist; all are listed.
+        ReadError: the folder does not exist.
+        InvalidDataError: some of the files do not exist; all are listed.
     """
     root = Path(images_dir)
     if not root.is_dir():
-        raise InvalidDataError(
-            f"images folder {str(images_dir)!r} does not exist or is no folder; "
-            "name the folder that holds the images with --images."
-        )
+        raise ReadError(f"{images_dir}: no such folder; name the folder of the images")
     ids = [int(image_id) for image_id in image_ids]
     paths = [
         resolve_image(root, name, image_id)

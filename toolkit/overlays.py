@@ -119,6 +119,7 @@ def write_overlays(
         progress: called with (images done, images in all).
 
     Raises:
+        ReadError: there is no such folder of images.
         InvalidDataError: nothing to draw, images missing (all are listed), or all damaged.
         UnsafeInputError: a file name leads out of the images folder.
         UsageError: `out` is or holds the images or their annotations.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toolkit.errors import InvalidDataError, UnsafeInputError
+from toolkit.errors import InvalidDataError, ReadError, UnsafeInputError
 from toolkit.images import MAX_PIXELS, load_image, resolve_image, resolve_images
 
 
@@ -63,7 +63,7 @@ def test_every_missing_image_is_listed_at_once(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidDataError, match=r"2 of 3 .*'a.png'.*'c.png'"):
         resolve_images(tmp_path, ["a.png", "b.png", "c.png"], [1, 2, 3])
-    with pytest.raises(InvalidDataError, match="no folder"):
+    with pytest.raises(ReadError, match="nowhere: no such folder; name the folder of the"):
         resolve_images(tmp_path / "nowhere", ["a.png"], [1])
 
 

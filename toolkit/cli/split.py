@@ -18,6 +18,7 @@ from toolkit.cli.common import (
     schema_file,
     schema_option,
 )
+from toolkit.cli.file_or_command import FileOrCommand
 from toolkit.errors import InvalidDataError, UsageError
 from toolkit.printed import plain, printable_lines
 
@@ -30,25 +31,14 @@ KINDS = ("group", "image-id", "file-name", "image-bytes", "near-duplicate", "ins
 _PATH = click.Path(path_type=Path)
 
 
-class _FileOrCommand(click.Group):
-    """A group whose first argument is a file, unless it names a command."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ("--help", "--debug"):
-            args = ["make", *args]
-        return super().parse_args(ctx, args)
-
-    def get_usage(self, ctx: click.Context) -> str:
-        return (
-            "Usage: toolkit split FILE --out DIR [--group clip] "
-            "[--fractions train=0.8,val=0.1,test=0.1] [--seed S]\n"
-            "       toolkit split verify DIR [--images DIR] [--against FILE]\n"
-            "       toolkit split make --help    (all options)"
-        )
-
-
 @click.group(
-    cls=_FileOrCommand, epilog="Example: toolkit split annotations.json --out splits --seed 1"
+    cls=FileOrCommand,
+    on_file="make",
+    usage="Usage: toolkit split FILE --out DIR [--group clip] "
+    "[--fractions train=0.8,val=0.1,test=0.1] [--seed S]\n"
+    "       toolkit split verify DIR [--images DIR] [--against FILE]\n"
+    "       toolkit split make --help    (all options)",
+    epilog="Example: toolkit split annotations.json --out splits --seed 1",
 )
 def split() -> None:
     """Split by clip into train, val and test, and find leaks.

@@ -17,6 +17,7 @@ from toolkit.cli.common import (
     progress_bar,
     schema_option,
 )
+from toolkit.cli.file_or_command import FileOrCommand
 from toolkit.errors import UsageError
 from toolkit.printed import printable_lines
 
@@ -30,24 +31,12 @@ LISTED = 1000  # entries of each list in the JSON document
 _PATH = click.Path(path_type=Path)
 
 
-class _FileOrCommand(click.Group):
-    """A group whose first argument is a file, unless it names a command."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ("--help", "--debug"):
-            args = ["open", *args]
-        return super().parse_args(ctx, args)
-
-    def get_usage(self, ctx: click.Context) -> str:
-        return (
-            "Usage: toolkit view FILE --images DIR [--predictions NAME=FILE ...]\n"
-            "       toolkit view pull NAME --out NEW.json\n"
-            "       toolkit view open --help    (all options)"
-        )
-
-
 @click.group(
-    cls=_FileOrCommand,
+    cls=FileOrCommand,
+    on_file="open",
+    usage="Usage: toolkit view FILE --images DIR [--predictions NAME=FILE ...]\n"
+    "       toolkit view pull NAME --out NEW.json\n"
+    "       toolkit view open --help    (all options)",
     epilog="Example: toolkit view annotations.json --images images --predictions ours=p.json",
 )
 def view() -> None:

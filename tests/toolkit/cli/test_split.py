@@ -119,7 +119,7 @@ def test_a_file_named_verify_is_written_with_a_dot(
         (["--group", "file_name:abc"], 2, "has no parenthesis"),
         (["--break"], 2, "needs --previous"),
         (["--previous", "nowhere"], 3, "no manifest.json"),
-        (["--images", "nowhere"], 1, "does not exist"),
+        (["--images", "nowhere"], 3, "nowhere: no such folder; name the folder of the images"),
     ],
 )
 def test_refusals_say_what_to_do(
@@ -173,3 +173,15 @@ def test_an_input_whose_name_is_no_utf8_is_split(
     manifest = json.loads((tmp_path / "s" / "manifest.json").read_text("utf-8"))
     assert os.fsencode(manifest["source"]["file"]) == b"bad\xff.json"
     assert toolkit_cli("split", "verify", tmp_path / "s").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [("split", "Usage: toolkit split FILE --out DIR"), ("view", "Usage: toolkit view FILE")],
+)
+def test_help_shows_the_call_with_a_file(toolkit_cli: Run, command: str, usage: str) -> None:
+    told = toolkit_cli(command, "--help").stdout
+
+    assert told.startswith(usage)
+    assert "make --help" in told or "open --help" in told
+    assert "Example: toolkit" in told
