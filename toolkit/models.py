@@ -176,6 +176,8 @@ class ModelEntry:
         recipe: (keys to change) → its recipe with these changes, as far as it differs from
             the defaults; None for a model without a recipe. Raises `InvalidDataError` for
             an unknown key.
+        adopt: Makes a checkpoint of published weights and gives its path; None where none
+            are known.
         text_tokens: checkpoint → its text tokens beside the prompts; None for a model without
             language. Raises `UsageError` where the checkpoint has none.
         shipped: schema name → the checkpoint that ships for it, or None; itself None where
@@ -247,6 +249,7 @@ def load_checkpoint(path: Path, device: str) -> PoseModel:
     """The model in a checkpoint file; the JSON beside it says which model that is.
 
     Raises:
+        UsageError: There is no such file.
         UnsafeInputError: The file is a pickle.
         ReadError: It cannot be read, or the JSON is missing or names no known model.
     """

@@ -33,7 +33,7 @@ from toolkit.benchmark.render_markdown import render_markdown
 from toolkit.benchmark.tables import Table
 from toolkit.charts import standalone
 from toolkit.dataset import Dataset
-from toolkit.errors import UsageError
+from toolkit.errors import ReadError, UsageError
 from toolkit.files import atomic_directory
 from toolkit.processes import by_leader, leader_first, processes
 from toolkit.zero_shot import scored_part
@@ -109,12 +109,16 @@ def run(request: Request, bar: Bar = _silent) -> Results:
 
     Raises:
         UsageError: The request makes no sense.
+        ReadError: A file of it is not there, or cannot be read.
         InvalidDataError: No ground truth, images missing, or predictions that do not fit.
         MissingExtraError: Models are needed and torch is not installed.
     """
     suites = DEMO if request.suite == "demo" else (SUITES[request.suite],)
     _check(request)
     files = _assign(request.predictions, suites)
+    for path in request.predictions.values():  # a test set may be rendered before one is read
+        if not path.exists():
+            raise ReadError(f"{path}: cannot read: no such file; see --predictions")
     # All inputs of all tables are read before the first model, which may take an hour, runs.
     prepared = [_prepare(request, suite, files[suite.name], bar) for suite in suites]
     found = [_measure(request, one, bar) for one in prepared]

@@ -31,7 +31,12 @@ WORST = 10  # people of the queue that the text shows
 @click.argument("files", metavar="A [B ...]", nargs=-1, required=True, type=_PATH)
 @schema_option
 @click.option("--out", type=_PATH, metavar="FILE.html", help="A page, with --images pictures.")
-@click.option("--images", type=_PATH, metavar="DIR", help="Folder of the images.")
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Folder of the images.",
+)
 @click.option("--queue", type=_PATH, metavar="FILE", help="People to look at again, as JSON.")
 @click.option(
     "--consensus",
@@ -65,6 +70,8 @@ def agreement(
 
     inputs = (*files, images, schema_file(schema))
     check_outputs((out, queue, consensus), force=force, inputs=inputs)
+    if images is not None and out is None:
+        notice("--images is for the pictures of a page; add --out FILE.html")
     panel = panel_of(read_annotators(files, None if schema is None else Schema.load(schema)))
     result = measure_agreement(panel)
     if queue is not None:

@@ -103,7 +103,9 @@ def convert(
         return
     for name, count in done.lost.items():
         if done.sidecar is None:
-            end = f"format '{done.target_format}' has no place"
+            of_schema = to_schema is not None and name.startswith("keypoint ")
+            holder = f"schema '{to_schema}'" if of_schema else f"format '{done.target_format}'"
+            end = f"{holder} has no place"
             notice(f"lost: {name} ({counted(count, 'record')}); {end}")
         else:
             notice(f"kept in {done.sidecar.name}: {name} ({counted(count, 'record')})")

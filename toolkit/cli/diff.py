@@ -98,6 +98,8 @@ def diff(
 
     if out is not None:
         check_output(out, force=force, inputs=(old, new, images, schema_file(schema)))
+    elif images is not None:
+        notice("--images is for the pictures of a page; add --out FILE.html")
     known = None if schema is None else Schema.load(schema)
     sides = [formats.scan(path, known) for path in (old, new)]
     for path, side in zip((old, new), sides, strict=True):

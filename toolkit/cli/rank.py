@@ -87,6 +87,8 @@ def rank(
         if out.suffix.lower() not in (".html", ".htm", ".json"):
             raise UsageError(f"option --out: got '{out}'; wanted FILE.html or FILE.json")
         check_output(out, force=force, inputs=(file, predictions, images, schema_file(schema)))
+    if images is not None and (out is None or out.suffix.lower() == ".json"):
+        notice("--images is for the pictures of a page; add --out FILE.html")
     found = formats.scan(file, schema)
     if found.errors:
         count = sum(finding.count for finding in found.errors)

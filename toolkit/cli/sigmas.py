@@ -16,6 +16,7 @@ from toolkit.cli.common import (
     schema_file,
     schema_option,
 )
+from toolkit.errors import UsageError
 from toolkit.printed import plain
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def sigmas(
     from toolkit.files import check_output, write_text
     from toolkit.schema import Schema
 
+    if only is not None and out is None:
+        raise UsageError("--only names what --out writes; add --out SCHEMA.yaml")
     if out is not None:
         check_output(out, force=force, inputs=(*files, schema_file(schema)))
     panel = panel_of(read_annotators(files, None if schema is None else Schema.load(schema)))

@@ -83,7 +83,7 @@ def scan(
 
     Args:
         path: The file, or the folder of a format that is one.
-        schema: A schema or its name; by default found from the file's categories.
+        schema: A schema, its name or its file; by default found from the file's categories.
         format: Name of the format; by default found from the file.
 
     Returns:
@@ -91,6 +91,8 @@ def scan(
 
     Raises:
         ReadError: It cannot be read, or no format fits.
+        UsageError: There is no such schema or format.
+        ResourceError: It is larger than the memory that is left.
     """
     path = Path(path)
     known = Schema.load(schema) if isinstance(schema, str) else schema
@@ -108,9 +110,19 @@ def read(
 ) -> Dataset:
     """Read an annotation file.
 
+    Args:
+        path: The file, or the folder of a format that is one.
+        schema: A schema, its name or its file; by default found from the file's categories.
+        format: Name of the format; by default found from the file.
+
+    Returns:
+        The data set, which remembers its file for `write`.
+
     Raises:
         InvalidDataError: It has errors that the arrays depend on; `report` lists them.
-        ReadError: It cannot be read or is not JSON.
+        ReadError: It cannot be read, or no format fits.
+        UsageError: There is no such schema or format.
+        ResourceError: It is larger than the memory that is left.
     """
     found = scan(path, schema, format)
     needed = [finding for finding in found.findings if finding.rule not in _NOT_IN_ARRAYS]
@@ -119,8 +131,23 @@ def read(
 
 
 def write(dataset: Dataset, path: Path | str, force: bool = False) -> None:
-    """Write a data set as COCO JSON; see `toolkit.formats.coco_write.write_coco`."""
-    write_coco(dataset, Path(path), force)
+    """Write a data set as COCO JSON; see `toolkit.formats.coco_write.write_coco`.
+
+    Raises:
+        UsageError: The name's ending is that of another format.
+        OutputExistsError: The file exists and `force` was not given.
+        InvalidDataError: A number is infinite, or a box is NaN in part.
+        WriteError: The file cannot be written; what stood there before is intact.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    others = [item.name for item in FORMATS if suffix and suffix in item.suffixes]
+    if others and COCO.name not in others:
+        raise UsageError(
+            f"{path}: {suffix} is for format '{others[0]}', and what is written is COCO's "
+            "JSON; name a file ending in .json, and make the other with 'toolkit convert'"
+        )
+    write_coco(dataset, path, force)
 
 
 def detect(path: Path) -> Format[Dataset] | Format[Predictions]:

@@ -168,7 +168,10 @@ def convert(
         check_output(kept_in, force=force, inputs=(source, target, *others))
     elif strict:
         way_out = "" if end.is_json else "; --sidecar keeps it in a file beside the target"
-        _refuse_loss(source, f"format '{end.name}'", plan.lost, way_out)
+        holder = f"format '{end.name}'"
+        if target_schema is not None:
+            holder += f" with the keypoints of '{target_schema.name}'"
+        _refuse_loss(source, holder, plan.lost, way_out)
     _write(plan, target, kept_in, force=force)
     return _told(read, plan, kept_in)
 

@@ -16,6 +16,7 @@ import numpy as np
 from msgspec import Raw, Struct
 from numpy.typing import NDArray
 
+from toolkit.errors import counted
 from toolkit.formats.text import Text, without_constants
 
 
@@ -156,7 +157,7 @@ def _fail(text: Text, error: msgspec.DecodeError) -> NoReturn:
         text.fail_at(
             near[0],
             f"{where}{name} is not JSON; write null or leave the field out "
-            f"({len(constants)} such tokens in the file)",
+            f"({counted(len(constants), 'such token')} in the file)",
         )
     if reason == "trailing characters":
         reason = "characters after the end of the document"

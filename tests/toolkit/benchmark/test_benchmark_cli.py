@@ -31,6 +31,18 @@ def test_a_device_that_is_not_there_is_refused(
     assert "--device 'quantum' cannot be used here" in result.stderr
 
 
+def test_predictions_that_are_not_there_are_told_before_a_test_set_is_rendered(
+    toolkit_cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
+
+    result = toolkit_cli("benchmark", "--suite", "hockey", "--predictions=a=no.json")
+
+    assert result.exit_code == 3
+    assert "no.json: cannot read: no such file; see --predictions" in result.stderr
+    assert not (tmp_path / "cache").exists()
+
+
 def test_json_is_one_document_with_the_promised_keys(
     toolkit_cli: Callable[..., Any], arguments: list[object]
 ) -> None:

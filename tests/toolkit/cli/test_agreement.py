@@ -135,3 +135,18 @@ def test_an_id_that_is_there_twice_is_refused_as_validate_does(
     assert (result.exit_code, result.stdout) == (1, "")
     assert f"ben.json: {section}[{at}]" in result.stderr
     assert f"{section}[0] has the same id; ids are unique in a file" in result.stderr
+
+
+def test_options_that_would_do_nothing_are_told(
+    two_files: list[Path], tmp_path: Path, toolkit_cli: Callable[..., object]
+) -> None:
+    images = toolkit_cli("agreement", *two_files, "--images", tmp_path)
+    nowhere = toolkit_cli("agreement", *two_files, "--images", tmp_path / "no")
+    only = toolkit_cli("sigmas", *two_files, "--schema", "coco", "--only", "nose")
+
+    assert images.exit_code == 0
+    assert "--images is for the pictures of a page; add --out FILE.html" in images.stderr
+    assert nowhere.exit_code == 2
+    assert "does not exist" in nowhere.stderr
+    assert only.exit_code == 2
+    assert "--only names what --out writes; add --out SCHEMA.yaml" in only.stderr

@@ -219,3 +219,12 @@ def test_an_integer_of_thousands_of_digits_ends_in_one_line(
 
     assert result.exit_code == 1
     assert "holds a number of thousands of digits" in result.stderr.splitlines()[-1]
+
+
+def test_pictures_without_a_page_are_told_of(
+    two: tuple[Path, Path], tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    result = toolkit_cli("diff", *two, "--images", tmp_path)
+
+    assert result.exit_code == 0
+    assert "--images is for the pictures of a page; add --out FILE.html" in result.stderr

@@ -446,3 +446,19 @@ def test_a_file_with_a_byte_order_mark_becomes_any_format_and_comes_back(
     assert (done.exit_code, home.exit_code, trip.exit_code) == (0, 0, 0), done.stderr
     assert "note: begins with a UTF-8 byte order mark" in done.stderr
     assert back.read_bytes() == source.read_bytes()
+
+
+def test_keypoints_that_the_other_schema_lacks_are_not_blamed_on_the_format(
+    document: Document,
+    save: Callable[..., Path],
+    tmp_path: Path,
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    arguments = ("convert", save(document), tmp_path / "out.json", "--to-schema", "crowdpose")
+
+    strict, done = toolkit_cli(*arguments, "--strict"), toolkit_cli(*arguments)
+
+    assert "format 'coco' with the keypoints of 'crowdpose' cannot hold" in strict.stderr
+    assert "lost: keypoint top (1 record)" in done.stderr
+    assert "; schema 'crowdpose' has no place" in done.stderr
+    assert "format 'coco' has no place" not in done.stderr

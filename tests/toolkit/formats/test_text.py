@@ -53,7 +53,7 @@ def test_a_constant_is_named_with_record_and_field(
 
     with pytest.raises(
         ReadError,
-        match=rf"annotations\[1\] id=12 field 'bbox': {token} is not JSON.*\(1 such tokens",
+        match=rf"annotations\[1\] id=12 field 'bbox': {token} is not JSON.*\(1 such token ",
     ):
         scan(save(text))
 

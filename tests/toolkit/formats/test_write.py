@@ -13,7 +13,7 @@ import pytest
 
 from toolkit.annotations import Annotations, Images
 from toolkit.dataset import Dataset
-from toolkit.errors import InvalidDataError, OutputExistsError
+from toolkit.errors import InvalidDataError, OutputExistsError, UsageError
 from toolkit.formats import read, write
 from toolkit.formats.document import patch_record, with_tokens
 from toolkit.schema import Schema
@@ -329,3 +329,13 @@ def test_images_without_a_file_have_canonical_keys(tmp_path: Path, tiny_schema: 
         '{"id": 5, "file_name": "é.jpg", "width": 10, "height": 20, "clip": "c", "frame": 0, '
         '"crowdIndex": 0.5}',
     ]
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.PARQUET", "out.xml", "out.mat"])
+def test_coco_is_not_written_under_the_ending_of_another_format(
+    dataset: Dataset, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(UsageError, match=r"is for format .*ending in \.json.*toolkit convert"):
+        write(dataset, tmp_path / name)
+
+    assert not (tmp_path / name).exists()
