@@ -92,7 +92,7 @@ def shared_data() -> Path:
 def toolkit_cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
     """Run the real command line in this process, exit codes and error lines included."""
     from toolkit.cli import cli
-    from toolkit.cli.common import run
+    from toolkit.cli.running import run
 
     def call(*arguments: object) -> Result:
         capfd.readouterr()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from toolkit.cli import cli
-from toolkit.cli.common import run
+from toolkit.cli.running import run
 
 
 def contents(target: Path) -> object:

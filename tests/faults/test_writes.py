@@ -326,7 +326,7 @@ def prepare(name: str, folder: Path, root: Path, toolkit_cli: Callable[..., Any]
 
 def test_64_of_two_processes_that_write_one_file_one_wins_whole(workplace: Path) -> None:
     target = workplace / "out.json"
-    loop = "import sys\nfrom toolkit.cli import cli\nfrom toolkit.cli.common import run\n"
+    loop = "import sys\nfrom toolkit.cli import cli\nfrom toolkit.cli.running import run\n"
     loop += "while True:\n    try:\n        run(cli, sys.argv[1:])\n"
     loop += "    except SystemExit as ended:\n        assert not ended.code\n"
     sides = [workplace / "base.json", workplace / "theirs.json"]

@@ -16,7 +16,7 @@ from importlib import import_module
 import click
 
 from toolkit import __version__
-from toolkit.cli.common import run
+from toolkit.cli.running import run
 
 # Name → one line for `toolkit --help` (the module is `toolkit.cli.NAME`).
 COMMANDS = {

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from toolkit.cli.common import INTERRUPTED, outcome
+from toolkit.cli.outcome import INTERRUPTED, outcome
 from toolkit.errors import UsageError
 
 COMMANDS = ("benchmark", "predict", "train")

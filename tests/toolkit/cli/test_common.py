@@ -13,7 +13,8 @@ import click
 import pytest
 
 from toolkit import errors
-from toolkit.cli.common import echo_json, progress_bar, run
+from toolkit.cli.common import echo_json, progress_bar
+from toolkit.cli.running import run
 from toolkit.cli.together import _tell
 
 

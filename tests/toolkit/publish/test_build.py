@@ -160,7 +160,7 @@ def test_the_last_release_gives_a_list_of_changes(source_folder: Path, tmp_path:
 
 def _split_again(folder: Path) -> None:
     from toolkit.cli import cli
-    from toolkit.cli.common import run
+    from toolkit.cli.running import run
 
     with pytest.raises(SystemExit, match="0"):
         run(
