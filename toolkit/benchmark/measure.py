@@ -19,6 +19,7 @@ from toolkit.benchmark.published import published_rows
 from toolkit.benchmark.rules import lines_by_row, rule_lines
 from toolkit.benchmark.tables import (
     Column,
+    Contrast,
     Interval,
     Row,
     RowKind,
@@ -33,7 +34,6 @@ from toolkit.metrics import Comparison, Evaluation, compare, errors_in_heads, ev
 from toolkit.metrics.bootstrap import FEW, By
 from toolkit.metrics.compare import PairedTest
 from toolkit.metrics.evaluation import Cell
-from toolkit.metrics.text import p_text
 from toolkit.schema import Schema
 
 PCKH = "PCKh@0.5"
@@ -151,7 +151,7 @@ def make_table(
         ),
         warnings=lines_by_row("warning", {name: e.warnings for name, e in evaluations.items()}),
         seeds=tuple(_seeds(suite, entrants, rows)),
-        tests=tuple(_test_lines(suite, rows, reference.label, comparisons, resampling)),
+        contrasts=tuple(_contrasts(suite, rows, reference.label, comparisons)),
     )
 
 
@@ -334,37 +334,30 @@ def _difference(a: Value, b: Value) -> float | None:
     return None
 
 
-def _test_lines(
-    suite: Suite,
-    rows: tuple[Row, ...],
-    reference: str,
-    comparisons: Mapping[str, Comparison],
-    resampling: Resampling,
-) -> list[str]:
+def _contrasts(
+    suite: Suite, rows: tuple[Row, ...], reference: str, comparisons: Mapping[str, Comparison]
+) -> list[Contrast]:
     """The paired tests of the headline, then of the body, against every other row."""
-    least = 2 / (resampling.resamples + 1)  # of all p-values that the resamples can give
     body = [c for c in suite.columns if c.key == "Body"]
-    lines = []
+    found = []
     for column in (suite.headline, *body):
-        parts = []
         for row in rows:
             if row.model not in comparisons or row.values.get(column.key) is None:
                 continue
             test = _paired(suite, column, comparisons[row.model])
-            if test is None or test.difference is None:
-                continue
-            between = column.show_change_interval(test.interval)
-            p_value = "" if test.p_value is None else _p_text(test.p_value, least)
-            gain = column.show_change(test.difference)
-            parts.append(f"{row.label} {gain} {between}{p_value}")
-        if parts:
-            lines.append(f"paired test, {column.key}, {reference} minus: {'; '.join(parts)}")
-    return lines
-
-
-def _p_text(p_value: float, least: float) -> str:
-    """A p-value; the least one that the resamples can give is an upper bound."""
-    return f", p{'<=' if p_value <= least else '='}{p_text(p_value)}"
+            if test is not None and test.difference is not None:
+                found.append(
+                    Contrast(
+                        column=column.key,
+                        model=reference,
+                        minus=row.label,
+                        difference=test.difference,
+                        interval=test.interval,
+                        p_value=test.p_value,
+                        p_is_bound=test.p_is_bound,
+                    )
+                )
+    return found
 
 
 def _seeds(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from toolkit.benchmark.page_style import STYLE
 from toolkit.benchmark.render_text import below
-from toolkit.benchmark.tables import Column, Row, Table
+from toolkit.benchmark.tables import Column, Contrast, Row, Table
 from toolkit.page import data_uri, escape, html_page
 
 
@@ -112,14 +112,15 @@ def _figure(figure: Figure) -> str:
 def _section(table: Table) -> str:
     heading, _, rest = table.title.partition(":")
     lead = f'<p class="lead">{escape(rest.strip())}</p>' if rest else ""
-    rules = "".join(f"<li>{escape(line)}</li>" for line in below(table))
+    rules = "".join(f"<li>{escape(line)}</li>" for line in below(table, tests=False))
     between = "95 % intervals beneath the values; " if table.has_intervals else ""
     return (
         f'<section id="{escape(table.name)}"><h2>{escape(heading)}</h2>{lead}'
         f"{_chart(table)}{_measured(table)}"
         '<p class="key"><b class="best">best</b> <b class="second">second</b> '
         f"{between}oracles see the answer and are not ranked</p>"
-        f'<details open class="rules"><summary>Rules and tests</summary><ul>{rules}</ul>'
+        f"{_differences(table)}"
+        f'<details open class="rules"><summary>Rules</summary><ul>{rules}</ul>'
         f"</details>{_published(table)}</section>"
     )
 
@@ -135,6 +136,38 @@ def _measured(table: Table) -> str:
         f'<div class="wide"><table><thead><tr><th>model</th>{head}</tr></thead>'
         f"<tbody>{rows}</tbody><tfoot>{gains}</tfoot></table></div>"
     )
+
+
+def _differences(table: Table) -> str:
+    """The paired tests: a row for each rival; marked where neither interval holds 0."""
+    if not table.differences:
+        return ""
+    tested = {item.column: item.model for item in table.contrasts if item.stated is None}
+    columns = [column for column in table.columns if column.key in tested]
+    head = "".join(f"<th>{escape(column.key)}</th>" for column in columns)
+    rows = "".join(
+        f"<tr><th>{escape(rival)}</th>"
+        + "".join(_difference(tests.get(column.key), column) for column in columns)
+        + "</tr>"
+        for rival, tests in table.differences.items()
+    )
+    first = next(iter(tested.values()))
+    return (
+        '<details open class="tests"><summary>Paired tests, in points; bold where neither the '
+        "interval over people nor the one over training seeds holds 0</summary>"
+        f'<div class="wide"><table><thead><tr><th>{escape(first)} minus</th>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></details>"
+    )
+
+
+def _difference(item: Contrast | None, column: Column) -> str:
+    if item is None:
+        return "<td></td>"
+    first, *beneath = item.parts(column)
+    value, _, between = first.partition(" ")
+    small = "".join(f"<small>{escape(part)}</small>" for part in (between, *beneath) if part)
+    shown = f"<b>{escape(value)}</b>" if item.is_shown else escape(value)
+    return f"<td>{shown}{small}</td>"
 
 
 def _row(table: Table, row: Row) -> str:

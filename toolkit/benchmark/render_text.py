@@ -10,7 +10,6 @@ from __future__ import annotations
 import textwrap
 
 from toolkit.benchmark.tables import Column, Contrast, Row, Table
-from toolkit.metrics.text import p_text
 
 _MARKS = {1: "**", 2: "*"}
 Cell = tuple[str, str]  # value, and the interval beneath it
@@ -118,12 +117,17 @@ def _published(table: Table) -> list[str]:
     return out + [f"  [{n}] {text}" for n, text in enumerate(citations, start=1)]
 
 
-def below(table: Table) -> list[str]:
-    """The lines under a table: warnings, rivals, tests, seeds, notes, rules; all renderers'."""
+def below(table: Table, *, tests: bool = True) -> list[str]:
+    """The lines under a table: warnings, rivals, tests, seeds, notes, rules.
+
+    Args:
+        table: Of any renderer.
+        tests: Whether the paired tests are among them; else they stand in a table of their own.
+    """
     lines = list(table.warnings)
     for row in table.improvements:
         lines.append(f"{row.model}: {row.note or 'against the best rival'}: {_rivals(row)}")
-    lines += [*table.tests, *contrast_lines(table)]
+    lines += (paired_lines(table) if tests else []) + stated_lines(table)
     for item in table.seeds:
         if item.shipped is None:  # nothing ships; the seeds have a table of their own
             continue
@@ -141,39 +145,30 @@ def below(table: Table) -> list[str]:
     return [*lines, *table.rules]
 
 
-def contrast_lines(table: Table) -> list[str]:
-    """Plain tests of one row in one line a column, then what a paper states, a line each."""
-    plain: dict[tuple[str, str], list[str]] = {}
-    stated = []
+def paired_lines(table: Table) -> list[str]:
+    """The paired tests of one row against the others, in one line a column."""
+    lines: dict[str, list[str]] = {}
     for item in table.contrasts:
-        column = next(c for c in table.columns if c.key == item.column)
-        gain = _gain(column, item)
         if item.stated is None:
-            plain.setdefault((item.column, item.model), []).append(f"{item.minus} {gain}")
-        else:
-            theirs = 100 * (item.stated_difference or 0.0)
-            stated.append(
-                f"the paper states {theirs:+.2f} points for {item.stated}; here, "
-                f"{item.column}, {item.model} minus {item.minus}: {gain}"
-            )
-    tests = [
-        f"paired test, {column}, {model} minus: {'; '.join(parts)}"
-        for (column, model), parts in plain.items()
+            lead = f"paired test, {item.column}, {item.model} minus"
+            lines.setdefault(lead, []).append(f"{item.minus} {_in_line(table, item)}")
+    return [f"{lead}: {'; '.join(parts)}" for lead, parts in lines.items()]
+
+
+def stated_lines(table: Table) -> list[str]:
+    """What a paper states, and the same of our rows."""
+    return [
+        f"the paper states {100 * (item.stated_difference or 0.0):+.2f} points for "
+        f"{item.stated}; here, {item.column}, {item.model} minus {item.minus}: "
+        f"{_in_line(table, item)}"
+        for item in table.contrasts
+        if item.stated is not None
     ]
-    return tests + stated
 
 
-def _gain(column: Column, item: Contrast) -> str:
-    """A difference with its interval, p-value and what each seed gave."""
-    if item.difference is None:
-        return "not measured"
-    parts = [column.show_change(item.difference), column.show_change_interval(item.interval)]
-    text = " ".join(part for part in parts if part)
-    if item.p_value is not None:
-        text += f", p={p_text(item.p_value)}"
-    if len(item.seeds) > 1:
-        text += f", seeds {' '.join(column.show_change(v) for v in item.seeds.values())}"
-    return text
+def _in_line(table: Table, item: Contrast) -> str:
+    column = next(c for c in table.columns if c.key == item.column)
+    return ", ".join(item.parts(column))
 
 
 def _rivals(row: Row) -> str:

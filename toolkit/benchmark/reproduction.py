@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from toolkit.benchmark.tables import Column, Contrast
 from toolkit.errors import ReadError, ToolkitError
 
 _BLOCK = re.compile(r"<!-- results: ([\w-]+)/([\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
@@ -137,69 +138,38 @@ def _number(key: str, value: float) -> str:
 
 def _contrasts(table: Json) -> list[str]:
     """The reference minus every row, as a table; then what the paper states beside ours."""
-    contrasts = table.get("contrasts", ())
-    lines = _differences([item for item in contrasts if item["stated"] is None])
-    for item in contrasts:
-        if item["stated"] is not None:
-            ours = "not measured" if item["difference"] is None else _gain(item)
-            lines.append(
-                f"* The paper states {100 * item['stated_difference']:+.2f} points for "
-                f"{item['stated']}; here, {item['column']}, {item['model']} minus "
-                f"{item['minus']}: {ours}."
-            )
-    lines += [f"* {line}." for line in table["paired_tests"]]
+    contrasts = [Contrast.from_json(item) for item in table.get("contrasts", ())]
+    lines = _differences([item for item in contrasts if item.stated is None])
+    lines += [
+        f"* The paper states {100 * (item.stated_difference or 0.0):+.2f} points for "
+        f"{item.stated}; here, {item.column}, {item.model} minus {item.minus}: "
+        f"{', '.join(item.parts(Column(item.column)))}."
+        for item in contrasts
+        if item.stated is not None
+    ]
+    lines += [f"* {line}." for line in table.get("paired_tests", ())]
     return [*lines, ""] if lines else []
 
 
-def _differences(contrasts: Sequence[Json]) -> list[str]:
-    """A row for each rival, a column for each measure; a cell is in bold as `_is_shown`."""
+def _differences(contrasts: Sequence[Contrast]) -> list[str]:
+    """A row for each rival, a column for each measure; see `Contrast.is_shown` for the bold."""
     if not contrasts:
         return []
-    cells = {(item["minus"], item["column"]): _difference(item) for item in contrasts}
-    columns = list(dict.fromkeys(item["column"] for item in contrasts))
+    cells = {(item.minus, item.column): _difference(item) for item in contrasts}
+    columns = list(dict.fromkeys(item.column for item in contrasts))
     lines = [
-        f"| {' | '.join([contrasts[0]['model'] + ' minus', *columns])} |",
+        f"| {' | '.join([contrasts[0].model + ' minus', *columns])} |",
         f"| :-- | {' | '.join(['--:'] * len(columns))} |",
     ]
-    for rival in dict.fromkeys(item["minus"] for item in contrasts):
+    for rival in dict.fromkeys(item.minus for item in contrasts):
         row = [cells.get((rival, column), "") for column in columns]
         lines.append(f"| {' | '.join([rival, *row])} |")
     return [*lines, ""]
 
 
-def _difference(item: Json) -> str:
-    """The difference; beneath it each seed's, and the interval over the seeds."""
-    if item["difference"] is None:
-        return ""
-    first, *beneath = _parts(item)
-    return "<br>".join([f"**{first}**" if _is_shown(item) else first, *beneath])
-
-
-def _is_shown(item: Json) -> bool:
-    """Whether neither chance can have made it: no interval, of people or seeds, holds 0."""
-    intervals = [item["interval"], item["over_seeds"]]
-    return all(pair and None not in pair and (pair[0] > 0 or pair[1] < 0) for pair in intervals)
-
-
-def _gain(item: Json) -> str:
-    return ", ".join(_parts(item))
-
-
-def _parts(item: Json) -> list[str]:
-    """The difference with its interval over people; where there are seeds, those too."""
-    first = f"{100 * item['difference']:+.1f}{_bounds(item['interval'])}"
-    each = [f"{100 * value:+.1f}" for value in item["seeds"].values() if value is not None]
-    if len(each) < 2:
-        return [first]
-    bounds = _bounds(item["over_seeds"])
-    over = [f"over seeds{bounds}"] if bounds else []
-    return [first, f"seeds {' '.join(each)}", *over]
-
-
-def _bounds(interval: Sequence[float | None] | None) -> str:
-    """` [low, high]` in points; nothing where a bound is unknown."""
-    known = [bound for bound in interval or () if bound is not None]
-    return f" [{100 * known[0]:+.1f}, {100 * known[1]:+.1f}]" if len(known) == 2 else ""
+def _difference(item: Contrast) -> str:
+    first, *beneath = item.parts(Column(item.column))
+    return "<br>".join([f"**{first}**" if item.is_shown else first, *beneath])
 
 
 def _provenance(path: Path, document: Json) -> str:

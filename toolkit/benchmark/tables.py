@@ -7,9 +7,11 @@ between 0 and 1; `Column.show` turns them into per cent. A cell without a value 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+from toolkit.metrics.text import p_text
 
 Kind = Literal["share", "heads", "seconds", "count", "text"]
 RowKind = Literal["model", "control", "oracle", "improvement", "published"]
@@ -123,7 +125,7 @@ class SeedValues:
 
 @dataclass(frozen=True)
 class Contrast:
-    """One row minus another, both means over training seeds.
+    """One row minus another; where they have training seeds, the means over them.
 
     Attributes:
         column: Key of the column.
@@ -132,8 +134,9 @@ class Contrast:
         difference: Of the means.
         interval: 95 % interval over the test set.
         p_value: Of the paired test over the test set.
+        p_is_bound: Whether that is the least which the resamples can give.
         seeds: Difference of each training seed.
-        over_seeds: 95 % t-interval over the seeds.
+        over_seeds: 95 % t-interval over the seeds; None without several.
         stated: The name that a paper gives to the difference; None for a plain test.
         stated_difference: What it states, as a share.
     """
@@ -144,10 +147,48 @@ class Contrast:
     difference: float | None
     interval: Interval = None
     p_value: float | None = None
+    p_is_bound: bool = False
     seeds: Mapping[int, float] = field(default_factory=dict)
     over_seeds: Interval = None
     stated: str | None = None
     stated_difference: float | None = None
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether neither chance can have made it: no interval holds 0, and both are known."""
+        pairs = (self.interval, self.over_seeds)
+        return all(pair is not None and (pair[0] > 0 or pair[1] < 0) for pair in pairs)
+
+    def parts(self, column: Column) -> list[str]:
+        """The difference with its interval over the test set, and what stands beneath it.
+
+        That is each training seed's difference and the interval over the seeds; of a single
+        training the p-value.
+        """
+        if self.difference is None:
+            return ["not measured"]
+        between = column.show_change_interval(self.interval)
+        first = f"{column.show_change(self.difference)} {between}".rstrip()
+        if len(self.seeds) > 1:
+            each = " ".join(column.show_change(value) for value in self.seeds.values())
+            over = column.show_change_interval(self.over_seeds)
+            return [first, f"seeds {each}", *([f"over seeds {over}"] if over else [])]
+        if self.p_value is None:
+            return [first]
+        p_value = p_text(self.p_value, is_bound=self.p_is_bound)
+        return [first, f"p{'' if self.p_is_bound else '='}{p_value}"]
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Contrast:
+        """What `to_json` wrote."""
+
+        def pair(bounds: Sequence[float | None] | None) -> Interval:
+            known = [bound for bound in bounds or () if bound is not None]
+            return (known[0], known[1]) if len(known) == 2 else None
+
+        seeds = {int(n): value for n, value in stored["seeds"].items() if value is not None}
+        intervals = {key: pair(stored[key]) for key in ("interval", "over_seeds")}
+        return cls(**{**stored, **intervals, "seeds": seeds})
 
     def to_json(self) -> dict[str, object]:
         """All fields; what is unknown is null."""
@@ -158,6 +199,7 @@ class Contrast:
             "difference": _finite(self.difference),
             "interval": _pair(self.interval),
             "p_value": self.p_value,
+            "p_is_bound": self.p_is_bound,
             "seeds": {str(seed): _finite(value) for seed, value in self.seeds.items()},
             "over_seeds": _pair(self.over_seeds),
             "stated": self.stated,
@@ -176,8 +218,7 @@ class Table:
         rows: Measured rows in order, then the improvement row, then published rows.
         rules: Lines that say by which rules the numbers were made.
         seeds: What other training seeds of the main pair gave.
-        tests: Lines of the paired tests.
-        contrasts: Differences between rows that were trained with several seeds.
+        contrasts: Paired tests of one row against others, and differences that a paper states.
         warnings: Lines that say why a row may not be what it seems.
     """
 
@@ -187,7 +228,6 @@ class Table:
     rows: tuple[Row, ...]
     rules: tuple[str, ...] = ()
     seeds: tuple[SeedValues, ...] = ()
-    tests: tuple[str, ...] = ()
     contrasts: tuple[Contrast, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -207,6 +247,15 @@ class Table:
     def improvements(self) -> tuple[Row, ...]:
         """The improvement rows."""
         return tuple(row for row in self.rows if row.kind == "improvement")
+
+    @property
+    def differences(self) -> dict[str, dict[str, Contrast]]:
+        """The paired tests of the table's one row: rival -> column -> test, in order."""
+        found: dict[str, dict[str, Contrast]] = {}
+        for item in self.contrasts:
+            if item.stated is None:
+                found.setdefault(item.minus, {})[item.column] = item
+        return found
 
     @property
     def published(self) -> tuple[Row, ...]:
@@ -249,9 +298,8 @@ class Table:
                 }
                 for item in self.seeds
             ],
-            "paired_tests": list(self.tests),
+            "contrasts": [item.to_json() for item in self.contrasts],
             "warnings": list(self.warnings),
-            **({"contrasts": [c.to_json() for c in self.contrasts]} if self.contrasts else {}),
         }
 
     def _row_json(self, row: Row) -> dict[str, object]:

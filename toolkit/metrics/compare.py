@@ -44,6 +44,8 @@ class PairedTest:
         difference: a - b.
         interval: 95 % interval of the difference.
         p_value: Two-sided.
+        p_is_bound: Whether it is the least that the resamples can give, so that the true one
+            is at most that.
     """
 
     a: float | None
@@ -51,15 +53,17 @@ class PairedTest:
     difference: float | None
     interval: Interval | None
     p_value: float | None
+    p_is_bound: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """The five fields."""
+        """All fields."""
         return {
             "a": plain(self.a),
             "b": plain(self.b),
             "difference": plain(self.difference),
             "interval": plain(self.interval),
             "p_value": plain(self.p_value),
+            "p_is_bound": self.p_is_bound,
         }
 
 
@@ -176,14 +180,16 @@ def paired_test(a: float, b: float, a_resampled: Floats, b_resampled: Floats) ->
     """
     differences = a_resampled - b_resampled
     differences = differences[~np.isnan(differences)]
-    p_value = None
+    p_value, p_is_bound = None, False
     if differences.size:
         rarer = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
         p_value = min(1.0, 2 * (rarer + 1) / (differences.size + 1))
+        p_is_bound = rarer == 0
     return PairedTest(
         a=known(a),
         b=known(b),
         difference=known(a - b),
         interval=interval(differences),
         p_value=p_value,
+        p_is_bound=p_is_bound,
     )

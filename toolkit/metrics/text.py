@@ -70,10 +70,14 @@ def interval_text(pair: Interval | None) -> str:
     return "" if pair is None else f"[{per_cent(pair[0])}, {per_cent(pair[1])}]"
 
 
-def p_text(p_value: float, decimals: int = 3) -> str:
-    """A p-value, which is never 0: one digit of it where the decimals would show none."""
+def p_text(p_value: float, decimals: int = 3, *, is_bound: bool = False) -> str:
+    """A p-value, which is never 0: one digit of it where the decimals would show none.
+
+    The least that the resamples can give is an upper bound, and has `<=` before it.
+    """
     text = f"{p_value:.{decimals}f}"
-    return text if float(text) else f"{p_value:.0e}"
+    text = text if float(text) else f"{p_value:.0e}"
+    return f"<={text}" if is_bound else text
 
 
 def _has_pckh(groups: Mapping[str, Cell]) -> bool:
@@ -149,7 +153,7 @@ def _cell_columns(cell: Cell) -> list[str]:
 def _add_test(table: Table, name: str, test: PairedTest) -> None:
     if name == _MEDIAN:
         return
-    p_value = "-" if test.p_value is None else p_text(test.p_value, 4)
+    p_value = "-" if test.p_value is None else p_text(test.p_value, 4, is_bound=test.p_is_bound)
     table.add_row(
         plain(name),
         per_cent(test.a),

@@ -62,7 +62,7 @@ from toolkit.benchmark.ablations.training_runs import (
     take_shipped,
 )
 from toolkit.benchmark.demo import HOCKEY
-from toolkit.benchmark.render_text import contrast_lines, render_table
+from toolkit.benchmark.render_text import render_table, stated_lines
 from toolkit.dataset import Dataset
 from toolkit.errors import (
     InvalidDataError,
@@ -353,7 +353,7 @@ class TestTables:
         return make_tables(MODALITIES, make_layout(schema), rows, (0, 1), ("a rule",))
 
     def test_what_the_paper_states_stands_beside_ours(self, tables: Any) -> None:
-        lines = contrast_lines(tables[0])
+        lines = stated_lines(tables[0])
 
         (line,) = [line for line in lines if "text tokens" in line]
         assert "states +3.35 points" in line
@@ -393,7 +393,7 @@ class TestTables:
 
         assert table.measured[2].values == {}
         assert "not run: needs weights" in render_table(table)
-        assert any("not measured" in line for line in contrast_lines(table))
+        assert any("not measured" in line for line in stated_lines(table))
 
     def test_a_schema_without_sticks_has_columns_of_its_own(self) -> None:
         keys = [column.key for column in make_layout(Schema.load("crowdpose")).columns]

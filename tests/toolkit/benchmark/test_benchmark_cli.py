@@ -303,5 +303,7 @@ def test_real_crowdpose_annotations_give_table_3_with_the_paired_test(
     assert gain["AP"] == pytest.approx(a["AP"] - b["AP"])
     low, high = table["rows"][0]["intervals"]["APH"]
     assert low <= a["APH"] <= high
-    assert any("A minus: B" in line for line in table["paired_tests"])
+    (test,) = table["contrasts"]
+    assert (test["model"], test["minus"], test["column"]) == ("A", "B", "AP")
+    assert test["difference"] == pytest.approx(gain["AP"])
     assert any("easy 411, medium 1,240, hard 349" in line for line in table["rules"])

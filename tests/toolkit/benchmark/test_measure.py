@@ -9,6 +9,7 @@ from toolkit.annotations import Predictions
 from toolkit.benchmark.demo import COSTS, CROWDPOSE, HOCKEY, MEDIAN
 from toolkit.benchmark.exhibits import _of_instance, choose_instances, make_gallery
 from toolkit.benchmark.measure import Entrant, Resampling, instance_errors, make_table
+from toolkit.benchmark.render_text import paired_lines
 from toolkit.benchmark.tables import Row, Table
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError
@@ -60,7 +61,7 @@ def test_improvement_is_ours_minus_the_best_rival_with_a_paired_interval(
     assert gain.rivals[OUTSIDE] == "middle"
     assert gain.values["Mean"] == pytest.approx(0.05)
     assert gain.values["Body"] == 0.0
-    assert "oracle (oracle)" in "\n".join(table.tests)
+    assert "oracle (oracle)" in [item.minus for item in table.contrasts]
     assert table.marks(HOCKEY.headline) == {
         "ours": 1,
         "ours, trained otherwise": 1,
@@ -74,7 +75,7 @@ def test_the_least_p_value_that_the_resamples_can_give_is_an_upper_bound(
     far = Entrant("far", shifted(12.0))
     table = table_of(players, Entrant("ours", shifted(2.0), is_ours=True), far, resamples=99)
 
-    outside, body = table.tests
+    outside, body = paired_lines(table)
 
     assert outside.endswith("far +100.0 [+100.0, +100.0], p<=0.020")  # 2 of 100
     assert body.endswith("far +0.0 [+0.0, +0.0], p=1.000")

@@ -59,6 +59,7 @@ RESULTS = {
                     "interval": [-0.01, 0.05],
                     "seeds": {"0": 0.01, "1": 0.03},
                     "over_seeds": [-0.107, 0.147],
+                    "p_value": 0.3,
                     "stated": "prompts",
                     "stated_difference": 0.0335,
                 },
@@ -70,6 +71,7 @@ RESULTS = {
                     "interval": [0.01, 0.07],
                     "seeds": {"0": 0.03, "1": 0.05},
                     "over_seeds": [-0.087, 0.167],
+                    "p_value": None,
                     "stated": None,
                     "stated_difference": None,
                 },
@@ -81,6 +83,7 @@ RESULTS = {
                     "interval": [-0.03, -0.01],
                     "seeds": {"0": -0.02, "1": -0.02},
                     "over_seeds": [-0.02, -0.02],
+                    "p_value": None,
                     "stated": None,
                     "stated_difference": None,
                 },
@@ -131,6 +134,21 @@ def test_differences_are_a_table_and_bold_where_neither_chance_can_have_made_the
         f"| single | {held} |  |\n"
         f"| double |  | {shown} |\n"
     ) in text
+
+
+def test_a_paired_test_without_training_seeds_has_its_p_value(folder: Path) -> None:
+    results = json.loads(json.dumps(RESULTS))
+    test, bound = results["tables"][0]["contrasts"][1:]
+    for item in (test, bound):
+        item["seeds"], item["over_seeds"] = {}, None
+    test |= {"p_value": 0.0416, "p_is_bound": False}
+    bound |= {"p_value": 0.002, "p_is_bound": True}
+    (folder / "doc" / "run.json").write_text(json.dumps(results))
+
+    text = fill(BLOCK, folder / "doc")
+
+    assert "| single | +4.0 [+1.0, +7.0]<br>p=0.042 |  |\n" in text
+    assert "| double |  | -2.0 [-3.0, -1.0]<br>p<=0.002 |\n" in text
 
 
 def test_one_training_seed_shows_no_difference(folder: Path) -> None:

@@ -10,7 +10,7 @@ from toolkit.benchmark.render_html import Exhibit, Gallery, Panel, render_html
 from toolkit.benchmark.render_latex import render_latex
 from toolkit.benchmark.render_markdown import render_markdown
 from toolkit.benchmark.render_text import render_text
-from toolkit.benchmark.tables import Column, Row, SeedValues, Table, best_rival
+from toolkit.benchmark.tables import Column, Contrast, Row, SeedValues, Table, best_rival
 
 AP = Column("AP", note="headline")
 ERROR = Column("Error", kind="heads", better="low")
@@ -239,3 +239,34 @@ def test_published_crowdpose_values_are_shares() -> None:
     }
     assert "mmpose" in str(row.citation)
     assert published_rows("unknown") == ()
+
+
+def test_paired_tests_are_a_table_of_rivals_and_columns_in_pages_and_lines_elsewhere() -> None:
+    once = Contrast("AP", "a", "b", 0.05, (0.01, 0.09), 0.002, True)
+    seeds = {0: 0.03, 1: 0.05}
+    sure = Contrast("AP", "a", "c", 0.04, (0.02, 0.06), 0.01, False, seeds, (0.01, 0.07))
+    table = replace(
+        make_table(Row("a", {"AP": 0.2}), Row("b", {"AP": 0.15}), Row("c", {"AP": 0.16})),
+        contrasts=(once, sure),
+    )
+
+    markdown, page = render_markdown([table], "x"), render_html([table], [], {}, "x")
+
+    assert "| a minus | AP |\n| :-- | --: |\n" in markdown
+    assert "| b | +5.0 \\[+1.0, +9.0\\]<br>p&lt;=0.002 |" in markdown
+    shown = "**+4.0 \\[+2.0, +6.0\\]**<br>seeds +3.0 +5.0<br>over seeds \\[+1.0, +7.0\\]"
+    assert f"| c | {shown} |" in markdown
+    assert "<th>a minus</th><th>AP</th>" in page
+    assert "<td>+5.0<small>[+1.0, +9.0]</small><small>p&lt;=0.002</small></td>" in page
+    assert "<td><b>+4.0</b><small>[+2.0, +6.0]</small><small>seeds +3.0 +5.0</small>" in page
+    assert "paired test" not in markdown + page.replace("Paired tests", "")
+    assert (
+        "paired test, AP, a minus: b +5.0 [+1.0, +9.0], p<=0.002; c +4.0 [+2.0, +6.0], "
+        "seeds +3.0 +5.0, over seeds [+1.0, +7.0]"
+    ) in render_text([table])
+
+
+def test_a_paired_test_comes_back_from_json_as_it_was() -> None:
+    test = Contrast("AP", "a", "b", 0.05, (0.01, 0.09), 0.002, True, {0: 0.05}, None, "x", 0.1)
+
+    assert Contrast.from_json(json.loads(json.dumps(test.to_json()))) == test

@@ -88,7 +88,17 @@ def test_equal_numbers_of_different_errors_are_no_difference(
 def test_the_p_value_counts_the_rarer_side_twice() -> None:
     differences = np.array([-1.0] + [1.0] * 98)
 
-    assert paired_test(1.0, 0.0, differences, np.zeros(99)).p_value == pytest.approx(4 / 100)
+    test = paired_test(1.0, 0.0, differences, np.zeros(99))
+
+    assert test.p_value == pytest.approx(4 / 100)
+    assert not test.p_is_bound
+
+
+def test_where_no_resample_disagrees_the_p_value_is_a_bound() -> None:
+    test = paired_test(1.0, 0.0, np.ones(99), np.zeros(99))
+
+    assert test.p_value == pytest.approx(2 / 100)
+    assert test.p_is_bound
 
 
 def test_nothing_to_compare_is_null(
@@ -97,7 +107,8 @@ def test_nothing_to_compare_is_null(
     found = compare(many, predictions_of(many), predictions_of(many), bootstrap=10).to_json()
 
     empty = found["strata"]["out_of_image"]["body"]["PCKh@0.5"]
-    assert empty == dict.fromkeys(("a", "b", "difference", "interval", "p_value"))
+    nothing = dict.fromkeys(("a", "b", "difference", "interval", "p_value"))
+    assert empty == {**nothing, "p_is_bound": False}
 
 
 def test_a_comparison_needs_resamples(

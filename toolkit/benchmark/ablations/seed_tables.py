@@ -233,6 +233,7 @@ def _contrast(
         difference=test.difference,
         interval=test.interval,
         p_value=test.p_value,
+        p_is_bound=test.p_is_bound,
         seeds=dict(zip(seeds, each, strict=True)),
         over_seeds=t_interval(each),
         stated=stated,
