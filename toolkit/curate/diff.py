@@ -192,11 +192,15 @@ def _records(dataset: Dataset) -> Records:
 
 
 def _box_px(old: Floats, new: Floats) -> Floats:
-    """(P,) the largest move of an edge; 0 without boxes, infinite with one of two."""
+    """(P,) the largest move of an edge; 0 without boxes, infinite with one of two.
+
+    Another width whose edge is the same after rounding is a difference too, of that width.
+    """
     edges = [
         np.concatenate([box[:, :2], box[:, :2] + box[:, 2:]], axis=1) for box in (old, new)
     ]
     move = np.abs(edges[1] - edges[0]).max(axis=1, initial=0.0)
+    move = np.where(move == 0, np.abs(new - old).max(axis=1, initial=0.0), move)
     missing = [np.isnan(box).any(axis=1) for box in (old, new)]
     return np.asarray(
         np.where(missing[0] & missing[1], 0.0, np.where(np.isnan(move), np.inf, move))

@@ -138,7 +138,7 @@ def match_people(
             found again under other ids.
     """
     shared = Shared.of(old.schema, new.schema)
-    away = int(new.image_id.max(initial=0)) + 1  # an image that the new file does not have
+    away = _free(new.image_id)  # an image that the new file does not have
     home = np.array([image_of.get(i, away) for i in old.image_id.tolist()], np.int64)
     by_oks = _Leftovers(old, new, shared, home, threshold)
     everyone = np.arange(len(old)), np.arange(len(new))
@@ -160,6 +160,11 @@ def match_people(
             np.setdiff1d(everyone[0], rows), np.setdiff1d(everyone[1], others)
         )
     return _pairs(found, PEOPLE_RULES)
+
+
+def _free(ids: Indices) -> int:
+    """A number that is no id."""
+    return int(np.setdiff1d(np.arange(len(ids) + 1), ids)[0])
 
 
 def _same_ids(old: Indices, new: Indices) -> tuple[Indices, Indices]:

@@ -30,7 +30,7 @@ from toolkit.curate.splice import (
     top_splices,
 )
 from toolkit.errors import InvalidDataError
-from toolkit.formats.document import Document, patch_record
+from toolkit.formats.document import Document, field_texts, patch_record
 
 # A record that points to a record of another list.
 REFERENCES = {"image_id": "images", "category_id": "categories"}
@@ -148,6 +148,7 @@ class _Merge:
         self.conflicts: list[Conflict] = []
         self.taken: dict[str, Taken] = {}
         self.new_ids: dict[str, dict[Key, int]] = {section: {} for section in SECTIONS}
+        self.last_id: dict[str, int] = {}
         self.blocked: dict[str, set[Key]] = {section: set() for section in SECTIONS}
         self.changes = {section: Changes() for section in SECTIONS}
         self.names = _keypoint_names(self.ours)
@@ -176,7 +177,9 @@ class _Merge:
     def _theirs_has(self, section: str, key: Key) -> None:
         theirs = self.theirs.record(section, key)
         base, ours = self.base.record(section, key), self.ours.record(section, key)
-        if theirs is None or theirs in (base, ours):
+        if theirs is None or theirs == base:
+            return
+        if theirs == ours and not (section == "annotations" and self._ids_clash()):
             return
         if base is None and ours is None:
             self._add(section, key, theirs)
@@ -188,14 +191,21 @@ class _Merge:
         else:
             self._merge_fields(section, key, (base, ours, theirs))
 
+    def _ids_clash(self) -> bool:
+        """Whether one id of an image or a category means another record on each side."""
+        return any(self.new_ids[s] or self.blocked[s] for s in REFERENCES.values())
+
     def _merge_fields(
         self, section: str, key: Key, versions: tuple[bytes, bytes, bytes]
     ) -> None:
         if any(not record.startswith(b"{") for record in versions):
             self._merge_values(section, key, versions)
             return
-        names = self.names.get(_category(versions[1]), ())
-        merged = merge_record(section, key, versions, names, self._renamed)
+        base, ours, theirs = versions
+        if section == "annotations":
+            theirs = self._within_reach(key, versions)
+        names = self.names.get(_category(ours), ())
+        merged = merge_record(section, key, (base, ours, theirs), names)
         self.conflicts += merged.conflicts
         self.taken[section].fields += merged.taken
         if merged.record != versions[1]:
@@ -211,11 +221,35 @@ class _Merge:
         elif not (same(base, theirs) or same(ours, theirs)):
             self._conflict(section, key, "changed in both, differently")
 
-    def _renamed(self, name: str, text: str) -> str:
-        """The text of a reference to a record that was renumbered."""
-        value = load_record(text.encode())
-        new = self.new_ids.get(REFERENCES.get(name, ""), {})
-        return str(new[value]) if isinstance(value, int) and value in new else text
+    def _within_reach(self, key: Key, versions: tuple[bytes, bytes, bytes]) -> bytes:
+        """An annotation of THEIRS that names nothing which the result means otherwise.
+
+        A changed reference to a record that was renumbered gets the new id; one to a record
+        that is in conflict or gone is a conflict, and is taken back to what BASE has.
+        """
+        base, ours, theirs = map(fields_of, versions)
+        changes: dict[str, str | None] = {}
+        for name, target in REFERENCES.items():
+            was, value = base.get(name, MISSING), theirs.get(name, MISSING)
+            if not isinstance(value, int) or same(was, value):
+                continue
+            if value in self.new_ids[target]:
+                changes[name] = str(self.new_ids[target][value])
+            elif reason := self._out_of_reach(name, value):
+                values = was, ours.get(name, MISSING), value
+                reason = f"changed in theirs; {reason}"
+                self.conflicts.append(Conflict("annotations", key, name, "", *values, reason))
+                changes[name] = field_texts(versions[0]).get(name)
+        return patch_record(versions[2], changes) if changes else versions[2]
+
+    def _out_of_reach(self, name: str, value: int) -> str:
+        """Why an annotation of THEIRS cannot name a record; nothing where it can."""
+        target = REFERENCES[name]
+        if value in self.blocked[target]:
+            return f"its {name} is in conflict"
+        if value in self.theirs.rows[target] and not self._will_have(target, value):
+            return f"ours removed its {name}"
+        return ""
 
     def _add(self, section: str, key: Key, record: bytes) -> None:
         """Take a record that only THEIRS has, if what it points to is there."""
@@ -226,11 +260,8 @@ class _Merge:
                 continue
             if value in self.new_ids[target]:
                 changes[name] = str(self.new_ids[target][value])
-            elif value in self.blocked[target]:
-                self._conflict(section, key, f"added in theirs; its {name} is in conflict")
-                return
-            elif value in self.theirs.rows[target] and not self._will_have(target, value):
-                self._conflict(section, key, f"added in theirs; ours removed its {name}")
+            elif reason := self._out_of_reach(name, value):
+                self._conflict(section, key, f"added in theirs; {reason}")
                 return
         if key in self.new_ids[section]:
             changes["id"] = str(self.new_ids[section][key])
@@ -263,9 +294,12 @@ class _Merge:
         return new.get(value, value) if isinstance(value, int) else value
 
     def _free_id(self, section: str) -> int:
-        sides = (self.base, self.ours, self.theirs)
-        used = [key for side in sides for key in side.rows[section] if isinstance(key, int)]
-        return max([*used, *self.new_ids[section].values()], default=0) + 1
+        if section not in self.last_id:
+            sides = (self.base, self.ours, self.theirs)
+            used = [key for side in sides for key in side.rows[section] if isinstance(key, int)]
+            self.last_id[section] = max(used, default=0)
+        self.last_id[section] += 1
+        return self.last_id[section]
 
     def _theirs_removed(self, section: str, key: Key) -> None:
         base, ours = self.base.record(section, key), self.ours.record(section, key)
@@ -297,7 +331,8 @@ class _Merge:
         for key, index in self.ours.rows["annotations"].items():
             if index in self.changes["annotations"].removed:
                 continue
-            fields = fields_of(self.ours.document.record("annotations", index))
+            record = self.changes["annotations"].replaced.get(index)
+            fields = fields_of(record or self.ours.document.record("annotations", index))
             other = fields_of(self.theirs.record("annotations", key) or b"{}")
             for name, target in REFERENCES.items():
                 if not same(fields.get(name), other.get(name, MISSING)):

@@ -8,7 +8,7 @@ differently is a conflict, and keeps what OURS has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolkit.curate.records import MISSING, Key, Record, fields_of, same
@@ -71,19 +71,16 @@ def merge_record(
     key: Key,
     versions: tuple[bytes, bytes, bytes],
     names: Sequence[str],
-    rename: Callable[[str, str], str],
 ) -> MergedRecord:
-    """Merge a record that all three files have.
+    """Merge a record, an object, that all three files have.
 
     Args:
         section: The list it is in.
         key: Its id.
         versions: Its bytes in BASE, OURS and THEIRS.
         names: Names of its keypoints, for the conflicts; may be empty.
-        rename: From a field and its JSON text in THEIRS to the text to write: ids of
-            THEIRS may have been renumbered.
     """
-    merge = _Fields(section, key, versions, names, rename)
+    merge = _Fields(section, key, versions, names)
     merge.run()
     record = patch_record(versions[1], merge.changes) if merge.changes else versions[1]
     return MergedRecord(record, merge.taken, tuple(merge.conflicts))
@@ -96,14 +93,10 @@ class _Fields:
         key: Key,
         versions: tuple[bytes, bytes, bytes],
         names: Sequence[str],
-        rename: Callable[[str, str], str],
     ) -> None:
-        self.section, self.key, self.names, self.rename = section, key, names, rename
+        self.section, self.key, self.names = section, key, names
         self.values = [fields_of(version) for version in versions]
-        self.texts = [
-            {} if "" in v else field_texts(r)
-            for v, r in zip(self.values, versions, strict=True)
-        ]
+        self.texts = [field_texts(version) for version in versions]
         self.changes: dict[str, str | None] = {}
         self.conflicts: list[Conflict] = []
         self.taken = 0
@@ -129,8 +122,7 @@ class _Fields:
             self._count()
 
     def _take(self, field: str) -> None:
-        text = self.texts[2].get(field)
-        self.changes[field] = None if text is None else self.rename(field, text)
+        self.changes[field] = self.texts[2].get(field)
         self.taken += 1
         if field == "keypoints":
             self.keypoints = self.values[2].get(field)

@@ -113,7 +113,8 @@ def _key(record: bytes) -> Key:
     if "id" not in fields:
         return record.decode("utf-8", "replace")
     value = fields["id"]
-    return value if isinstance(value, int) and value is not True else json.dumps(value)
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_whole else json.dumps(value)
 
 
 def load_document(path: Path) -> Document:

@@ -102,6 +102,30 @@ def test_moves_within_the_tolerance_do_not_count(
     assert nonzero(beyond) == {"keypoints_moved": 1, "boxes_changed": 1}
 
 
+def test_a_width_that_differs_below_the_rounding_of_its_edge_is_a_difference(
+    coco_document: Document, dataset_of: Load
+) -> None:
+    coco_document["annotations"][0]["bbox"] = [1000.1, 5, 10.3, 8]
+    other = copy.deepcopy(coco_document)
+    other["annotations"][0]["bbox"][2] = (1000.1 + 10.3) - 1000.1  # 10.299999999999955
+
+    result = compare(dataset_of, coco_document, other)
+
+    assert nonzero(result) == {"boxes_changed": 1}
+    assert not result.equal
+
+
+def test_the_largest_image_id_is_an_id_like_others(
+    coco_document: Document, dataset_of: Load
+) -> None:
+    other = copy.deepcopy(coco_document)
+    other["images"][0] |= {"id": 2**63 - 1, "file_name": "other.jpg", "width": 1}
+    for record in other["annotations"]:
+        record["image_id"] = 2**63 - 1
+
+    assert len(compare(dataset_of, coco_document, other).added_images) == 1
+
+
 def test_visibility_that_comes_goes_and_changes(
     coco_document: Document, dataset_of: Load
 ) -> None:

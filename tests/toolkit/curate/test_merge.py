@@ -193,6 +193,97 @@ def test_renumbering_theirs_keeps_both_with_their_pictures(
     assert document["annotations"][4]["w"] == "theirs.jpg"
 
 
+def add_image(number: int, name: str) -> Edit:
+    return lambda d: d["images"].append({**d["images"][0], "id": number, "file_name": name})
+
+
+def several(*edits: Edit) -> Edit:
+    def run(document: Document) -> None:
+        for edit in edits:
+            edit(document)
+
+    return run
+
+
+def test_nobody_is_moved_into_a_new_image_whose_id_ours_gave_to_another(
+    merged: Callable[..., Merged],
+) -> None:
+    theirs = several(add_image(501, "theirs.jpg"), fields(image_id=501))
+
+    result = merged(add_image(501, "ours.jpg"), theirs)
+    both = merged(add_image(501, "ours.jpg"), theirs, renumber=True)
+
+    assert [conflict.place for conflict in result.conflicts] == [
+        "images id=501",
+        "annotations id=1 'image_id'",
+    ]
+    assert person(content(result))["image_id"] == 7
+    assert not both.conflicts
+    assert person(content(both))["image_id"] == 502
+
+
+def test_two_moves_into_two_new_images_of_one_id_are_a_conflict(
+    merged: Callable[..., Merged],
+) -> None:
+    ours = several(add_image(501, "ours.jpg"), fields(image_id=501))
+    theirs = several(add_image(501, "theirs.jpg"), fields(image_id=501))
+
+    (conflict,) = merged(ours, theirs, renumber=True).conflicts
+
+    assert (conflict.place, conflict.ours, conflict.theirs) == (
+        "annotations id=1 'image_id'",
+        501,
+        502,
+    )
+
+
+def test_nobody_is_moved_into_an_image_that_ours_removed(
+    coco_document: Document, merged: Callable[..., Merged]
+) -> None:
+    add_image(2, "second.jpg")(coco_document)
+
+    result = merged(lambda d: d["images"].pop(), fields(image_id=2))
+
+    (conflict,) = result.conflicts
+    assert conflict.reason == "changed in theirs; ours removed its image_id"
+    assert (conflict.base, conflict.ours, conflict.theirs) == (7, 7, 2)
+    assert person(content(result))["image_id"] == 7
+
+
+def test_an_image_goes_whose_people_theirs_moved_into_another(
+    coco_document: Document, merged: Callable[..., Merged]
+) -> None:
+    add_image(2, "second.jpg")(coco_document)
+
+    def theirs(document: Document) -> None:
+        for record in document["annotations"]:
+            record["image_id"] = 2
+        del document["images"][0]
+
+    result = merged(fields(mine=1), theirs)
+
+    assert not result.conflicts
+    assert [image["id"] for image in content(result)["images"]] == [2]
+
+
+def test_a_record_with_a_field_of_no_name_loses_nothing(
+    coco_document: Document, merged: Callable[..., Merged]
+) -> None:
+    person(coco_document)[""] = "kept"
+
+    record = person(content(merged(fields(mine=1), fields(area=9))))
+
+    assert (record["area"], record[""], record["mine"]) == (9, "kept", 1)
+
+
+def test_an_id_false_is_not_the_id_0(
+    coco_document: Document, merged: Callable[..., Merged]
+) -> None:
+    person(coco_document, 0)["id"], person(coco_document, 1)["id"] = 0, False
+
+    assert person(content(merged(nothing, fields(area=9, who=1))), 1)["area"] == 9
+
+
 def test_the_same_new_record_on_both_sides_is_taken_once(
     merged: Callable[..., Merged],
 ) -> None:
