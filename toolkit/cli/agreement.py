@@ -17,6 +17,7 @@ from toolkit.cli.common import (
     schema_file,
     schema_option,
 )
+from toolkit.errors import counted
 from toolkit.printed import plain, printable
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def agreement(
 
     from toolkit.curate.agreement import measure_agreement
     from toolkit.curate.agreement_report import agreement_json, queue_json
-    from toolkit.curate.annotators import panel_of, read_annotators
+    from toolkit.curate.annotators import panel_of, read_annotators, unnamed_records
     from toolkit.files import check_outputs, write_text
     from toolkit.schema import Schema
 
@@ -73,6 +74,11 @@ def agreement(
     if images is not None and out is None:
         notice("--images is for the pictures of a page; add --out FILE.html")
     panel = panel_of(read_annotators(files, None if schema is None else Schema.load(schema)))
+    if unnamed := unnamed_records(panel.reference):
+        notice(
+            f"{files[0].name}: {counted(len(unnamed), 'annotation')} of nobody, not compared: "
+            "neither 'annotator' nor 'labelstudio.completed_by'"
+        )
     result = measure_agreement(panel)
     if queue is not None:
         text = json.dumps(queue_json(result, panel, limit), indent=1, ensure_ascii=False)
@@ -140,7 +146,7 @@ def _show(result: Agreement, worst: int) -> None:
     shown.print(points)
     shown.print("To look at again, worst first:")
     for entry in result.queue[:worst]:
-        ids = "/".join("-" if i < 0 else str(i) for i in entry.instance_ids)
+        ids = "/".join("-" if i is None else str(i) for i in entry.instance_ids)
         shown.print(
             f"  image {entry.image_id} ids {ids}: {entry.score:.3f} "
             f"{printable('; '.join(entry.why))}",

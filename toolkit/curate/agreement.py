@@ -48,14 +48,15 @@ class Disagreement:
     Attributes:
         row: In the panel.
         image_id: Its image, in the first annotator's ids.
-        instance_ids: Its id in each annotator's file, -1 where it is missing.
-        score: 1 minus the mean OKS of all pairs of annotators; 1 where somebody lacks it.
+        instance_ids: Its id in each annotator's file, None where it is missing.
+        score: 1 minus the mean OKS of all pairs of annotators; 1 where somebody who was given
+            the image lacks it.
         why: What is wrong, in words.
     """
 
     row: int
     image_id: int
-    instance_ids: tuple[int, ...]
+    instance_ids: tuple[int | None, ...]
     score: float
     why: tuple[str, ...]
 
@@ -68,11 +69,12 @@ class Agreement:
         annotators: One entry each.
         keypoints: One entry each.
         people: People in all.
-        shared: People that every annotator labelled.
+        shared: People that every annotator labelled who was given the image, at least two.
         oks: Mean OKS of pairs of labels of one person, None where no sigma is known.
         oks_interval: Of that mean.
         confusion: (4, 4) pairs of flags: absent, occluded, visible, missing person; the earlier
-            annotator down, the later across.
+            annotator down, the later across. Both were given the image, one of them
+            labelled the person.
         queue: People to look at again, worst first.
     """
 
@@ -100,7 +102,11 @@ def measure_agreement(panel: Panel) -> Agreement:
         ),
         keypoints=tuple(_keypoint(panel, k, weights) for k in range(len(panel.schema.names))),
         people=panel.present.shape[1],
-        shared=int(panel.present.all(axis=0).sum()),
+        shared=int(
+            (
+                (panel.present == panel.looked).all(axis=0) & (panel.present.sum(axis=0) > 1)
+            ).sum()
+        ),
         oks=mean,
         oks_interval=interval,
         confusion=_confusion(panel),
@@ -160,7 +166,8 @@ def _confusion(panel: Panel) -> NDArray[np.int64]:
     matrix = np.zeros((4, 4), np.int64)
     flags = np.where(panel.visibility == NOBODY, 3, np.minimum(panel.visibility, 2))
     for a, b in combinations(range(len(panel.names)), 2):
-        np.add.at(matrix, (flags[a].ravel(), flags[b].ravel()), 1)
+        rows = panel.looked[a] & panel.looked[b] & (panel.present[a] | panel.present[b])
+        np.add.at(matrix, (flags[a, rows].ravel(), flags[b, rows].ravel()), 1)
     return matrix
 
 
@@ -171,7 +178,8 @@ def _queue(
     found = []
     for row in range(present.shape[1]):
         why = []
-        lacking = [panel.names[a] for a in np.flatnonzero(~present[:, row])]
+        absent = panel.looked[:, row] & ~present[:, row]
+        lacking = [panel.names[a] for a in np.flatnonzero(absent)]
         if lacking:
             why.append(f"not labelled by {', '.join(lacking)}")
         for at in np.flatnonzero(swaps[:, row].any(axis=1)):
@@ -186,7 +194,7 @@ def _queue(
             why.append(worst)
         values = oks[:, row][np.isfinite(oks[:, row])]
         score = 1.0 if lacking else float(1 - values.mean()) if len(values) else 0.0
-        ids = tuple(int(i) for i in panel.instance_id[:, row])
+        ids = panel.ids_of(row)
         found.append(Disagreement(row, int(panel.image_id[row]), ids, score, tuple(why)))
     found.sort(key=lambda d: (-d.score, d.image_id, d.row))
     return tuple(found)

@@ -132,7 +132,7 @@ def _queue(
     progress: Callable[[int, int], None],
 ) -> str:
     rows = [
-        [f"{item.image_id}", ", ".join("-" if i < 0 else str(i) for i in item.instance_ids),
+        [f"{item.image_id}", ", ".join("-" if i is None else str(i) for i in item.instance_ids),
          f"{item.score:.3f}", "; ".join(item.why)]
         for item in result.queue[:PICTURES]
     ]  # fmt: skip

@@ -50,19 +50,17 @@ def agreement_json(result: Agreement, panel: Panel, limit: int | None = None) ->
 
 
 def queue_json(result: Agreement, panel: Panel, limit: int | None = None) -> Json:
-    """The queue, worst first, by image and annotation id."""
+    """The queue, worst first, by image and annotation id.
+
+    The id is the first annotator's: another's may be somebody else's in that file. It is null
+    where the first annotator lacks the person.
+    """
     return {
         "queue": [
             {
                 "image_id": item.image_id,
-                "annotation_id": next(i for i in item.instance_ids if i >= 0),
-                "ids": dict(
-                    zip(
-                        panel.names,
-                        (None if i < 0 else i for i in item.instance_ids),
-                        strict=True,
-                    )
-                ),
+                "annotation_id": item.instance_ids[0],
+                "ids": dict(zip(panel.names, item.instance_ids, strict=True)),
                 "score": item.score,
                 "reason": "; ".join(item.why) or "alike",
             }

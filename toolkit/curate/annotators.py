@@ -1,7 +1,7 @@
 """Several annotators' labels of the same people, side by side.
 
-The first annotator's file gives the order; people are matched by id, else by OKS within
-their image (`toolkit.curate.match`). Who is found by later annotators only is appended, so
+The first annotator's file gives the order; people are matched within their image
+(`toolkit.curate.match.match_labels`). Who is found by later annotators only is appended, so
 that nobody is lost: a person that somebody did not label is a row of absences there.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.annotations import Annotations
-from toolkit.curate.match import MatchBy, match_images, match_people
+from toolkit.curate.match import match_images, match_labels
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError, UsageError
 from toolkit.formats.coco_write import CocoSource
@@ -36,41 +36,46 @@ class Panel:
         schema: The keypoints.
         image_id: (U,) image of each person, in the first annotator's ids.
         group: (U,) clip of the image, else the image: what is resampled as one.
-        instance_id: (A, U) ids in each annotator's file, -1 where the person is missing.
+        looked: (A, U) who was given the person's image: it is in the annotator's file. Of
+            several annotators in one file, those who labelled somebody in it.
+        instance_id: (A, U) ids in each annotator's file; no id where `present` is False.
         keypoints: (A, U, K, 2) px, NaN where not labelled.
         visibility: (A, U, K) uint8, `NOBODY` where the person is missing.
         bbox_xywh: (A, U, 4) px, NaN where missing.
         scale: (U,) px: the root of the mean area over annotators, OKS's s. The area is the
             annotation's, else 0.53 of its box's.
         reference: The first annotator's file.
+        people: The people as the first annotator who labelled each has them, with the first
+            file's image ids.
     """
 
     names: tuple[str, ...]
     schema: Schema
     image_id: NDArray[np.int64]
     group: NDArray[np.int64]
+    looked: NDArray[np.bool_]
     instance_id: NDArray[np.int64]
     keypoints: Floats
     visibility: NDArray[np.uint8]
     bbox_xywh: Floats
     scale: Floats
     reference: Dataset
+    people: Annotations
 
     @property
     def present(self) -> NDArray[np.bool_]:
         """(A, U) who labelled whom."""
-        return self.instance_id >= 0
+        return np.asarray((self.visibility != NOBODY).any(axis=2))
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
         """(A, U, K) which keypoints are labelled."""
         return np.asarray((self.visibility > 0) & (self.visibility != NOBODY))
 
-    def who(self, row: int) -> str:
-        """A person in words, for lists."""
-        ids = self.instance_id[:, row]
-        known = int(ids[ids >= 0][0])
-        return f"image id={self.image_id[row]} instance id={known}"
+    def ids_of(self, row: int) -> tuple[int | None, ...]:
+        """A person's id in each annotator's file, None where it is missing."""
+        pairs = zip(self.instance_id[:, row].tolist(), self.present[:, row], strict=True)
+        return tuple(key if there else None for key, there in pairs)
 
 
 def annotators_of(
@@ -101,12 +106,11 @@ def annotators_of(
     return found
 
 
-def panel_of(annotators: Sequence[tuple[str, Dataset]], by: MatchBy = "auto") -> Panel:
+def panel_of(annotators: Sequence[tuple[str, Dataset]]) -> Panel:
     """Put annotators side by side.
 
     Args:
         annotators: Names and labels; all with the same keypoints.
-        by: How people are matched, see `match_people`.
 
     Raises:
         InvalidDataError: Two files have different keypoints, or share no image.
@@ -117,8 +121,7 @@ def panel_of(annotators: Sequence[tuple[str, Dataset]], by: MatchBy = "auto") ->
     rows: list[NDArray[np.int64]] = [np.arange(len(pool))]
     for name, dataset in annotators[1:]:
         people = _in_terms_of(first, dataset, name)
-        home = {int(i): int(i) for i in first.images.ids}
-        pairs = match_people(pool, people, home, by=by)
+        pairs = match_labels(pool, people)
         row_of = np.full(len(people), -1, np.int64)
         row_of[pairs.new] = pairs.old
         extra = np.flatnonzero(row_of < 0)
@@ -141,8 +144,10 @@ def _stack(
     keypoints = np.full((*shape, count, 2), np.nan)
     visibility = np.full((*shape, count), NOBODY, np.uint8)
     boxes, areas = np.full((*shape, 4), np.nan), np.full(shape, np.nan)
+    looked = np.zeros(shape, bool)
     for at, ((name, dataset), row_of) in enumerate(zip(annotators, rows, strict=True)):
         people = dataset.annotations if at == 0 else _in_terms_of(first, dataset, name)
+        looked[at] = np.isin(pool.image_id, _given(first, dataset, people, annotators))
         ids[at, row_of] = people.instance_id
         keypoints[at, row_of] = people.keypoints
         visibility[at, row_of] = people.visibility
@@ -154,13 +159,26 @@ def _stack(
     totals = np.where(labelled, areas, 0.0).sum(axis=0)
     scale = np.sqrt(np.divide(totals, labelled.sum(axis=0), where=totals > 0, out=totals))
     return Panel(
-        names, first.schema, pool.image_id, _groups(first, pool.image_id), ids, keypoints,
-        visibility, boxes, np.where(scale > 0, scale, np.nan), first,
+        names, first.schema, pool.image_id, _groups(first, pool.image_id), looked, ids,
+        keypoints, visibility, boxes, np.where(scale > 0, scale, np.nan), first, pool,
     )  # fmt: skip
 
 
+def _given(
+    first: Dataset,
+    dataset: Dataset,
+    people: Annotations,
+    annotators: Sequence[tuple[str, Dataset]],
+) -> NDArray[np.int64]:
+    """Images that an annotator was given, in the first file's ids; see `Panel.looked`."""
+    source = dataset.source
+    if source is not None and sum(other.source is source for _, other in annotators) > 1:
+        return people.image_id
+    return first.images.ids[match_images(first.images, dataset.images).old]
+
+
 def _groups(first: Dataset, image_id: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(U,) clip, where all images have one, else the image itself."""
+    """(U,) clip of the image; the image itself where that has none."""
     clips = dict(zip(first.images.ids.tolist(), first.images.clips, strict=True))
     keys = [clips.get(i) or f"image {i}" for i in image_id.tolist()]
     number = {key: at for at, key in enumerate(dict.fromkeys(keys))}
@@ -202,19 +220,35 @@ def joined(a: Annotations, b: Annotations) -> Annotations:
     return Annotations(schema=a.schema, **columns)
 
 
-class _Home(msgspec.Struct):
-    completed_by: object = None
-
-
 class _Maker(msgspec.Struct):
     annotator: object = None
-    labelstudio: _Home | None = None
+    labelstudio: object = None
 
 
 def _by_record(dataset: Dataset) -> list[tuple[str, Dataset]]:
-    source = dataset.source
-    if not isinstance(source, CocoSource):
+    if not isinstance(dataset.source, CocoSource):
         return [(dataset.name, dataset)]
+    makers = _makers(dataset.source)
+    named = np.array(makers)
+    return [(name, dataset.subset(named == name)) for name in dict.fromkeys(makers) if name]
+
+
+def unnamed_records(dataset: Dataset) -> list[int]:
+    """Index of each annotation that names no annotator, in a file of several of them.
+
+    Args:
+        dataset: One of these annotators; nothing is told of one who has the file alone.
+    """
+    source = dataset.source
+    if not isinstance(source, CocoSource) or dataset.annotations is source.annotations:
+        return []
+    makers = _makers(source)
+    rows = zip(source.annotation_records.tolist(), makers, strict=True)
+    return [index for index, maker in rows if not maker]
+
+
+def _makers(source: CocoSource) -> list[str]:
+    """Who made each annotation; nothing for one that does not say."""
     decode = msgspec.json.Decoder(_Maker).decode
     makers: list[str] = []
     for index in source.annotation_records.tolist():
@@ -223,11 +257,10 @@ def _by_record(dataset: Dataset) -> list[tuple[str, Dataset]]:
         except msgspec.DecodeError:
             record = _Maker()
         said = record.annotator
-        if said is None and record.labelstudio is not None:
-            said = record.labelstudio.completed_by
+        if said is None and isinstance(record.labelstudio, dict):
+            said = record.labelstudio.get("completed_by")
         makers.append("" if said is None else str(said))
-    named = np.array(makers)
-    return [(name, dataset.subset(named == name)) for name in dict.fromkeys(makers) if name]
+    return makers
 
 
 def read_annotators(

@@ -1,11 +1,11 @@
 """One label out of several, by a stated rule, with how sure it is.
 
-A person stays if at least half of the annotators labelled it. A keypoint stays if at least
-half of those who labelled the person labelled it; it lies at the median of their labels, x
-and y apart (of two labels: half way). Its visibility is the most frequent flag, of equally
-frequent ones the more hidden. The box is the median of the boxes' corners. Everything else
-is the first annotator's, byte for byte. Each record gets a field `consensus` that says how
-many people looked and how far their labels lie apart.
+A person stays if at least half of the annotators who were given its image labelled it. A
+keypoint stays if at least half of those who labelled the person labelled it; it lies at the
+median of their labels, x and y apart (of two labels: half way). Its visibility is the most
+frequent flag, of equally frequent ones the more hidden. The box is the median of the boxes'
+corners. Everything else is the first annotator's, byte for byte. Each record gets a field
+`consensus` that says how many people looked and how far their labels lie apart.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.annotations import Annotations
-from toolkit.curate.annotators import Panel, joined
+from toolkit.curate.annotators import Panel, unnamed_records
+from toolkit.curate.records import Key, record_keys
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.formats.coco_write import CocoSource, edits_of
@@ -34,12 +35,14 @@ class Consensus:
 
     Attributes:
         dataset: The first annotator's file with the agreed labels; people that only others
-            labelled come last, under new ids.
+            labelled come last, under new ids, with the area and category of the first of
+            these.
         annotators: (N,) how many labelled each person.
         labelled_by: (N, K) how many labelled each keypoint.
         spread_px: (N, K) root mean squared 2-D distance of a label from the true place, as
             far as the labels tell (n / (n - 1)); NaN below two labels.
         dropped: People that fewer than half of the annotators labelled.
+        unnamed: Index of each record of a file of several annotators that names none of them.
     """
 
     dataset: Dataset
@@ -47,9 +50,12 @@ class Consensus:
     labelled_by: NDArray[np.int64]
     spread_px: Floats
     dropped: int
+    unnamed: tuple[int, ...] = ()
 
     def write(self, path: Path, *, force: bool = False) -> None:
         """Write the file, whole or not at all.
+
+        Of a file of several annotators, records that name none of them stay as they are.
 
         Raises:
             OutputExistsError: It exists and `force` was not given.
@@ -71,7 +77,10 @@ class Consensus:
             else:
                 appended[new] = patch_record(appended[new], note)
                 new += 1
-        edits["annotations"] = replace(edit, replaced=replaced, appended=tuple(appended))
+        order = edit.order
+        if order is not None:
+            order = sorted({*order, *self.unnamed})
+        edits["annotations"] = Edit(replaced, order, tuple(appended))
         source.document.write(path, edits, force=force)
 
     def _note(self, row: int) -> Mapping[str, object]:
@@ -86,7 +95,7 @@ class Consensus:
 def consensus_of(panel: Panel) -> Consensus:
     """The labels that the annotators agree on."""
     present = panel.present
-    kept = np.flatnonzero(2 * present.sum(axis=0) >= len(panel.names))
+    kept = np.flatnonzero(2 * present.sum(axis=0) >= panel.looked.sum(axis=0))
     count = present.sum(axis=0)[kept]
     labelled = panel.labelled[:, kept]
     numbers = labelled.sum(axis=0)  # (N, K)
@@ -102,6 +111,7 @@ def consensus_of(panel: Panel) -> Consensus:
         numbers.astype(np.int64),
         _spread(points, numbers),
         int(present.shape[1] - len(kept)),
+        tuple(unnamed_records(panel.reference)),
     )
 
 
@@ -109,44 +119,48 @@ def _people(
     panel: Panel, kept: NDArray[np.int64], places: Floats, flags: NDArray[np.uint8]
 ) -> Annotations:
     first = panel.reference.annotations
-    own = kept[kept < len(first)]
     corners = panel.bbox_xywh[:, kept].copy()
     corners[..., 2:] += corners[..., :2]
     boxes = _median(corners)
     boxes[:, 2:] -= boxes[:, :2]
-    base = first[own]
-    mine = slice(0, len(own))
+    base = panel.people[kept]
     # Where all agree with the first annotator, their numbers stay as they are spelled.
-    same = np.isclose(boxes[mine], base.bbox_xywh, rtol=0, atol=1e-9) | np.isnan(boxes[mine])
+    same = np.isclose(boxes, base.bbox_xywh, rtol=0, atol=1e-9) | np.isnan(boxes)
     labelled_count = (flags > 0).sum(axis=1)
     stated = base.num_keypoints
     truthful = stated == base.labelled.sum(axis=1)
     agreed = replace(
         base,
-        keypoints=places[mine],
-        visibility=flags[mine],
-        bbox_xywh=np.where(same, base.bbox_xywh, boxes[mine]),
-        num_keypoints=np.where(truthful, labelled_count[mine], stated),
+        keypoints=places,
+        visibility=flags,
+        bbox_xywh=np.where(same, base.bbox_xywh, boxes),
+        num_keypoints=np.where(truthful | (kept >= len(first)), labelled_count, stated),
     )
-    if len(own) == len(kept):
+    new = np.flatnonzero(kept >= len(first))
+    if not len(new):
         return agreed
-    rest = slice(len(own), None)
-
-    new = Annotations.from_arrays(
-        first.schema,
-        image_id=panel.image_id[kept[rest]],
-        keypoints=places[rest],
-        visibility=flags[rest],
-        bbox_xywh=boxes[rest],
-        instance_id=int(first.instance_id.max(initial=0)) + 1 + np.arange(len(kept) - len(own)),
-        category_id=np.full(len(kept) - len(own), _category(first)),
-    )
-    return joined(agreed, new)
+    ids, categories = agreed.instance_id.copy(), agreed.category_id.copy()
+    ids[new] = _last_id(panel.reference) + 1 + np.arange(len(new))
+    known, counts = _categories(panel.reference)
+    strange = new[~np.isin(categories[new], known)]
+    categories[strange] = known[counts.argmax()] if len(known) else panel.schema.category_id
+    return replace(agreed, instance_id=ids, category_id=categories)
 
 
-def _category(people: Annotations) -> int:
-    values, counts = np.unique(people.category_id, return_counts=True)
-    return int(values[counts.argmax()]) if len(values) else 1
+def _last_id(reference: Dataset) -> int:
+    """The highest id in the first annotator's file, whosever it is; at least 0."""
+    ids: list[Key] = reference.annotations.instance_id.tolist()
+    if isinstance(reference.source, CocoSource):
+        ids += record_keys(reference.source.document, "annotations")
+    return max((key for key in ids if isinstance(key, int)), default=0)
+
+
+def _categories(reference: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The categories of the first annotator's file, and how many people each has."""
+    source, people = reference.source, reference.annotations
+    stated = [c.id for c in source.categories] if isinstance(source, CocoSource) else []
+    known = np.unique(np.concatenate([people.category_id, np.array(stated, np.int64)]))
+    return known, (people.category_id[:, None] == known).sum(axis=0)
 
 
 def _median(values: Floats) -> Floats:

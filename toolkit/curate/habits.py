@@ -22,6 +22,7 @@ from toolkit.curate.resample import Interval, group_weights, mean_interval
 SURE = 0.001  # an annotator is singled out below this p value, divided by the comparisons
 SWAPPED = 0.5  # a pair counts as swapped if exchanging it at least halves its distances
 FLAGS = ("absent", "occluded", "visible")
+_NORMAL_FROM = 1000  # degrees of freedom of a Student's t
 _SHARE = 0.02  # of the size: offsets below it are no bias worth telling
 
 
@@ -32,8 +33,9 @@ class AnnotatorHabits:
     Attributes:
         annotator: The name.
         people: People labelled.
-        missing: People that at least two others (or the only other) labelled and this one not.
-        extra: People that nobody else labelled.
+        missing: People that at least two others (or the only other) labelled and this one not,
+            in images that this one was given.
+        extra: People that nobody else labelled, in images that somebody else was given.
         bias_of_size: Mean offset (x, y) over the size; the middle annotator's is 0, of
             two each has half of the difference.
         bias_px: The same in px.
@@ -94,13 +96,16 @@ def habits_of(
 ) -> AnnotatorHabits:
     """How one annotator differs from the others."""
     others = np.delete(panel.present, at, axis=0).sum(axis=0)
+    asked = np.delete(panel.looked, at, axis=0).sum(axis=0)
     own = panel.present[at]
     names = panel.schema.names
     return AnnotatorHabits(
         annotator=panel.names[at],
         people=int(own.sum()),
-        missing=int((~own & (others >= min(2, len(panel.names) - 1))).sum()),
-        extra=int((own & (others == 0)).sum()),
+        missing=int(
+            (panel.looked[at] & ~own & (others > 0) & (others >= np.minimum(2, asked))).sum()
+        ),
+        extra=int((own & (others == 0) & (asked > 0)).sum()),
         bias_of_size=offsets.of_size[at],
         bias_px=offsets.px[at],
         bias_interval=offsets.intervals[at],
@@ -134,12 +139,18 @@ class Offsets:
 def measure_offsets(panel: Panel, swaps: NDArray[np.bool_]) -> Offsets:
     """Mean offset of each annotator from all, over keypoints that everybody there labelled.
 
+    That is everybody who was given the image, at least two.
     The middle annotator's is then taken for 0: with one odd one of three, the odd one gets
     all of the difference and not each of the others half of it.
     """
     weights = group_weights(panel.group)
     points = np.where((panel.labelled & ~swaps)[..., None], panel.keypoints, np.nan)
-    centred = points - points.mean(axis=0)  # NaN where one of them lacks it
+    known = np.isfinite(points[..., 0])
+    lacking = panel.looked[:, :, None] & ~known
+    shared = ~lacking.any(axis=0) & (known.sum(axis=0) > 1)
+    total = np.where(known[..., None], points, 0.0).sum(axis=0)
+    mean = total / np.maximum(known.sum(axis=0), 1)[..., None]
+    centred = np.where(shared[..., None], points - mean, np.nan)
     of_size, px, intervals = [], [], []
     for own in centred:
         scaled = own / panel.scale[:, None, None]
@@ -212,13 +223,32 @@ def _sign(values: NDArray[np.float64], group: NDArray[np.int64], tests: int) -> 
     if len(means) < 3 or abs(means.mean()) < _SHARE:
         return 0
     error = means.std(ddof=1) / math.sqrt(len(means))
-    if error and _two_sided(means.mean() / error) >= SURE / tests:
+    if error and student_two_sided(means.mean() / error, len(means) - 1) >= SURE / tests:
         return 0
     return int(np.sign(means.mean()))
 
 
 def _two_sided(z: float) -> float:
     return 2 * NormalDist().cdf(-abs(z))
+
+
+def student_two_sided(t: float, freedom: int) -> float:
+    """Probability of a value of Student's t at least as far from 0.
+
+    Source: Abramowitz and Stegun, 26.7.3 and 26.7.4, exact; the normal law's from 1,000
+    degrees of freedom on.
+    """
+    if freedom >= _NORMAL_FROM:
+        return _two_sided(t)
+    angle = math.atan(abs(t) / math.sqrt(freedom))
+    square = math.cos(angle) ** 2
+    odd = freedom % 2
+    term = total = (math.cos(angle) if odd else 1.0) * (freedom > 1)
+    for k in range(2 + odd, freedom, 2):
+        term *= square * (k - 1) / k
+        total += term
+    inside = math.sin(angle) * total
+    return max(0.0, 1 - (2 / math.pi * (angle + inside) if odd else inside))
 
 
 def _flags(panel: Panel, at: int) -> dict[tuple[str, str], int]:

@@ -23,6 +23,7 @@ THRESHOLD = 0.5  # OKS from which two people are taken for one
 MatchBy = Literal["auto", "id", "oks"]
 IMAGE_RULES = ("id and file name", "file name", "end of the file name", "id")
 PEOPLE_RULES = ("id", "oks")
+LABEL_RULES = (*PEOPLE_RULES, "box")
 _NO_SIGMA = 0.1  # of an own schema that has none: COCO's hips and shoulders
 _CHUNK = 1 << 15
 
@@ -154,12 +155,74 @@ def match_people(
             unlike = set(rows[~alike].tolist())
             if 2 * sum(row in unlike for row, _, _ in again) > len(rows):
                 return _pairs(again, PEOPLE_RULES)
-    found = [(row, other, 0) for row, other in zip(rows.tolist(), others.tolist(), strict=True)]
+    found = _zipped(rows, others, 0)
     if by == "auto":
         found += by_oks.pairs(
             np.setdiff1d(everyone[0], rows), np.setdiff1d(everyone[1], others)
         )
     return _pairs(found, PEOPLE_RULES)
+
+
+def match_labels(old: Annotations, new: Annotations, threshold: float = THRESHOLD) -> Pairs:
+    """Pair two annotators' labels of the people in the same images.
+
+    Two who go on from one file give the same next id to different people, so an id alone
+    proves little. In turn are paired: people of one id who are alike (OKS); whoever else is
+    alike; people of one id whose boxes are not apart, unless most ids turned out to be other
+    people's; and people with much the same box (IoU). For a label may be far off, or have
+    its sides exchanged.
+
+    Args:
+        old: One annotator's people.
+        new: The other's, in the same schema and with the same image ids.
+        threshold: OKS, or IoU, that two people without a common id must reach.
+    """
+    shared = Shared.of(old.schema, new.schema)
+    leftovers = _Leftovers(old, new, shared, old.image_id, threshold)
+    found: list[tuple[int, int, int]] = []
+
+    def free() -> tuple[Indices, Indices]:
+        taken = [[pair[side] for pair in found] for side in (0, 1)]
+        return (
+            np.setdiff1d(np.arange(len(old)), taken[0]),
+            np.setdiff1d(np.arange(len(new)), taken[1]),
+        )
+
+    rows, others = _same_ids(old.instance_id, new.instance_id)
+    alike = (old.image_id[rows] == new.image_id[others]) & (
+        similarity(old, new, shared, rows, others) >= threshold
+    )
+    found += _zipped(rows[alike], others[alike], 0)
+    found += leftovers.pairs(*free())
+    left = free()
+    open_ids = np.isin(rows, left[0]) & np.isin(others, left[1])
+    open_ids &= old.image_id[rows] == new.image_id[others]
+    if 2 * (alike.sum() + open_ids.sum()) >= len(rows):
+        open_ids &= ~_apart(old.bbox_xywh[rows], new.bbox_xywh[others])
+        found += _zipped(rows[open_ids], others[open_ids], 0)
+    left = free()
+    mates = leftovers.mates(*left)
+    value = _iou(old.bbox_xywh[mates[0]], new.bbox_xywh[mates[1]])
+    near = value >= threshold
+    best = _best(mates[0][near], mates[1][near], value[near])
+    found += [(row, other, 2) for row, other, _ in best]
+    return _pairs(found, LABEL_RULES)
+
+
+def _zipped(rows: Indices, others: Indices, rule: int) -> list[tuple[int, int, int]]:
+    return [(a, b, rule) for a, b in zip(rows.tolist(), others.tolist(), strict=True)]
+
+
+def _iou(a_xywh: Floats, b_xywh: Floats) -> Floats:
+    """(P,) of each box with the one in its place; 0 where one is missing."""
+    pairs = zip(a_xywh[:, None], b_xywh[:, None], strict=True)
+    return np.array([bbox_iou(a, b)[0, 0] for a, b in pairs], np.float64)
+
+
+def _apart(a_xywh: Floats, b_xywh: Floats) -> NDArray[np.bool_]:
+    """(P,) whether there are two boxes, and they do not overlap."""
+    known = np.isfinite(a_xywh).all(axis=1) & np.isfinite(b_xywh).all(axis=1)
+    return np.asarray(known & (_iou(a_xywh, b_xywh) == 0))
 
 
 def _free(ids: Indices) -> int:
@@ -251,19 +314,23 @@ class _Leftovers:
         found = self._equal(rows, others)
         rows = np.setdiff1d(rows, [pair[0] for pair in found])
         others = np.setdiff1d(others, [pair[1] for pair in found])
+        left, right = self.mates(rows, others)
+        value = similarity(self.old, self.new, self.shared, left, right)
+        near = value >= self.threshold
+        return found + _best(left[near], right[near], value[near])
+
+    def mates(self, rows: Indices, others: Indices) -> tuple[Indices, Indices]:
+        """Every old row with every new row of its image."""
         by_image: dict[int, list[int]] = defaultdict(list)
         for row, image in zip(others.tolist(), self.new.image_id[others].tolist(), strict=True):
             by_image[image].append(row)
         a: list[int] = []
         b: list[int] = []
         for row, image in zip(rows.tolist(), self.home[rows].tolist(), strict=True):
-            mates = by_image.get(image, [])
-            a += [row] * len(mates)
-            b += mates
-        left, right = np.array(a, np.int64), np.array(b, np.int64)
-        value = similarity(self.old, self.new, self.shared, left, right)
-        near = value >= self.threshold
-        return found + _best(left[near], right[near], value[near])
+            found = by_image.get(image, [])
+            a += [row] * len(found)
+            b += found
+        return np.array(a, np.int64), np.array(b, np.int64)
 
     def _equal(self, rows: Indices, others: Indices) -> list[tuple[int, int, int]]:
         """People of one image whose labelled keypoints are the same, in order."""

@@ -30,7 +30,8 @@ def mean_interval(
         weights: (R, U) from `group_weights`.
 
     Returns:
-        None for both where there is no value; no interval where groups are fewer than two.
+        None for both where there is no value; no interval where fewer than two groups have
+        values.
     """
     number = count.sum()
     if not number:
@@ -39,7 +40,8 @@ def mean_interval(
     with np.errstate(invalid="ignore", divide="ignore"):
         means = (weights @ total) / drawn
     means = means[drawn > 0]
-    if len(means) < RESAMPLES // 2 or not (weights != weights[0]).any():
+    valued = weights[:, count > 0]  # rows of one group are drawn equally often
+    if len(means) < RESAMPLES // 2 or not (valued != valued[:, :1]).any():
         return float(total.sum() / number), None
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(total.sum() / number), (float(low), float(high))

@@ -12,6 +12,7 @@ from toolkit.annotations import Annotations, Images
 from toolkit.curate.agreement import Agreement, measure_agreement
 from toolkit.curate.agreement_report import agreement_json, queue_json
 from toolkit.curate.annotators import Panel, panel_of
+from toolkit.curate.habits import student_two_sided
 from toolkit.dataset import Dataset
 from toolkit.schema import Schema
 
@@ -161,3 +162,55 @@ def test_the_document_holds_no_nan_and_the_queue_names_everybody() -> None:
     assert json.loads(text)["shown"] == 5
     assert entry["ids"] == {"a": 4, "b": None}
     assert entry["reason"] == "not labelled by b"
+
+
+def test_noise_in_three_images_singles_out_nobody() -> None:
+    for seed in range(20):
+        truth = crowd(seed).subset(np.arange(3))
+        drawn = [noisy(truth, 2 * seed), noisy(truth, 2 * seed + 1)]
+        wild = [
+            replace(d, annotations=replace(p, keypoints=3 * p.keypoints - 2 * q))
+            for d in drawn
+            for p, q in [(d.annotations, truth.annotations.keypoints)]
+        ]
+
+        result = measure_agreement(panel_of([("a", wild[0]), ("b", wild[1])]))
+
+        assert [(row.biased, row.biased_keypoints) for row in result.annotators] == [
+            (False, ())
+        ] * 2
+
+
+def test_student_probabilities_are_those_of_scipy() -> None:
+    from scipy.stats import t
+
+    for freedom in (1, 2, 3, 4, 9, 10, 119, 5000):
+        for value in (0.1, 1.0, 4.0):
+            expected = 2 * t.sf(value, freedom)
+            assert student_two_sided(-value, freedom) == pytest.approx(expected, rel=0.02)
+
+
+def test_a_keypoint_of_one_clip_alone_has_no_interval() -> None:
+    truth = crowd().subset(np.arange(10))
+    flags = truth.annotations.visibility.copy()
+    flags[1:, 0] = 0
+    points = np.where(flags[..., None] > 0, truth.annotations.keypoints, np.nan)
+    truth = replace(
+        truth, annotations=replace(truth.annotations, keypoints=points, visibility=flags)
+    )
+
+    result = measure_agreement(panel_of([("a", noisy(truth, 1)), ("b", noisy(truth, 2))]))
+
+    assert result.keypoints[0].pairs == 1
+    assert result.keypoints[0].mean_of_size is not None
+    assert result.keypoints[0].interval is None
+    assert result.keypoints[1].interval is not None
+
+
+def test_the_queue_never_names_another_annotators_id() -> None:
+    truth = crowd()
+    panel = panel_of([("a", truth.subset(np.arange(1, PEOPLE))), ("b", truth)])
+
+    first = queue_json(measure_agreement(panel), panel)["queue"][0]
+
+    assert (first["annotation_id"], first["ids"]) == (None, {"a": None, "b": 1})

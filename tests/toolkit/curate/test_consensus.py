@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from toolkit import formats
-from toolkit.curate.annotators import panel_of
+from toolkit.curate.agreement import measure_agreement
+from toolkit.curate.annotators import annotators_of, panel_of
 from toolkit.curate.consensus import consensus_of
 
 Document = dict[str, object]
@@ -133,3 +134,60 @@ def test_the_box_is_the_median_of_the_corners(
 
     # Left 10 12 11, top 20 20 10, right 26 30 21, bottom 52 50 60.
     np.testing.assert_allclose(found.dataset.annotations.bbox_xywh[0], [11, 20, 15, 32])
+
+
+def shared_file(document: Document, write_json: Callable[..., Path], *who: str) -> list[object]:
+    """One file in which each of these annotators labelled its two people."""
+    people = []
+    for turn, name in enumerate(who):
+        for record in deepcopy(document["annotations"]):
+            record |= {
+                "id": record["id"] + 10 * turn,
+                "annotator": name,
+                "track": f"{name}{turn}",
+            }
+            people.append(record)
+    file = write_json(document | {"annotations": people}, "all.json")
+    return annotators_of([formats.read(file)])
+
+
+def test_somebody_new_never_takes_the_id_or_the_fields_of_another_annotators_record(
+    coco_document: Document, write_json: Callable[..., Path], tmp_path: Path
+) -> None:
+    found = shared_file(coco_document, write_json, "a", "b", "c")
+    found[0] = ("a", found[0][1].subset(np.array([0])))
+
+    consensus_of(panel_of(found)).write(tmp_path / "out.json")
+
+    records = json.loads((tmp_path / "out.json").read_text())["annotations"]
+    assert [(r["id"], r.get("track")) for r in records] == [(1, "a0"), (23, None)]
+    assert records[1]["bbox"] == [50, 20, 16, 32]
+    assert records[1]["area"] == coco_document["annotations"][1]["area"]
+
+
+def test_half_is_of_those_who_were_given_the_image(
+    coco_document: Document, write_json: Callable[..., Path], tmp_path: Path
+) -> None:
+    first = coco_document["images"][0]
+    coco_document["images"] = [first | {"id": n, "file_name": f"{n}.jpg"} for n in (7, 8, 9)]
+    person = coco_document["annotations"][0]
+    pairs = [(7, "a"), (7, "b"), (8, "c"), (8, "d"), (9, "d"), (9, "e")]
+    coco_document["annotations"] = [
+        person | {"id": number, "image_id": image, "annotator": name}
+        for number, (image, name) in enumerate(pairs, 1)
+    ] + [person | {"id": 50, "image_id": 9, "bbox": [90, 20, 9, 9]}]
+    file = formats.read(write_json(coco_document))
+
+    panel = panel_of(annotators_of([file]))
+    found, agreement = consensus_of(panel), measure_agreement(panel)
+    found.write(tmp_path / "out.json")
+
+    assert (found.dropped, found.dataset.annotations.image_id.tolist()) == (0, [7, 8, 9])
+    assert agreement.shared == agreement.people == 3
+    assert [(row.missing, row.extra) for row in agreement.annotators] == [(0, 0)] * 5
+    assert not any(item.why for item in agreement.queue)
+    assert agreement.confusion[3].sum() == 0
+    assert [row.bias_px for row in agreement.annotators] == [(0, 0)] * 5
+    # The person of whom no annotator is named stays as it is.
+    kept = json.loads((tmp_path / "out.json").read_text())["annotations"]
+    assert coco_document["annotations"][-1] in kept

@@ -31,12 +31,14 @@ def panel(schema: Schema, people: int, annotators: int, rng: np.random.Generator
         schema=schema,
         image_id=np.arange(people),
         group=np.arange(people),
+        looked=np.ones((annotators, people), bool),
         instance_id=np.tile(np.arange(people), (annotators, 1)),
         keypoints=points,
         visibility=np.full((annotators, people, 3), 2, np.uint8),
         bbox_xywh=np.zeros((annotators, people, 4)),
         scale=scale,
         reference=None,  # type: ignore[arg-type]  # not looked at
+        people=None,  # type: ignore[arg-type]
     )
 
 
