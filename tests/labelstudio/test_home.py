@@ -147,3 +147,63 @@ def test_a_base_that_has_lost_a_pushed_frame_is_taken(
     _, found = home(task, written(tmp_path / "later.json", document))
 
     assert [one["id"] for one in found["images"]] == [2]
+    assert [one["id"] for one in found["annotations"]] == [2]
+
+
+def move_nose(task: Json, x: float) -> None:
+    nose = next(r for r in task["annotations"][0]["result"] if r["id"] == "p0k0")
+    nose["value"]["x"] = x
+
+
+def test_an_edit_of_a_person_whom_the_file_has_lost_is_taken_and_named(
+    document: Json, task: Json, tmp_path: Path
+) -> None:
+    del document["annotations"][0]
+    move_nose(task, 15)
+
+    result, found = home(task, written(tmp_path / "later.json", document))
+
+    assert [one["id"] for one in found["annotations"]] == [2, 1]
+    assert result.conflicts == ["annotation 1, which the file no longer has"]
+
+
+def test_a_keypoint_that_nobody_moved_stays_as_the_file_has_it_by_now(
+    document: Json, task: Json, tmp_path: Path
+) -> None:
+    later = copy.deepcopy(document)
+    later["annotations"][0] |= {"keypoints": [12, 12, 2, 0, 0, 0], "num_keypoints": 1}
+    move_nose(task, 15)
+
+    result, found = home(task, written(tmp_path / "later.json", later))
+
+    assert found["annotations"][0]["keypoints"] == [15, 12, 2, 0, 0, 0]
+    assert found["annotations"][0]["num_keypoints"] == 1
+    assert (result.changed, result.conflicts) == (1, [])
+
+
+def test_a_keypoint_that_both_moved_is_the_annotators_and_named(
+    document: Json, task: Json, tmp_path: Path
+) -> None:
+    document["annotations"][0]["keypoints"][:2] = [90, 70]
+    move_nose(task, 15)
+
+    result, found = home(task, written(tmp_path / "later.json", document))
+
+    assert found["annotations"][0]["keypoints"] == [15, 12, 2, 14, 14, 1]
+    assert result.conflicts == ["annotation 1 field 'keypoints' (0)"]
+
+
+def test_somebody_added_and_taken_away_again_goes_and_the_others_stay_who_they_are(
+    document: Json, task: Json, tmp_path: Path
+) -> None:
+    add_person(task, 50.0)
+    add_person(task, 60.0)
+    _, once = home(task, written(tmp_path / "base.json", document))
+    once["annotations"][3]["track"] = "of the second"
+    kept = task["annotations"][0]["result"]
+    task["annotations"][0]["result"] = [r for r in kept if r["id"] != "new50.0"]
+
+    result, twice = home(task, written(tmp_path / "once.json", once))
+
+    assert twice["annotations"] == [once["annotations"][at] for at in (0, 1, 3)]
+    assert (result.added, result.changed, result.removed) == (0, 0, 1)

@@ -33,6 +33,21 @@ def test_an_entry_whose_annotation_has_no_image_is_named(
         frames_of_queue(queue, dataset, document_of_dataset(dataset))
 
 
+def test_the_frame_of_somebody_whom_the_first_annotator_lacks_is_pushed(
+    coco_document: dict[str, Any], tmp_path: Path
+) -> None:
+    file, queue = tmp_path / "annotations.json", tmp_path / "queue.json"
+    file.write_text(json.dumps(coco_document), "utf-8")
+    entry = {"image_id": 7, "annotation_id": None, "ids": {"anna": None, "ben": 1}}
+    entries = [entry | {"reason": "not labelled by anna"}, entry | {"image_id": 99}]
+    queue.write_text(json.dumps({"queue": entries}), "utf-8")
+    dataset = formats.read(file)
+
+    frames = frames_of_queue(queue, dataset, document_of_dataset(dataset))
+
+    assert frames == {0: "Somebody: not labelled by anna"}
+
+
 def test_a_prediction_without_a_score_is_shown_without_one(
     coco_document: dict[str, Any],
 ) -> None:

@@ -37,7 +37,8 @@ class Merged:
         changed: Annotations of which something changed, but for who labelled it and when.
         added: Annotations that are new.
         removed: Annotations that a person took away.
-        conflicts: Fields that the file and a person changed, both; the person's is taken.
+        conflicts: Fields, and single keypoints, that the file and a person changed, both; the
+            person's is taken.
     """
 
     content: bytes
@@ -80,17 +81,24 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
     replaced: dict[int, bytes] = {}
     edited = 0
     appended, seen, conflicts = [], set(), list[str]()
-    for record in records_of(pulled, "annotations"):
+    came = records_of(pulled, "annotations")
+    for record in came:
+        if identity(record.get("id")) not in sent:
+            image = identity(record.get("image_id"))
+            record["image_id"] = moved.get(image, record.get("image_id"))
+    earlier, gone = _earlier(came, sent, added, records)
+    for number, record in enumerate(came):
         key = identity(record.get("id"))
         at = rows.get(key)
         if key not in sent:
             # A person's own addition. Its number was free among what was pushed; in the file
             # another frame's annotation may have it. An earlier pull may have brought it.
-            image = identity(record.get("image_id"))
-            record["image_id"] = moved.get(image, record.get("image_id"))
-            earlier = added.get(_origin(record))
-            at = earlier.pop(0) if earlier else None
+            at = earlier.get(number)
             record["id"] = next(fresh) if at is None else records[at]["id"]
+        elif at is None:  # the file has lost the person since
+            if _unlabelled(record) == _unlabelled(sent[key]):
+                continue
+            conflicts.append(f"annotation {record.get('id')}, which the file no longer has")
         if at is None:
             appended.append(json.dumps(record, ensure_ascii=False).encode())
             continue
@@ -100,7 +108,7 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
         if changes:
             replaced[at] = patch_record(before, changes)
             edited += set(changes) != {"labelstudio"}
-    gone = {rows[key] for key in sent if key in rows and key not in seen}
+    gone |= {rows[key] for key in sent if key in rows and key not in seen}
     order = [row for row in range(size) if row not in gone]
     edit = Edit(replaced, order if gone else None, tuple(appended))
     edits = {"annotations": edit}
@@ -108,6 +116,58 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
         edits["images"] = Edit(appended=tuple(pictures))
     content = b"".join(document.render(edits))
     return Merged(content, edited, len(appended), len(gone), conflicts)
+
+
+def _unlabelled(record: Record) -> Record:
+    """A record without who labelled it and when."""
+    return {name: value for name, value in record.items() if name != "labelstudio"}
+
+
+def _earlier(
+    came: list[Record],
+    sent: Mapping[object, Record],
+    added: Mapping[object, list[int]],
+    records: list[Record],
+) -> tuple[dict[int, int], set[int]]:
+    """Which rows an earlier pull wrote for the people whom an annotator added.
+
+    Of one annotation those that are most alike are paired: somebody may have gone since.
+
+    Returns:
+        Row of the file by number in `came`; and the rows whose person is gone.
+    """
+    several: dict[object, list[int]] = {_origin(record): [] for record in came}
+    for number, record in enumerate(came):
+        if identity(record.get("id")) not in sent:
+            several[_origin(record)].append(number)
+    found: dict[int, int] = {}
+    gone: set[int] = set()
+    for origin in several.keys() & added.keys():
+        rows = set(added[origin])
+        pairs = [
+            (-_alike(came[number], records[row]), number, row)
+            for number in several[origin]
+            for row in rows
+        ]
+        for _, number, row in sorted(pairs):
+            if number not in found and row in rows:
+                found[number] = row
+                rows.discard(row)
+        gone |= rows
+    return found, gone
+
+
+def _alike(one: Record, other: Record) -> int:
+    """How many numbers of box and keypoints two records have in common."""
+    return sum(
+        a == b
+        for name in ("bbox", "keypoints")
+        for a, b in zip(_list(one.get(name)), _list(other.get(name)), strict=False)
+    )
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def _origin(record: Record) -> object:
@@ -180,10 +240,14 @@ def _task(image: Record) -> object:
 def _changes(
     before: bytes, came: Record, sent: Record, conflicts: list[str]
 ) -> dict[str, str | None]:
-    """The fields that a person changed, as JSON; None for one that is gone."""
+    """The fields that a person changed, as JSON; None for one that is gone.
+
+    Each keypoint is a unit: what the file has since is kept where no person changed it.
+    """
     now: Record = json.loads(before)
     texts = field_texts(before)
     changes: dict[str, str | None] = {}
+    sent, came = _by_keypoint(sent, came, now, conflicts)
     for name in {**sent, **came}:
         same = name in sent and name in came and sent[name] == came[name]
         if same or (name in came and name in now and now[name] == came[name]):
@@ -192,6 +256,38 @@ def _changes(
             conflicts.append(f"annotation {came.get('id')} field '{name}'")
         changes[name] = _text(came[name], texts.get(name)) if name in came else None
     return changes
+
+
+def _by_keypoint(
+    sent: Record, came: Record, now: Record, conflicts: list[str]
+) -> tuple[Record, Record]:
+    """What was sent and what came, as if the file's keypoints of now had been sent.
+
+    `num_keypoints` follows where it is the true count in all three.
+    """
+    lists = [_list(one.get("keypoints")) for one in (sent, came, now)]
+    if len({len(one) for one in lists}) > 1 or not lists[0] or len(lists[0]) % 3:
+        return sent, came
+    before, after, flat = lists
+    if before in (after, flat):
+        return sent, came
+    result: list[object] = []
+    for at in range(0, len(flat), 3):
+        was, new, have = (one[at : at + 3] for one in lists)
+        result += have if new == was else new
+        if was not in (new, have) and new != have:
+            conflicts.append(f"annotation {came.get('id')} field 'keypoints' ({at // 3})")
+    sent, came = sent | {"keypoints": flat}, came | {"keypoints": result}
+    records = sent | {"keypoints": before}, came | {"keypoints": after}, now
+    if all(one.get("num_keypoints") == _labelled(one["keypoints"]) for one in records):
+        sent |= {"num_keypoints": now["num_keypoints"]}
+        came |= {"num_keypoints": _labelled(result)}
+    return sent, came
+
+
+def _labelled(keypoints: object) -> int:
+    """Number of keypoints with a visibility above 0."""
+    return sum(type(flag) in (int, float) and flag > 0 for flag in _list(keypoints)[2::3])
 
 
 def _text(value: object, old: str | None) -> str:

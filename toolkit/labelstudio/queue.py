@@ -40,6 +40,9 @@ def frames_of_queue(
 ) -> dict[int, str]:
     """Rows of the frames of a queue, worst first, and what to look at in each.
 
+    An entry whose `annotation_id` is null is somebody whom the first annotator lacks: its
+    frame is taken by `image_id`.
+
     Args:
         path: What `toolkit rank` or `toolkit agreement` wrote.
         dataset: The file that is pushed.
@@ -56,8 +59,13 @@ def frames_of_queue(
     people = {int(key): i for i, key in enumerate(dataset.annotations.instance_id)}
     notes: dict[int, list[str]] = {}
     for entry in entries[:top]:
+        why = entry.get("reason") or entry.get("why") or ""
+        why = "; ".join(map(str, why)) if isinstance(why, list) else str(why)
         row = instance_row(entry, people, dataset)
         if row is None:
+            frame = rows.get(identity(entry.get("image_id")))
+            if frame is not None and entry.get("annotation_id", 0) is None:
+                notes.setdefault(frame, []).append(f"Somebody: {why}" if why else "Somebody")
             continue
         number = int(dataset.annotations.instance_id[row])
         image = int(dataset.annotations.image_id[row])
@@ -67,8 +75,6 @@ def frames_of_queue(
                 f"{path.name}: names annotation {number} of {dataset.name}, and no image has "
                 f"its image_id {image}; add the image, or correct the reference"
             )
-        why = entry.get("reason") or entry.get("why") or ""
-        why = "; ".join(map(str, why)) if isinstance(why, list) else str(why)
         notes.setdefault(frame, []).append(
             f"Person {number}: {why}" if why else f"Person {number}"
         )
