@@ -49,14 +49,11 @@ def schema_with_sigmas(
         chosen = {name: chosen[name] for name in names}
     written = []
     # From the end, so that earlier positions stay right.
-    for name, begin, end, indent in reversed(_places(text)):
+    for name, begin, end, before, after in reversed(_places(text)):
         row = chosen.get(name)
         if row is None:
             continue
-        entry = _entry(row, annotators)
-        if begin == end:
-            entry = f"sigma: {entry}\n{' ' * indent}"
-        text = text[:begin] + entry + text[end:]
+        text = text[:begin] + before + _entry(row, annotators) + after + text[end:]
         stated = "unknown" if row.stated is None else f"{row.stated:g}"
         written.append(f"{name} {stated} -> {row.sigma:.4f}")
     return text, written[::-1]
@@ -85,8 +82,8 @@ def _entry(row: SigmaEstimate, annotators: int) -> str:
     return f'{{value: {row.sigma:.4f}, published: false, source: "{source}"}}'
 
 
-def _places(text: str) -> list[tuple[str, int, int, int]]:
-    """Keypoint, begin and end of its sigma's value, column of its fields.
+def _places(text: str) -> list[tuple[str, int, int, str, str]]:
+    """Keypoint, begin and end of its sigma's value, and what to write before and after it.
 
     Where it has none, begin and end are where its second field begins (its first, of one).
     """
@@ -99,10 +96,19 @@ def _places(text: str) -> list[tuple[str, int, int, int]]:
         name = entries["name"][1].value
         if "sigma" in entries:
             node = entries["sigma"][1]
-            begin, end = node.start_mark.index, node.end_mark.index
-            if not node.flow_style:  # a block runs to the start of what follows
-                end = begin + len(text[begin:end].rstrip())
-        else:
-            begin = end = item.value[min(1, len(item.value) - 1)][0].start_mark.index
-        found.append((name, begin, end, entries["name"][0].start_mark.column))
+            begin, end = node.start_mark.index, _end(node, text)
+            found.append((name, begin, end, " " * (begin == end), ""))  # after `sigma:`
+            continue
+        at = item.value[min(1, len(item.value) - 1)][0].start_mark.index
+        column = entries["name"][0].start_mark.column
+        after = ", " if item.flow_style else "\n" + " " * column
+        found.append((name, at, at, "sigma: ", after))
     return found
+
+
+def _end(node: yaml.Node, text: str) -> int:
+    """Where a value ends: a block runs on to what follows, comments included."""
+    if isinstance(node, yaml.MappingNode) and node.value and not node.flow_style:
+        return _end(node.value[-1][1], text)
+    begin, end = node.start_mark.index, node.end_mark.index
+    return begin + len(text[begin:end].rstrip())

@@ -11,7 +11,7 @@ import pytest
 
 from toolkit.curate.annotators import Panel, panel_of
 from toolkit.curate.sigma_schema import schema_with_sigmas
-from toolkit.curate.sigmas import chi_square_quantile, estimate_sigmas
+from toolkit.curate.sigmas import SigmaEstimate, chi_square_quantile, estimate_sigmas
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.schema import Schema
@@ -167,6 +167,46 @@ def test_a_keypoint_without_a_sigma_gets_one(tmp_path: Path) -> None:
     assert written == [f"tip unknown -> {row.sigma:.4f}"]
     assert Schema.load(path).keypoints[0].sigma == pytest.approx(row.sigma, abs=5e-5)
     assert "  - name: tip  # of the ski\n    sigma: {value" in text
+
+
+@pytest.mark.parametrize(
+    ("keypoints", "kept"),
+    [
+        ("[{name: nose, group: body}, {name: tip}]", "group: body}, {sigma: {"),
+        (
+            "[{name: nose, sigma: {value: 0.1, source: x}, group: body}, {name: tip}]",
+            "}, group: body}, {",
+        ),
+        (
+            "\n  - name: nose\n    sigma:\n      value: 0.1\n      source: x\n"
+            "    # of the ski\n  - name: tip\n    sigma:\n",
+            "\n    # of the ski\n  - name: tip\n    sigma: {",
+        ),
+        (
+            "\n  - name: nose\n    sigma: null\n  - name: tip\n    sigma:\n    group: body\n",
+            "}\n    group: body",
+        ),
+    ],
+)
+def test_a_schema_in_any_style_of_yaml_gets_the_sigmas_and_keeps_the_rest(
+    keypoints: str, kept: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(f"name: own\ntitle: Own\nkeypoints: {keypoints}\n", "utf-8")
+    schema = Schema.load(path)
+    rows = [
+        SigmaEstimate(name, sigma, (0.04, 0.06), 10, 20, 5, None, published=False)
+        for name, sigma in (("nose", 0.05), ("tip", 0.06))
+    ]
+
+    text, written = schema_with_sigmas(schema, str(path), rows, None, 2)
+    path.write_text(text, "utf-8")
+    after = Schema.load(path)
+
+    assert [line[:3] for line in written] == ["nos", "tip"]
+    assert [point.sigma for point in after.keypoints] == [0.05, 0.06]
+    assert [point.group for point in after.keypoints] == ["body", "body"]
+    assert kept in text
 
 
 def test_a_name_without_an_estimate_is_refused(tiny_schema: Schema) -> None:
