@@ -50,6 +50,7 @@ class Entry:
         annotation_id: Its own.
         score: Log-odds of its likeliest error; higher is likelier wrong.
         reasons: What speaks against it, strongest first; at least one.
+        prediction: Row of the model's answer in the predictions, None where it has none.
     """
 
     row: int
@@ -57,6 +58,7 @@ class Entry:
     annotation_id: int
     score: float
     reasons: tuple[Reason, ...]
+    prediction: int | None = None
 
     @property
     def reason(self) -> str:
@@ -94,7 +96,7 @@ def rank(
         InvalidDataError: An annotation names an image that does not exist.
     """
     people = dataset.annotations
-    labels, rows = _paired(dataset, predictions)
+    labels, rows, answers = _paired(dataset, predictions)
     scores = np.full(len(people), -np.inf)
     speaker = None
     if len(rows):
@@ -117,12 +119,13 @@ def rank(
         told.sort(key=lambda reason: -reason.score)
         strong = [r for r in told[:_TOLD] if r is told[0] or r.score > _WORTH]
         image, key = int(people.image_id[row]), int(people.instance_id[row])
-        entries.append(Entry(row, image, key, float(scores[row]), tuple(strong)))
+        answer = int(answers[position[row]]) if row in position else None
+        entries.append(Entry(row, image, key, float(scores[row]), tuple(strong), answer))
     return entries
 
 
-def _paired(dataset: Dataset, predictions: Predictions) -> tuple[Labels, Indices]:
-    """The instances that have a prediction, and their rows."""
+def _paired(dataset: Dataset, predictions: Predictions) -> tuple[Labels, Indices, Indices]:
+    """The instances that have a prediction, their rows, and those of their predictions."""
     people = dataset.annotations
     known = np.isin(predictions.image_id, dataset.images.ids)
     usable = np.isfinite(predictions.keypoints).all(axis=(1, 2))
@@ -135,8 +138,9 @@ def _paired(dataset: Dataset, predictions: Predictions) -> tuple[Labels, Indices
     rows = np.flatnonzero((pairing.prediction >= 0) & ~people.is_crowd)
     chosen = people[rows]
     order = np.lexsort((chosen.instance_id, chosen.image_id))
-    answered = answers[pairing.prediction[rows]]
-    return Labels(chosen, answered, dataset.image_row[rows], order), rows
+    answered = np.flatnonzero(known & usable)[pairing.prediction[rows]]
+    labels = Labels(chosen, predictions[answered], dataset.image_row[rows], order)
+    return labels, rows, answered
 
 
 def _kinds(judged: Judged) -> dict[str, Floats]:

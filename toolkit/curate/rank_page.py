@@ -63,11 +63,10 @@ def rank_page(
     Raises:
         UnsafeInputError: A file name leads out of the folder.
     """
-    answers = {int(key): at for at, key in enumerate(predictions.annotation_id) if key != -1}
     shown = entries[:PICTURES]
     figures = []
     for place, entry in enumerate(shown):
-        answer = answers.get(entry.annotation_id)
+        answer = entry.prediction
         one = None if answer is None else predictions[np.array([answer])]
         figures.append(_figure(dataset, one, entry, place + 1, images_dir))
         progress(place + 1, len(shown))

@@ -11,6 +11,7 @@ import pytest
 from toolkit.annotations import Annotations, Images, Predictions
 from toolkit.curate.rank import Entry, rank
 from toolkit.curate.rank_evidence import Judged, Labels, judge, misplaced
+from toolkit.curate.rank_page import rank_page
 from toolkit.curate.rank_reasons import Speaker
 from toolkit.dataset import Dataset
 from toolkit.schema import Keypoint, Schema
@@ -104,6 +105,24 @@ def test_a_stray_keypoint_comes_first_and_is_named(
     assert entry.reasons[0].kind == "misplaced"
     assert entry.keypoints[0] == "left_knee"
     assert "from where the model" in entry.reason
+
+
+def test_the_answer_that_is_shown_is_the_one_that_the_label_was_judged_by(
+    people: tuple[Dataset, Predictions],
+) -> None:
+    dataset, answers = people
+    points = dataset.annotations.keypoints.copy()
+    points[17, NAMES.index("left_knee")] += [0, 30]
+    nameless = replace(answers, annotation_id=np.full(COUNT, -1))[np.arange(COUNT)[::-1]]
+
+    entry = first(with_points(dataset, points), nameless)
+    page = rank_page(dataset, nameless, [entry], None, lambda done, of: None)
+    without = rank_page(
+        dataset, nameless, [replace(entry, prediction=None)], None, lambda done, of: None
+    )
+
+    assert (entry.annotation_id, entry.prediction) == (1017, COUNT - 1 - 17)
+    assert page != without
 
 
 def test_exchanged_arms_come_first_and_are_named(people: tuple[Dataset, Predictions]) -> None:
