@@ -113,8 +113,9 @@ def _key(record: bytes) -> Key:
     if "id" not in fields:
         return record.decode("utf-8", "replace")
     value = fields["id"]
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_whole else json.dumps(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return json.dumps(value)
 
 
 def load_document(path: Path) -> Document:

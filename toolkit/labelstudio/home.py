@@ -287,7 +287,8 @@ def _by_keypoint(
 
 def _labelled(keypoints: object) -> int:
     """Number of keypoints with a visibility above 0."""
-    return sum(type(flag) in (int, float) and flag > 0 for flag in _list(keypoints)[2::3])
+    flags = _list(keypoints)[2::3]
+    return sum(isinstance(flag, int | float) and flag > 0 for flag in flags)
 
 
 def _text(value: object, old: str | None) -> str:
