@@ -126,6 +126,7 @@ class _Span:
 
     key: str
     key_begin: int
+    key_end: int
     begin: int
     end: int
 
@@ -137,7 +138,7 @@ def _spans(text: str) -> list[_Span]:
         key, key_end = _SCANNER.raw_decode(text, at)
         begin = _skip(text, _skip(text, key_end) + 1)
         _, end = _SCANNER.raw_decode(text, begin)
-        found.append(_Span(key, at, begin, end))
+        found.append(_Span(key, at, key_end, begin, end))
         at = _skip(text, end)
         if text[at] == ",":
             at = _skip(text, at + 1)
@@ -172,7 +173,7 @@ def patch_record(record: bytes, changes: Mapping[str, str | None]) -> bytes:
     pieces, at = [], 0
     comma, colon = ", ", ": "
     if spans:
-        colon = text[spans[0].begin - 2 : spans[0].begin].lstrip('"')
+        colon = text[spans[0].key_end : spans[0].begin]
     if len(spans) > 1:
         comma = text[spans[0].end : spans[1].key_begin]
     kept = 0

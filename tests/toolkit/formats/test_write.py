@@ -339,3 +339,19 @@ def test_coco_is_not_written_under_the_ending_of_another_format(
         write(dataset, tmp_path / name)
 
     assert not (tmp_path / name).exists()
+
+
+def test_a_new_field_of_a_record_with_wide_gaps_after_its_colons_is_json(
+    document: Document, save: Callable[..., Path], tmp_path: Path
+) -> None:
+    del document["annotations"][0]["area"]
+    aligned = json.dumps(document, separators=(", ", ":   "))
+    found = read(save(aligned))
+    area = np.array([7.5, 9.5])
+
+    write(
+        replace(found, annotations=replace(found.annotations, area=area)), tmp_path / "o.json"
+    )
+
+    document["annotations"][0]["area"] = 7.5
+    assert json.loads((tmp_path / "o.json").read_text("utf-8")) == document
