@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -15,7 +16,7 @@ from toolkit.errors import UsageError, counted
 from toolkit.formats.base import Format
 from toolkit.formats.coco import COCO, CROPCOCO, CROWDPOSE, NOT_IN_CROWDPOSE
 from toolkit.formats.coco_write import CocoSource, edits_of
-from toolkit.formats.document import Edit, field_texts, patch_record
+from toolkit.formats.document import Edit, field_texts, number_tokens, patch_record
 from toolkit.formats.encode import category_record
 from toolkit.formats.parse import top_level_keys
 from toolkit.formats.prepared import Prepared, prepare
@@ -54,26 +55,45 @@ class Plan:
         flags = np.zeros((count, width), np.uint8)
         points[:, mapping.target_index] = old.keypoints[:, mapping.source_index]
         flags[:, mapping.target_index] = old.visibility[:, mapping.source_index]
-        for name in mapping.unmatched_source:
-            labelled = int(old.labelled[:, old.schema.index(name)].sum())
-            if labelled:
-                self.lost[f"keypoint {name}"] = labelled
-        if mapping.unmatched_target:
+        if mapping.unmatched_source:
+            self.lost += self._without(mapping.unmatched_source)
+        if old.schema.names != target.names:
             names = ", ".join(mapping.unmatched_target)
             self.changed.append(
-                f"keypoints of schema '{old.schema.name}' became those of '{target.name}'; "
-                f"not labelled: {names}"
+                f"keypoints and skeleton of schema '{old.schema.name}' became those of "
+                f"'{target.name}'" + (f"; not labelled: {names}" if names else "")
+            )
+        before, after = old.labelled.sum(axis=1), (flags > Visibility.ABSENT).sum(axis=1)
+        odd = (old.num_keypoints != -1) & (old.num_keypoints != before)
+        if odd.any() and old.schema.names != target.names:
+            self.changed.append(
+                f"num_keypoints of {counted(int(odd.sum()), 'annotation')} was not the number "
+                "of labelled keypoints before; it is as it was"
             )
         people = replace(
             old,
             schema=target,
             keypoints=points,
             visibility=flags,
-            num_keypoints=np.where(
-                old.num_keypoints == -1, -1, (flags > Visibility.ABSENT).sum(axis=1)
-            ),
+            # Where it was wrong, it stays: counting anew would mend what nobody has seen.
+            num_keypoints=np.where(old.num_keypoints == before, after, old.num_keypoints),
         )
         self.dataset = replace(self.dataset, schema=target, annotations=people)
+
+    def _without(self, names: Sequence[str]) -> Counter[str]:
+        """How many people lose each of these keypoints, also one of visibility 0."""
+        old, source = self.dataset.annotations, self.dataset.source
+        there = old.labelled.copy()
+        if isinstance(source, CocoSource):
+            for row in np.flatnonzero(source.absent_with_coordinates).tolist():
+                record = source.document.record(
+                    "annotations", int(source.annotation_records[row])
+                )
+                tokens = number_tokens(field_texts(record).get("keypoints"))
+                flat = np.array(tokens, np.float64)
+                there[row] |= flat.reshape(-1, 3)[:, :2].any(axis=1)
+        people = {f"keypoint {name}": there[:, old.schema.index(name)].sum() for name in names}
+        return +Counter({name: int(count) for name, count in people.items()})
 
     def fit_target(self) -> None:
         """Find out what the target cannot hold, and what it needs."""

@@ -11,7 +11,7 @@ import pytest
 
 from toolkit.errors import InvalidDataError
 from toolkit.formats.convert import convert
-from toolkit.schema import Schema
+from toolkit.schema import Keypoint, Schema
 
 Document = dict[str, Any]
 Save = Callable[..., Path]
@@ -459,6 +459,63 @@ def test_keypoints_that_the_other_schema_lacks_are_not_blamed_on_the_format(
     strict, done = toolkit_cli(*arguments, "--strict"), toolkit_cli(*arguments)
 
     assert "format 'coco' with the keypoints of 'crowdpose' cannot hold" in strict.stderr
-    assert "lost: keypoint top (1 record)" in done.stderr
+    assert "lost: keypoint top (2 records)" in done.stderr  # one with visibility 0
     assert "; schema 'crowdpose' has no place" in done.stderr
     assert "format 'coco' has no place" not in done.stderr
+
+
+@pytest.fixture
+def shorter() -> Schema:
+    """The document's keypoints in another order, without its last one."""
+    return Schema("shorter", "Shorter", (Keypoint("middle"), Keypoint("top")))
+
+
+def test_a_wrong_num_keypoints_is_not_mended_by_another_schema(
+    document: Document, save: Save, tmp_path: Path, shorter: Schema
+) -> None:
+    document["annotations"][0]["num_keypoints"] = 1  # three are labelled
+
+    done = convert(save(document), tmp_path / "out.json", target_schema=shorter)
+
+    written = load(tmp_path / "out.json")["annotations"]
+    assert [person["num_keypoints"] for person in written] == [1, 1]
+    assert done.changed[-1].startswith("num_keypoints of 1 annotation was not the number of")
+
+
+def test_a_right_num_keypoints_is_that_of_the_new_schema(
+    document: Document, save: Save, tmp_path: Path, shorter: Schema
+) -> None:
+    convert(save(document), tmp_path / "out.json", target_schema=shorter)
+
+    written = load(tmp_path / "out.json")["annotations"]
+    assert [person["num_keypoints"] for person in written] == [2, 1]
+
+
+def test_coordinates_under_visibility_0_that_a_schema_has_no_place_for_are_lost_not_forgotten(
+    document: Document, save: Save, tmp_path: Path
+) -> None:
+    # The second person's `top` has visibility 0 at (1.5, 2), the first one's is at (0, 0).
+    document["annotations"][0]["keypoints"][:3] = [0, 0, 0]
+    document["annotations"][0]["num_keypoints"] = 2
+    source = save(document)
+    without_top = Schema("legs", "Legs", (Keypoint("middle"), Keypoint("bottom")))
+
+    done = convert(source, tmp_path / "out.json", target_schema=without_top)
+
+    assert done.lost == {"keypoint top": 1}
+    with pytest.raises(InvalidDataError, match="it would lose 'keypoint top' of 1 record"):
+        convert(source, tmp_path / "no.json", target_schema=without_top, strict=True)
+    assert not (tmp_path / "no.json").exists()
+
+
+def test_keypoints_in_another_order_are_a_change_that_is_told(
+    document: Document, save: Save, tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    text = "name: turned\ntitle: T\nkeypoints: [{name: bottom}, {name: middle}, {name: top}]\n"
+    schema, source = save(text, "turned.yaml"), save(document)
+
+    done = toolkit_cli("convert", source, tmp_path / "out.json", "--to-schema", schema)
+
+    told = "changed: keypoints and skeleton of schema 'walker' became those of 'turned'"
+    assert told in done.stderr.replace("\n", " ")
+    assert "nothing changed" not in done.stdout
