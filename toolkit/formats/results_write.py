@@ -130,6 +130,10 @@ def _changes(
         changes["bbox"] = _list(found.bbox_xywh[row], texts.get("bbox"))
     if "keypoints" in changed or "keypoint_scores" in changed:
         points, scores = found.keypoints[row], found.keypoint_scores[row]
+        if "keypoint_scores" in texts:
+            thirds = _thirds(texts.get("keypoints"), old, old_row)
+            own = zip(found.schema.names, scores.tolist(), strict=True)
+            scores = np.array([thirds.get(name, score) for name, score in own])
         triples = np.column_stack([points, scores]).ravel()
         if np.isnan(points).all():
             changes["keypoints"] = None
@@ -142,6 +146,16 @@ def _changes(
         sigma = None if found.sigma is None else found.sigma[row].ravel()
         changes["sigmas"] = None if sigma is None else _list(sigma, texts.get("sigmas"))
     return changes
+
+
+def _thirds(text: str | None, old: Predictions, old_row: int) -> dict[str, float]:
+    """Third numbers of a record's keypoints that are no scores (a flag, say), by name."""
+    names, thirds = old.schema.names, [float(t) for t in number_tokens(text)[2::3]]
+    if len(thirds) != len(names):
+        return {}
+    scores = old.keypoint_scores[old_row].tolist()
+    told = zip(names, thirds, scores, strict=True)
+    return {name: third for name, third, score in told if third != score}
 
 
 def _list(values: NDArray[np.float64], text: str | None) -> str | None:

@@ -142,3 +142,20 @@ def test_a_pose_that_is_nan_in_part_is_refused(
     with pytest.raises(InvalidDataError, match="some numbers of a prediction are NaN"):
         write_predictions(replace(found, keypoints=points), tmp_path / "out.json")
     assert not (tmp_path / "out.json").exists()
+
+
+def test_flags_that_stand_beside_scores_stay_flags_in_another_schema(
+    save: Save, tiny_schema: Schema, rewritten: Callable[..., str]
+) -> None:
+    record = {"image_id": 7, "category_id": 1, "score": 0.5}
+    record |= {"keypoints": [1, 2, 2, 3, 4, 1, 5, 6, 0], "keypoint_scores": [0.9, 0.8, 0.7]}
+    found = read_predictions(save([record]), tiny_schema)
+    turned = replace(
+        tiny_schema, keypoints=tiny_schema.keypoints[:0:-1], edges=(), head_size=()
+    )
+
+    written = json.loads(rewritten(found.to_schema(turned)))[0]
+
+    assert turned.names == ("tip", "foot")
+    assert written["keypoints"] == [5, 6, 0, 3, 4, 1]
+    assert written["keypoint_scores"] == [0.7, 0.8]
