@@ -10,7 +10,7 @@ import csv
 import io
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -97,10 +97,12 @@ def scan_csv(path: Path, schema: Schema | None) -> tuple[Dataset, list[Finding]]
 
 def _table(text: Text) -> Table:
     try:
-        rows = list(csv.reader(io.StringIO(text.data.decode("utf-8"), newline="")))
+        rows = _numbered(csv.reader(io.StringIO(text.data.decode("utf-8"), newline="")))
     except csv.Error as error:
         text.fail(f"not CSV: {error}")
-    header = [unescaped(name) for name in rows[0]]
+    if not rows:
+        text.fail("holds no cells; expected a header and one row an instance")
+    header = [unescaped(name) for name in rows[0][1]]
     if "image_id" not in header or not keypoint_names(header):
         hint = "; save it with commas" if len(header) == 1 and ";" in header[0] else ""
         text.fail(
@@ -110,15 +112,25 @@ def _table(text: Text) -> Table:
         )
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
-        text.fail(f"line 1: column '{twice[0]}' stands twice")
-    for line, row in enumerate(rows[1:], 2):
-        if len(row) not in (0, len(header)):
+        text.fail(f"line {rows[0][0]}: column '{twice[0]}' stands twice")
+    for line, row in rows[1:]:
+        if len(row) != len(header):
             text.fail(f"line {line}: {len(row)} cells; the first line names {len(header)}")
-    filled = [row for row in rows[1:] if row]
+    filled = [row for _, row in rows[1:]]
     columns: dict[str, list[Cell]] = {
         name: [unescaped(row[at]) or None for row in filled] for at, name in enumerate(header)
     }
-    return Table(columns, first_line=2, row_word="line")
+    return Table(columns, [line for line, _ in rows[1:]], "line")
+
+
+def _numbered(reader: Iterator[list[str]]) -> list[tuple[int, list[str]]]:
+    """Rows that are not empty, with the line on which each begins."""
+    found, line = [], 1
+    for row in reader:
+        if row:
+            found.append((line, row))
+        line = reader.line_num + 1  # type: ignore[attr-defined]  # a cell may hold line breaks
+    return found
 
 
 def detect_csv(path: Path) -> bool:

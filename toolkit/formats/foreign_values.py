@@ -94,7 +94,7 @@ def plain(value: Decimal) -> Number:
 
 def parse_number(text: str | None) -> Decimal | None:
     """A number in a text file; None where it is none, not finite, or absurdly long."""
-    if text is None or len(text) > _LONGEST:
+    if text is None or len(text) > _LONGEST or "_" in text:  # 1_0 is Python's way alone
         return None
     try:
         value = Decimal(text)

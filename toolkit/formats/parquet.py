@@ -210,7 +210,8 @@ def _read(path: Path) -> _Read:
     }
     records: list[str | None] = [None] * len(table)
     if _RECORD in names:
-        records = table.column(_RECORD).cast(pyarrow.string()).to_pylist()
+        told = table.column(_RECORD).cast(pyarrow.string()).to_pylist()
+        records = [text if text and text.strip() else None for text in told]
     return _Read(columns, records, _unpacked(path, table.schema.metadata or {}))
 
 
@@ -232,12 +233,12 @@ def _values(path: Path, name: str, column: pyarrow.ChunkedArray) -> Column:
 
 def _unpacked(path: Path, metadata: dict[bytes, bytes]) -> _Rest | None:
     packed: str | bytes | None = metadata.get(_KEY)
-    if packed is None and _PANDAS in metadata:
-        attributes = msgspec.json.decode(metadata[_PANDAS])
-        packed = attributes.get(_KEY.decode()) if isinstance(attributes, dict) else None
-    if packed is None:
-        return None
     try:
+        if packed is None and _PANDAS in metadata:
+            attributes = json.loads(metadata[_PANDAS])  # pandas writes NaN, which is no JSON
+            packed = attributes.get(_KEY.decode()) if isinstance(attributes, dict) else None
+        if packed is None:
+            return None
         text = zlib.decompress(base64.b64decode(packed))
         return msgspec.json.decode(text, type=_Rest)
     except (ValueError, zlib.error, msgspec.DecodeError) as error:

@@ -10,6 +10,7 @@ not labelled has no coordinates and `v` 0.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -58,6 +59,7 @@ FIXED = (
     *HEAD_BOX,
 )
 _LARGEST = 2**53
+_WHOLE = re.compile(r"-?[0-9]{1,400}")
 
 
 def keypoint_columns(names: Sequence[str]) -> list[tuple[str, str, str]]:
@@ -146,12 +148,12 @@ class Table:
 
     Attributes:
         columns: Values by column; all are equally long.
-        first_line: What the first row is called in messages (2 in a CSV file).
-        row_word: What a row is called there.
+        lines: What each row is called in messages; they are counted from 0 by default.
+        row_word: What stands before that.
     """
 
     columns: Mapping[str, Column | Sequence[Cell]]
-    first_line: int = 0
+    lines: Sequence[int] = ()
     row_word: str = "row"
 
     def __len__(self) -> int:
@@ -160,12 +162,12 @@ class Table:
 
     def fail(self, column: str, value: object, wanted: str) -> CellError:
         """The error that a cell is not what it must be."""
-        got = "nothing" if value is None else repr(value)
+        got = "nothing" if value is None else repr(value)[:60]
         return CellError(f"column '{column}': got {got}; expected {wanted}")
 
     def place(self, row: int) -> str:
         """A row as a person calls it."""
-        return f"{self.row_word} {row + self.first_line}"
+        return f"{self.row_word} {self.lines[row] if self.lines else row}"
 
     def text(self, column: str, row: int) -> str | None:
         """A text cell."""
@@ -181,6 +183,8 @@ class Table:
             found = float(value)
         except ValueError:
             raise self.fail(column, value, "a number") from None
+        if "_" in str(value):  # Python's way of writing, nobody's in a table
+            raise self.fail(column, value, "a number")
         if math.isinf(found):
             raise self.fail(column, value, "a finite number")
         return None if math.isnan(found) else found
@@ -190,7 +194,7 @@ class Table:
         value = self._cell(column, row)
         if isinstance(value, int | np.integer):
             return int(value)
-        if isinstance(value, str) and value.strip().lstrip("-").isdigit():
+        if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
             return int(value)
         found = self.number(column, row)
         if found is None:
@@ -270,6 +274,32 @@ def image_of(table: Table, row: int) -> Record | None:
     return {key: value for key, value in record.items() if value is not None}
 
 
+def _category_of(
+    table: Table, row: int, category_id: int | None, names: list[str]
+) -> Record | None:
+    """The category of a row as a COCO category; None where the row does not name it."""
+    label = table.text("category", row)
+    if label is None and "category" not in table.columns:
+        label = "person"
+    if category_id is None or label is None:
+        return None
+    return {"id": category_id, "name": label, "keypoints": names}
+
+
+def _agree(first: Record, other: Record, what: str) -> None:
+    """Two rows say the same of one image or category; a cell that is empty says nothing.
+
+    Raises:
+        CellError: They do not.
+    """
+    for key, value in other.items():
+        if first.get(key, value) != value:
+            raise CellError(
+                f"gives '{key}' of {what} {other['id']} another value ({value!r}) than an "
+                f"earlier row ({first[key]!r}); make all its rows alike"
+            )
+
+
 def document_of_table(table: Table) -> tuple[CocoDocument, list[Finding]]:
     """A COCO document of what a table says; images in the order of their first rows.
 
@@ -284,19 +314,16 @@ def document_of_table(table: Table) -> tuple[CocoDocument, list[Finding]]:
     for row in range(len(table)):
         try:
             record = annotation_of(table, row, names)
-            if record.get("image_id") not in images and (image := image_of(table, row)):
-                images[image["id"]] = image
+            image = image_of(table, row)
+            if image is not None:
+                _agree(images.setdefault(image["id"], image), image, "image")
+            label = _category_of(table, row, record.get("category_id"), names)
+            if label is not None:
+                _agree(categories.setdefault(label["id"], label), label, "category")
         except CellError as error:
             findings.append(foreign_finding(UNUSABLE, table.place(row), str(error)))
             continue
         annotations.append(record)
-        category = record.get("category_id")
-        if category is not None and category not in categories:
-            label = table.text("category", row)
-            if label is None and "category" not in table.columns:
-                label = "person"
-            if label is not None:
-                categories[category] = {"id": category, "name": label, "keypoints": names}
     document = {
         "images": list(images.values()),
         "annotations": annotations,

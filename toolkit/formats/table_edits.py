@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -126,8 +127,21 @@ class _Applying:
         self.names = dataset.schema.names
         self.changes = Changes()
         self._image_rows = {i: row for row, i in enumerate(dataset.images.ids.tolist())}
-        self._next_id = 1 + int(dataset.annotations.instance_id.max(initial=0))
+        self._next_id = 1 + max(self._ids(dataset.annotations.instance_id), default=0)
         self._new_images: dict[int, Record] = {}
+
+    def _ids(self, own: NDArray[np.int64]) -> Iterator[int]:
+        """Ids that are taken: in the arrays, in the file's other records, in the table."""
+        yield from own.tolist()
+        document = self.source.document
+        rows = range(len(document.sections["annotations"]))
+        for index in set(rows) - set(self.source.annotation_records.tolist()):
+            found = msgspec.json.decode(document.record("annotations", index))
+            if isinstance(found, dict) and type(found.get("id")) is int:
+                yield found["id"]
+        for cell in _cells(self.columns.get("annotation_id", [])):
+            if isinstance(cell, int | float):
+                yield int(cell)
 
     def row(self, row: int, old_row: int | None) -> None:
         """Take what one row of the table says."""

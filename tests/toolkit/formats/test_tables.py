@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from toolkit import formats
+from toolkit.errors import ReadError
 from toolkit.formats.convert import convert
 from toolkit.formats.csv_table import escaped, unescaped
 
@@ -253,3 +254,69 @@ def test_csv_says_that_it_cannot_hold_nameless_images_whole_clips_and_long_integ
     lost = json.loads(done.stdout)["lost"]
     named = ("images", "images.clip", "annotations.area", "annotations.bbox")
     assert [lost[name] for name in named] == [1, 1, 1, 1]
+
+
+def test_new_rows_without_an_id_get_ones_that_nothing_else_has(
+    document: Document, save: Callable[..., Path], tmp_path: Path
+) -> None:
+    ball = {"id": 13, "image_id": 7, "category_id": 2, "bbox": [1, 1, 1, 1]}
+    document["annotations"].append(ball)  # of a category that is not in the arrays
+    document["categories"].append({"id": 2, "name": "ball"})
+    convert(save(document), tmp_path / "table.parquet")
+    frame = pd.read_parquet(tmp_path / "table.parquet").astype({"annotation_id": "Int64"})
+    new = frame.iloc[[0, 0]].assign(record=[None, ""])  # a spreadsheet's empty cell is a text
+    new["annotation_id"] = pd.array([None, 14], dtype="Int64")
+    pd.concat([frame, new]).to_parquet(tmp_path / "table.parquet")
+
+    found = home(tmp_path / "table.parquet")["annotations"]
+
+    assert sorted(person["id"] for person in found) == [11, 12, 13, 14, 15]
+
+
+def test_a_nan_that_pandas_keeps_beside_the_table_does_not_hide_it(
+    table: Path, document: Document
+) -> None:
+    frame = pd.read_parquet(table)
+    frame.attrs["threshold"] = float("nan")
+    frame.to_parquet(table)
+
+    assert home(table) == document
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("file_name", "other.jpg"), ("width", "99"), ("category", "runner")],
+)
+def test_csv_rows_that_disagree_about_their_image_or_category_are_told(
+    document: Document, save: Callable[..., Path], tmp_path: Path, column: str, value: str
+) -> None:
+    document["annotations"][1]["image_id"] = 7
+    convert(save(document), tmp_path / "t.csv")
+    frame = pd.read_csv(tmp_path / "t.csv", dtype=str)
+    frame.loc[1, column] = value
+    frame.to_csv(tmp_path / "t.csv", index=False)
+
+    errors = formats.scan(tmp_path / "t.csv").errors
+
+    name = "name" if column == "category" else column
+    assert len(errors) == 1
+    assert f"line 3: gives '{name}' of" in errors[0].message
+    assert "than an earlier row" in errors[0].message
+
+
+@pytest.mark.parametrize("cell", ["--5", "²", "1_0", "9" * 5000])
+def test_what_only_looks_like_a_whole_number_is_a_finding(tmp_path: Path, cell: str) -> None:
+    text = f"annotation_id,image_id,tip_x,tip_y,tip_v\n\n{cell},1,1,1,2\n"
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+
+    errors = formats.scan(tmp_path / "t.csv").errors
+
+    assert errors[0].message.startswith("line 3: column 'annotation_id': got '")  # 2 is empty
+
+
+def test_an_empty_line_before_the_header_is_passed_over(tmp_path: Path) -> None:
+    text = "\nannotation_id,image_id,tip_x,tip_y,tip_v\n1,1,1,1,2\n1,1,1\n"
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+
+    with pytest.raises(ReadError, match="line 4: 3 cells; the first line names 5"):
+        formats.scan(tmp_path / "t.csv")

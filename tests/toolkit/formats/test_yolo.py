@@ -125,6 +125,7 @@ def test_no_picture_and_no_size_is_an_error_that_names_the_label_file(
         ("0 0.5 0.5 0.2", r"line 2: 4 numbers; kpt_shape \[2, 3\] needs 11"),
         ("0 " + "0.5 " * 50, "line 2: more numbers"),
         ("0 0.5 0.5 0.2 0.4 nan 0.2 2 1 1 1", "line 2: 'nan' is no finite number"),
+        ("0 0.5 0.5 0.2 0.4 0.1_5 0.2 2 1 1 1", "line 2: '0.1_5' is no finite number"),
         ("0 0.5 0.5 0.2 0.4 1e999 0.2 2 1 1 1", "line 2: '1e999' is no finite number"),
         ("7 0.5 0.5 0.2 0.4 0.1 0.2 2 1 1 1", "line 2: class 7 is not in 'names'"),
         ("0." + "1" * 10_000_000 + " 2" * 10, "line 2: '0.11111.*is no finite number"),
