@@ -47,7 +47,7 @@ class Changes:
     """Changes to a document.
 
     Attributes:
-        top: New value of each changed top-level key; `MISSING` removes it.
+        top: New value of each changed top-level key.
         sections: Changes to images, annotations and categories.
     """
 
@@ -106,7 +106,8 @@ def find_changes(
     """What differs between `written` and `now`, as changes to `kept`."""
     changes = Changes()
     for key, was, value in field_differences(written, now):
-        if key not in SECTIONS:
+        # One that is gone went with the record that carried it, and was nobody's wish.
+        if key not in SECTIONS and value is not MISSING:
             old = kept.get(key, MISSING)
             changes.top[key] = merged(old, was, value)
     finder = _Finder(kept, written, now, set(dropped))

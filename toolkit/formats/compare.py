@@ -88,7 +88,7 @@ def record_keys(
     None for the records whose indices are in `dropped`.
     """
     left_out, counts = set(dropped), Counter[str]()
-    names = image_names(document) if section == "annotations" else {}
+    names = _image_keys(document) if section == "annotations" else {}
     keys: list[tuple[str, int] | None] = []
     for index, record in enumerate(records_of(document, section)):
         if index in left_out:
@@ -107,6 +107,16 @@ def image_names(document: CocoDocument) -> dict[str, str]:
     """File name of each image by `identity` of its id."""
     images = records_of(document, "images")
     return {identity(image.get("id")): str(image.get("file_name")) for image in images}
+
+
+def _image_keys(document: CocoDocument) -> dict[str, str]:
+    """What tells each image from all others, by `identity` of its id: name and how-manieth."""
+    images = records_of(document, "images")
+    keys = filter(None, record_keys(document, "images"))
+    return {
+        identity(image.get("id")): f"{name}\0{turn}" if turn else name
+        for image, (name, turn) in zip(images, keys, strict=True)
+    }
 
 
 def identity(value: object) -> str:
@@ -176,7 +186,7 @@ def same(one: object, other: object) -> bool:
 
 
 def by_image(document: CocoDocument) -> dict[str, list[int]]:
-    """Indices of the annotations of each image, by the image's file name."""
+    """Indices of the annotations of each image, by what tells it from the others."""
     found: dict[str, list[int]] = defaultdict(list)
     for index, key in enumerate(record_keys(document, "annotations")):
         if key is not None:

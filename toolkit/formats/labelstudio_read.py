@@ -63,6 +63,10 @@ _SIZE = ("original_width", "original_height")
 _FRAME_FIELDS = (*_SIZE, "image_rotation")
 _FRAME = itemgetter(*_FRAME_FIELDS)
 _KEPT = ("completed_by", "created_at", "updated_at", "ground_truth", "lead_time")
+_NO_FIRST = (
+    "the task that carries what belongs to no image (info, licenses and other top-level keys, "
+    "people whose image does not exist) is not among them; that is not in the document"
+)
 _TASK = re.compile(rb'"(?:annotations|predictions|completions|result)"\s*:')
 
 
@@ -170,6 +174,8 @@ def _document_of(
     people = [record for _, record in sorted(reading.annotations, key=lambda pair: pair[0])]
     document: CocoDocument = {"images": images, "annotations": people}
     if reading.rest is None:
+        if own:
+            reading.add(ASSUMED, "tasks", _NO_FIRST)
         return document | {"categories": reading.categories}, reading.findings
     # What was empty or missing in the document that we sent is so again.
     for key in [key for key, value in document.items() if not value]:

@@ -39,10 +39,7 @@ def patched_bytes(text: Text, changes: Changes) -> bytes:
         return data
     # Rare and slow: a top-level key changed, so the document itself is patched as a record.
     prefix = BOM if data.startswith(BOM) else b""
-    fields = {
-        key: None if value is MISSING else msgspec.json.encode(value).decode()
-        for key, value in changes.top.items()
-    }
+    fields = {key: msgspec.json.encode(value).decode() for key, value in changes.top.items()}
     return prefix + patch_record(data.removeprefix(prefix).strip(), fields)
 
 

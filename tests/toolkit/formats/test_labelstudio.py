@@ -587,3 +587,18 @@ def test_regions_without_ids_are_told_apart_by_their_place() -> None:
 
     found = [one["bbox"] for one in document["annotations"]]
     assert found == [[0, 0, 80, 40], [100, 50, 80, 40]]
+
+
+def test_an_export_without_the_first_task_says_that_the_rest_of_the_document_is_not_in_it() -> (
+    None
+):
+    images = [{"id": k, "file_name": f"{k}.jpg", "width": 10, "height": 10} for k in (1, 2)]
+    sent = {"info": "ours", "images": images, "annotations": [], "categories": []}
+    tasks = json.loads(json.dumps(tasks_of(sent, SCHEMA)))
+
+    whole, told = document_of(tasks, None, None)
+    part, told_of_part = document_of(tasks[1:], None, None)
+
+    assert (whole["info"], told) == ("ours", [])
+    assert "info" not in part
+    assert "the task that carries what belongs to no image" in told_of_part[0].message

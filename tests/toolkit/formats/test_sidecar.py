@@ -246,3 +246,33 @@ def test_a_new_person_in_a_new_image_gets_ids_that_fit_the_original() -> None:
     assert found["images"][1] == {"id": 6, "file_name": "b"}
     assert found["annotations"][2] == person | {"id": 21, "image_id": 6, "category_id": 7}
     assert found["annotations"][:2] == KEPT["annotations"]
+
+
+def test_people_of_two_images_with_one_name_stay_in_their_images(
+    document: Document, save: Callable[..., Path], tmp_path: Path
+) -> None:
+    document["images"][1] |= {"file_name": "a.jpg", "width": 100, "height": 80}
+    third = {"id": 13, "keypoints": [9, 9, 2, 8, 8, 2, 7, 7, 2]}
+    document["annotations"].append(document["annotations"][0] | third)
+    convert(save(document), tmp_path / "there.xml", sidecar=True)
+    text = (tmp_path / "there.xml").read_text("utf-8")
+    assert text.count("9,9") == 1
+    (tmp_path / "there.xml").write_text(text.replace("9,9", "9,6"), encoding="utf-8")
+
+    _, found = home(tmp_path / "there.xml")
+
+    document["annotations"][2]["keypoints"][1] = 6
+    assert found == document
+
+
+def test_what_belongs_to_no_image_does_not_go_with_the_task_that_carried_it(
+    document: Document, save: Callable[..., Path], tmp_path: Path
+) -> None:
+    there = tmp_path / "tasks.json"
+    convert(save(document), there, target_format="labelstudio", sidecar=True)
+    there.write_text(json.dumps(json.loads(there.read_text("utf-8"))[1:]), encoding="utf-8")
+
+    _, found = home(there)
+
+    gone = {"images": document["images"][1:], "annotations": document["annotations"][1:]}
+    assert found == document | gone
