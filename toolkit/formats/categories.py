@@ -95,7 +95,7 @@ def _skeleton(value: object, num_keypoints: int, place: Place) -> tuple[tuple[in
         if (
             isinstance(edge, list)
             and len(edge) == 2
-            and all(isinstance(end, int) and 1 <= end <= num_keypoints for end in edge)
+            and all(type(end) is int and 1 <= end <= num_keypoints for end in edge)
         ):
             good.append((edge[0], edge[1]))
         else:
