@@ -6,7 +6,9 @@ one line, and points at the record: section of the file, index in it, id, field.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from dataclasses import field as dataclass_field
 from enum import StrEnum
 
 
@@ -31,6 +33,8 @@ class Finding:
         id: The record's id as the file gives it, or None.
         field: The field, or None.
         count: How many records this finding stands for.
+        unlisted: Of a finding that stands for many, the places that are not listed one by
+            one: section, field, and the records' indices.
     """
 
     rule: str
@@ -41,6 +45,9 @@ class Finding:
     id: int | str | None = None
     field: str | None = None
     count: int = 1
+    unlisted: tuple[tuple[str, str | None, tuple[int, ...]], ...] = dataclass_field(
+        default=(), repr=False
+    )
 
     @property
     def place(self) -> str:
@@ -60,6 +67,20 @@ class Finding:
         place = self.place
         where = f"{file}: {place}: " if place else f"{file}: "
         return where + self.message
+
+    def places(self) -> Iterator[tuple[str, str | None, int]]:
+        """Section, field and index of every record that it stands for and knows."""
+        if self.section is not None and self.index is not None:
+            yield self.section, self.field, self.index
+        for section, field, indices in self.unlisted:
+            for index in indices:
+                yield section, field, index
+
+    def to_json(self) -> dict[str, object]:
+        """The finding as a JSON document."""
+        document = asdict(replace(self, unlisted=())) | {"severity": self.severity.value}
+        del document["unlisted"]
+        return document
 
     def with_severity(self, severity: Severity) -> Finding:
         """The same finding at another severity."""
@@ -107,6 +128,6 @@ class Report:
             "profile": self.profile,
             "ok": self.ok,
             "counts": self.counts(),
-            "findings": [asdict(f) | {"severity": f.severity.value} for f in self.findings],
+            "findings": [finding.to_json() for finding in self.findings],
             "total": sum(f.count for f in self.findings),
         }

@@ -7,6 +7,7 @@ to be named by the person who wants them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,8 @@ from toolkit.formats.document import Document, field_texts
 from toolkit.report import Finding
 
 MAX_EXACT = 2**53  # ids above it are rounded by parsers that read numbers as floats
+_WHOLE_IN_QUOTES = re.compile(r'"(-?(?:0|[1-9][0-9]{0,17}))"')
+_WHOLE_WITH_POINT = re.compile(r"(-?(?:0|[1-9][0-9]{0,14}))\.0+")
 _FIND = {check.code: check.find for check in CHECKS}
 
 
@@ -112,6 +115,12 @@ class Bench:
         found = [hit.rows for hit in hits if isinstance(hit, Hits)]
         return np.concatenate(found) if found else np.zeros(0, np.int64)
 
+    def places(self, code: str) -> list[tuple[str, str | None, int]]:
+        """Section, field and index of all that the reader found of one rule, in file order."""
+        found = {place for f in self.findings if f.rule == code for place in f.places()}
+        order = list(self.document.sections)
+        return sorted(found, key=lambda p: (order.index(p[0]), p[2], p[1] or ""))
+
     def annotation(self, row: int, field: str, new: str | None) -> Change:
         """The change of one field of the annotation in this row of the arrays."""
         index = int(self.source.annotation_records[row])
@@ -146,8 +155,20 @@ class Bench:
             try:
                 taken.add(_ID.decode(self.document.record("annotations", index)).id)
             except (msgspec.DecodeError, UnicodeDecodeError):
-                continue  # no usable id, so none to keep clear of
+                # "12" is no id yet, but another repair may make it one
+                text = whole_id(self.texts("annotations", index).get("id", ""))
+                taken |= set() if text is None else {int(text)}
         return taken
+
+
+def whole_id(text: str) -> str | None:
+    """The whole number that JSON text such as `"12"` or `12.0` means, or None.
+
+    >>> whole_id('"12"'), whole_id("12.0"), whole_id("12.5"), whole_id('"012"')
+    ('12', '12', None, None)
+    """
+    match = _WHOLE_IN_QUOTES.fullmatch(text) or _WHOLE_WITH_POINT.fullmatch(text)
+    return None if match is None else match[1]
 
 
 class _Record(msgspec.Struct):

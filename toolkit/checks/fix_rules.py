@@ -7,19 +7,15 @@ a faulty file to its test; it is safe only as `toolkit.checks.fix_base` says.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 
 import msgspec
 import numpy as np
 from msgspec import UNSET, Raw, UnsetType
 
-from toolkit.checks.fix_base import Bench, Change, Repair
+from toolkit.checks.fix_base import Bench, Change, Repair, whole_id
 from toolkit.formats.document import number_tokens, with_tokens
 from toolkit.formats.encode import number_text
-
-_WHOLE_IN_QUOTES = re.compile(r'"(-?(?:0|[1-9][0-9]{0,17}))"')
-_WHOLE_WITH_POINT = re.compile(r"(-?(?:0|[1-9][0-9]{0,14}))\.0+")
 
 
 def _renumber(code: str) -> Callable[[Bench], Iterator[Change]]:
@@ -109,7 +105,10 @@ def _turned_boxes(bench: Bench) -> Iterator[Change]:
 
 
 def _edges(bench: Bench) -> Iterator[Change]:
+    faulty = {at for _, _, at in bench.places("skeleton-index")}
     for category in bench.source.categories:
+        if category.index not in faulty:
+            continue
         old = bench.texts("categories", category.index).get("skeleton")
         good = [list(pair) for pair in category.skeleton]
         if old is not None and json.loads(old) != good:
@@ -119,18 +118,11 @@ def _edges(bench: Bench) -> Iterator[Change]:
 
 
 def _whole_ids(bench: Bench) -> Iterator[Change]:
-    places = {
-        (found.section, found.index, found.field)
-        for found in bench.findings
-        if found.rule == "id-type" and found.section and found.index is not None
-    }
-    for section, index, field in sorted(places, key=str):
-        if section is None or index is None or field is None:
-            continue
-        old = bench.texts(section, index).get(field, "")
-        match = _WHOLE_IN_QUOTES.fullmatch(old) or _WHOLE_WITH_POINT.fullmatch(old)
-        if match:
-            yield Change(section, index, None, field, old, match[1])
+    for section, field, index in bench.places("id-type"):
+        old = "" if field is None else bench.texts(section, index).get(field, "")
+        new = whole_id(old)
+        if field is not None and new is not None:
+            yield Change(section, index, None, field, old, new)
 
 
 _RECOUNT = "num_keypoints becomes the number of keypoints with visibility above 0"

@@ -79,13 +79,19 @@ _SEVERITY = {rule.code: rule.severity for rule in RULES}
 
 
 class Findings:
-    """Collects findings; at most `MAX_FINDINGS` of a rule, the rest as a number."""
+    """Collects findings; at most `MAX_FINDINGS` of a rule, the rest as one with their places.
+
+    The places are kept so that whoever works on what could be read leaves alone what could
+    not: unusable ids are all -1 in the arrays, and repeat no id.
+    """
 
     def __init__(self) -> None:
         """Start with none."""
         self._found: list[Finding] = []
         self._counts: Counter[str] = Counter()
         self._places: set[tuple[str, str | None, int | None, str | None]] = set()
+        # Indices by rule, section and field: a file may have a million faults of one rule.
+        self._rest: dict[str, dict[tuple[str, str | None], list[int]]] = {}
 
     def add(
         self,
@@ -102,6 +108,11 @@ class Findings:
         place = (rule, section, index, field)
         if index is not None and place in self._places:
             return
+        if self._counts[rule] >= MAX_FINDINGS and section is not None and index is not None:
+            known = self._rest.setdefault(rule, {}).setdefault((section, field), [])
+            if known and known[-1] == index:
+                return
+            known.append(index)
         self._counts[rule] += 1
         if self._counts[rule] > MAX_FINDINGS:
             return
@@ -120,6 +131,10 @@ class Findings:
                 _SEVERITY[rule],
                 f"{number - MAX_FINDINGS:,} more of this kind",
                 count=number - MAX_FINDINGS,
+                unlisted=tuple(
+                    (section, field, tuple(indices))
+                    for (section, field), indices in self._rest.get(rule, {}).items()
+                ),
             )
             for rule, number in self._counts.items()
             if number > MAX_FINDINGS

@@ -210,6 +210,55 @@ def test_more_missing_flags_than_the_reader_lists_are_all_repaired(
     assert plan.steps[0].records == 1500
 
 
+def test_unusable_ids_beyond_those_that_are_listed_repeat_no_id(
+    coco_document: Document, write_json: Callable[..., Path]
+) -> None:
+    first = people(coco_document)[0]
+    coco_document["annotations"] = [first | {"id": f"p{i}"} for i in range(1003)]
+    path = write_json(coco_document)
+
+    scan = formats.scan(path)
+    report = checks.validate(scan.dataset, findings=scan.findings, limit=3)
+
+    assert plan_of(path)[1].steps == ()
+    assert "annotation-id-duplicate" not in {finding.rule for finding in report.findings}
+    assert report.counts()["error"] == 1003
+
+
+def test_all_ids_in_quotes_are_repaired_in_file_order(
+    coco_document: Document, write_json: Callable[..., Path]
+) -> None:
+    first = people(coco_document)[0]
+    coco_document["annotations"] = [first | {"id": str(i + 1)} for i in range(1003)]
+
+    _, plan = plan_of(write_json(coco_document), "id-type")
+
+    assert [(c.index, c.new) for c in plan.changes] == [(i, str(i + 1)) for i in range(1003)]
+
+
+def test_a_new_id_is_not_one_that_another_repair_makes(
+    coco_document: Document, write_json: Callable[..., Path]
+) -> None:
+    first, second = people(coco_document)
+    second["id"] = first["id"] = 11
+    people(coco_document).extend([first | {"id": "12"}, first | {"id": 13.0}])
+
+    _, plan = plan_of(write_json(coco_document), "id-type")
+
+    assert [(c.index, c.new) for c in plan.changes] == [(1, "14"), (2, "12"), (3, "13")]
+
+
+def test_skeletons_without_a_wrong_edge_are_left_alone(
+    coco_document: Document, write_json: Callable[..., Path]
+) -> None:
+    coco_document["categories"][0]["skeleton"] = None
+    coco_document["categories"].append({"id": 9, "name": "puck", "skeleton": [[1, 2]]})
+
+    _, plan = plan_of(write_json(coco_document), "skeleton-index")
+
+    assert plan.steps == ()
+
+
 def test_a_rule_without_a_repair_is_refused(
     coco_document: Document, write_json: Callable[..., Path]
 ) -> None:
