@@ -13,9 +13,11 @@ dropped, of an animation the first picture is taken, CMYK is converted.
 
 from __future__ import annotations
 
+import posixpath
 import re
 import struct
 import threading
+import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -100,6 +102,22 @@ def unsafe_name_reason(file_name: str) -> str | None:
         (len(file_name) > 4096, "it is longer than 4096 characters"),
     )
     return next((reason for bad, reason in reasons if bad), None)
+
+
+def one_name(file_name: str) -> str:
+    """What all spellings have in common that name one file on some disk.
+
+    An accent may be a character of its own or part of its letter, and `./a.jpg` is `a.jpg`.
+
+    >>> one_name("./clip//cafe\u0301.jpg") == one_name("clip/caf\u00e9.jpg")
+    True
+    """
+    return posixpath.normpath(one_text(file_name)) if file_name else ""
+
+
+def one_text(text: str) -> str:
+    """What is one text to a reader as one string: accents are joined to their letters (NFC)."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def resolve_images(

@@ -107,7 +107,7 @@ def validate(
     listed = list(_reader_findings(told, profile, purpose))
     if limit is not None:
         listed = list(_capped(listed, limit))
-    subject = subject_of(dataset, told)
+    subject = subject_of(dataset, told, purpose)
     # Files hold numbers like 1e308: their squares overflow, and no limit is met by NaN.
     with collector_off(), np.errstate(over="ignore", invalid="ignore"):
         for check in CHECKS:

@@ -160,6 +160,7 @@ class Subject:
         absent_with_coordinates: (N,) number of keypoints with visibility 0 and coordinates
             other than 0 in the file, or None where there is no file.
         source: The document of the file, or None where there is none.
+        purpose: `evaluate` where only what is in the arrays counts.
     """
 
     dataset: Dataset
@@ -169,6 +170,7 @@ class Subject:
     annotation_index: NDArray[np.int64] | None = None
     absent_with_coordinates: NDArray[np.int64] | None = None
     source: CocoSource | None = None
+    purpose: Purpose = "validate"
 
     @cached_property
     def image_row(self) -> NDArray[np.int64]:
@@ -288,9 +290,10 @@ class Subject:
     ) -> NDArray[np.int64]:
         """Rows of a mask on which the reader has not reported one of these fields."""
         told = {
-            finding.index
+            index
             for finding in self.found
-            if finding.section == section and finding.field in fields
+            for where, field, index in finding.places()
+            if where == section and field in fields
         }
         picked = np.flatnonzero(rows)
         if not told:

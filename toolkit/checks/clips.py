@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.checks.base import ERROR, WARNING, Check, Hits, Subject, everywhere
+from toolkit.images import one_text
 
 
 def _hits(rows: list[int], describe: object, summary: str, field: str) -> Hits:
@@ -29,8 +30,9 @@ def _frames(subject: Subject) -> Iterator[Hits]:
         for row, (clip, frame) in enumerate(
             zip(images.clips, images.frames.tolist(), strict=True)
         ):
-            if clip is not None and frame >= 0 and first.setdefault((clip, frame), row) != row:
-                earlier[row] = first[clip, frame]
+            key = "" if clip is None else one_text(clip), frame
+            if clip is not None and frame >= 0 and first.setdefault(key, row) != row:
+                earlier[row] = first[key]
 
     def describe(row: int) -> str:
         at = subject.index("images", earlier[row])
@@ -74,7 +76,7 @@ def _first_of_clip(subject: Subject) -> NDArray[np.int64]:
     first: dict[str, int] = {}
     return np.array(
         [
-            row if clip is None else first.setdefault(clip, row)
+            row if clip is None else first.setdefault(one_text(clip), row)
             for row, clip in enumerate(subject.dataset.images.clips)
         ],
         dtype=np.int64,

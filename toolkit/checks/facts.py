@@ -9,7 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 from msgspec import Raw, Struct
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from toolkit.formats.document import Document
@@ -27,6 +29,11 @@ class _RawFields(Struct, gc=False):
     split: Raw = Raw(b"null")
 
 
+class _Record(Struct, gc=False):
+    id: int
+
+
+_ID = msgspec.json.Decoder(_Record)
 _MANY = msgspec.json.Decoder(list[_Fields])
 _ONE = msgspec.json.Decoder(_RawFields)
 _SCALAR = msgspec.json.Decoder(Scalar)
@@ -63,6 +70,19 @@ class FileFacts:
         for index, value in enumerate(values if isinstance(values, list) else []):
             if isinstance(value, dict):
                 yield index, value
+
+    def annotation_ids(self, without: NDArray[np.int64]) -> list[tuple[int, int]]:
+        """Index and id of each record of `annotations`, but for these and unusable ids."""
+        section = self.document.sections.get("annotations")
+        found = []
+        rest = np.ones(0 if section is None else len(section), dtype=bool)
+        rest[without] = False
+        for index in np.flatnonzero(rest).tolist():
+            try:
+                found.append((index, _ID.decode(self.document.record("annotations", index)).id))
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue  # the reader has told of it
+        return found
 
     @cached_property
     def licences(self) -> list[Scalar]:

@@ -85,7 +85,7 @@ def _front(path: Path) -> Mapping[str, object] | str:
     import yaml  # lazy: most files have no card
 
     try:
-        parts = path.read_text(encoding="utf-8").split("---\n", 2)
+        parts = path.read_text(encoding="utf-8-sig").split("---\n", 2)
         front = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         return f"cannot be read: {' '.join(str(error).split())[:120]}"

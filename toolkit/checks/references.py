@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from toolkit.checks.base import ERROR, Check, Hits, Subject, everywhere
-from toolkit.images import unsafe_name_reason
+from toolkit.images import one_name, unsafe_name_reason
 
 # Names that need no closer look: nearly all, and looking closer takes time.
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./ -]{0,200}").fullmatch
@@ -51,17 +51,22 @@ def _file_names(subject: Subject) -> Iterator[Hits]:
     names = subject.dataset.images.file_names
     seen: dict[str, int] = {}
     first = {}
-    if len(set(map(str.casefold, names))) == len(names):
+    text = "".join(names)
+    plain = text.isascii() and "//" not in text and "./" not in text
+    keys = [(name if plain else one_name(name)).casefold() for name in names]
+    if len(set(keys)) == len(keys):
         return  # nearly always, and quicker than to look at one after the other
-    for row, name in enumerate(names):
-        if name and seen.setdefault(name.casefold(), row) != row:
-            first[row] = seen[name.casefold()]
+    for row, key in enumerate(keys):
+        if key and seen.setdefault(key, row) != row:
+            first[row] = seen[key]
 
     def describe(row: int) -> str:
         earlier = first[row]
-        same = names[row] == names[earlier]
         at = subject.index("images", earlier)
-        how = "the same file_name" if same else f"'{names[earlier]}', unlike only in case"
+        how = "the same file_name"
+        if names[row] != names[earlier]:
+            case = one_name(names[row]) != one_name(names[earlier])
+            how = f"'{names[earlier]}', unlike only in {'case' if case else 'spelling'}"
         return f"images[{at}] has {how}; two records would share one file"
 
     rows = np.array(sorted(first), dtype=np.int64)
@@ -115,8 +120,8 @@ ANNOTATION_CATEGORY_UNKNOWN = Check(
 )
 FILE_NAME_DUPLICATE = Check(
     "file-name-duplicate",
-    "No two images share a file name, also not when only upper and lower case differ: on "
-    "many disks that is one file.",
+    "No two images share a file name, also not when only upper and lower case, `./`, or the "
+    "way an accent is written differ: on many disks that is one file.",
     everywhere(ERROR),
     _file_names,
     family="images",

@@ -27,7 +27,7 @@ def repeated(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], dict[int, in
     return np.sort(order[same]), first
 
 
-def _annotation_ids(subject: Subject) -> Iterator[Hits]:
+def _annotation_ids(subject: Subject) -> Iterator[Hits | Finding]:
     ids = subject.dataset.annotations.instance_id
     rows, first = repeated(ids)
 
@@ -37,6 +37,31 @@ def _annotation_ids(subject: Subject) -> Iterator[Hits]:
 
     kept = np.intersect1d(rows, subject.unreported("annotations", ids == ids, "id"))
     yield Hits("annotations", kept, describe, "repeated id", "id")
+    if subject.purpose == "validate":
+        yield from _ids_of_other_categories(subject)
+
+
+def _ids_of_other_categories(subject: Subject) -> Iterator[Finding]:
+    """One finding for the annotations outside the arrays whose id another one has."""
+    if subject.facts is None or subject.annotation_index is None:
+        return
+    taken = set(subject.dataset.annotations.instance_id.tolist()) - {-1}  # unusable ones
+    twice = []
+    for index, i in subject.facts.annotation_ids(without=subject.annotation_index):
+        if i in taken:
+            twice.append((index, i))
+        taken.add(i)
+    if twice:
+        index, i = twice[0]
+        yield Finding(
+            "annotation-id-duplicate",
+            ERROR,
+            f"{len(twice):,} annotations of other categories have an id that is taken, the "
+            f"first annotations[{index}] id={i}; ids are unique in a file",
+            section="annotations",
+            field="id",
+            count=len(twice),
+        )
 
 
 def _image_ids(subject: Subject) -> Iterator[Hits]:

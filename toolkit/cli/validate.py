@@ -69,6 +69,8 @@ class _Wanted:
             raise UsageError(
                 f"--fix prints text or JSON; write the {self.output} report without it"
             )
+        if self.fix and self.out is not None:
+            raise UsageError("--out writes a report; --fix prints its plan: leave one out")
         if self.fix and (self.baseline or self.write_baseline):
             raise UsageError("--fix and a baseline do not go together; repair first")
         if (self.workers or self.scheduler) and self.images is None:

@@ -11,6 +11,7 @@ import msgspec
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError, UsageError
 from toolkit.formats import CocoSource
+from toolkit.images import one_name, one_text
 
 BY_IMAGE = "image"
 SHOWN = 10  # images or clips that a message names
@@ -41,7 +42,7 @@ def group_values(
         InvalidDataError: Some images have no value, and `own` was not given.
     """
     spec = group or "clip"
-    values = _values(dataset, spec)
+    values = [None if v is None else one_text(v) for v in _values(dataset, spec)]
     names = dataset.images.file_names
     missing = [row for row, value in enumerate(values) if value is None]
     if missing and len(missing) == len(values):
@@ -53,7 +54,8 @@ def group_values(
             f"{shown}; add the field, or pass --ungrouped own to make each its own group"
         )
     found = [
-        f"image:{names[row]}" if value is None else value for row, value in enumerate(values)
+        f"image:{one_name(names[row])}" if value is None else value
+        for row, value in enumerate(values)
     ]
     if not by_frame:
         _keep_clips_whole(dataset, spec, found)
@@ -124,8 +126,8 @@ def _keep_clips_whole(dataset: Dataset, spec: str, groups: list[str]) -> None:
     seen: dict[str, str] = {}
     torn: dict[str, None] = {}
     for clip, group in zip(dataset.images.clips, groups, strict=True):
-        if clip is not None and seen.setdefault(clip, group) != group:
-            torn[clip] = None
+        if clip is not None and seen.setdefault(one_text(clip), group) != group:
+            torn[one_text(clip)] = None
     if torn:
         raise UsageError(
             f"{dataset.name}: grouping by '{spec}' tears {len(torn)} clips apart "

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from toolkit.dataset import Dataset
 from toolkit.imagehash import Fingerprint, distances
+from toolkit.images import one_name, one_text
 from toolkit.split.copies import copies
 from toolkit.split.people import (
     ENOUGH_POINTS,
@@ -151,11 +152,30 @@ def find_leaks(
 
 
 def _equal_groups(a: Side, b: Side) -> Iterator[Leak]:
-    rows = {g: row for row, g in reversed(list(enumerate(a.groups))) if g is not None}
-    columns = {g: at for at, g in reversed(list(enumerate(b.groups))) if g is not None}
+    rows, columns = _first_of(a.groups), _first_of(b.groups)
     for group in sorted(set(rows) & set(columns)):
         places = a.image(rows[group]), b.image(columns[group])
         yield Leak("group", f"group {group!r} is on both sides", *places)
+
+
+def equal_clips(a: Side, b: Side) -> dict[str, Leak]:
+    """A leak for each clip of both sides whose images have no group in common.
+
+    Groups are what a manifest says; this is what the records themselves say.
+    """
+    rows, columns = _first_of(a.dataset.images.clips), _first_of(b.dataset.images.clips)
+    told = set(_first_of(a.groups)) & set(_first_of(b.groups))
+    found = {}
+    for clip in sorted(set(rows) & set(columns) - told):
+        places = a.image(rows[clip]), b.image(columns[clip])
+        found[clip] = Leak("group", f"clip {clip!r} is on both sides", *places)
+    return found
+
+
+def _first_of(names: tuple[str | None, ...]) -> dict[str, int]:
+    """The first row of each name."""
+    named = [(one_text(name), row) for row, name in enumerate(names) if name is not None]
+    return dict(reversed(named))
 
 
 def _matches(
@@ -179,7 +199,8 @@ def _equal_ids(a: Side, b: Side) -> Iterator[tuple[_Pair, _Match]]:
 
 def _equal_names(a: Side, b: Side) -> Iterator[tuple[_Pair, _Match]]:
     match = _Match("file-name", "the same file name")
-    return _matches(a.dataset.images.file_names, b.dataset.images.file_names, match)
+    left, right = (map(one_name, side.dataset.images.file_names) for side in (a, b))
+    return _matches(left, right, match)
 
 
 def _equal_bytes(a: Side, b: Side) -> Iterator[tuple[_Pair, _Match]]:

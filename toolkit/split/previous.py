@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from toolkit.dataset import Dataset
 from toolkit.errors import ReadError, UsageError
 from toolkit.files import sha256_file
+from toolkit.images import one_name, one_text
 from toolkit.split.manifest import NAME, Manifest, read_manifest
 from toolkit.split.people import people_of, same_poses
 
@@ -85,13 +86,23 @@ def settled_groups(
             f"{previous.folder} has split '{missing[0]}', which --fractions does not name; "
             "name the same splits, or pass --break to assign all anew"
         )
-    by_group, by_file = previous.manifest.groups(), previous.manifest.files()
+    by_group: dict[str, str] = {}
+    by_file: dict[str, str] = {}
+    for old, part in previous.manifest.parts.items():
+        for entry in part.images:
+            _raise_to(by_group, one_text(entry.group), old)
+            _raise_to(by_file, one_name(entry.file_name), old)
     fixed: dict[str, str] = {}
     for group, name in zip(groups, dataset.images.file_names, strict=True):
-        for old in (by_group.get(group), by_file.get(name)):
-            if old is not None:
-                fixed[group] = max(fixed.get(group, old), old, key=_rank)
+        for settled in (by_group.get(group), by_file.get(one_name(name))):
+            if settled is not None:
+                _raise_to(fixed, group, settled)
     return fixed
+
+
+def _raise_to(split_of: dict[str, str], key: str, split: str) -> None:
+    """What has been in several splits belongs to the last of them."""
+    split_of[key] = max(split_of.get(key, split), split, key=_rank)
 
 
 def _rank(name: str) -> int:
@@ -108,15 +119,15 @@ def moved_instances(
     """
     images = dataset.images
     now = [names[at] for at in of_image.tolist()]
-    row_of = {name: row for row, name in enumerate(images.file_names)}
+    row_of = {one_name(name): row for row, name in enumerate(images.file_names)}
     moved: dict[int, str] = {}
     gone = []
     for old, part in previous.manifest.parts.items():
         if old == LEARNT:
             continue
-        lost = [entry.file_name for entry in part.images if entry.file_name not in row_of]
+        lost = [e.file_name for e in part.images if one_name(e.file_name) not in row_of]
         for entry in part.images:
-            row = row_of.get(entry.file_name)
+            row = row_of.get(one_name(entry.file_name))
             if row is not None and not may_move(old, now[row]):
                 moved[row] = f"{entry.file_name!r} from '{old}' to '{now[row]}'"
         if not lost:

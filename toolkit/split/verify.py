@@ -9,12 +9,12 @@ from pathlib import Path
 
 from toolkit import formats
 from toolkit.dataset import Dataset
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, counted
 from toolkit.files import sha256_bytes
 from toolkit.imagehash import fingerprints
 from toolkit.images import resolve_images
 from toolkit.parallel import Progress
-from toolkit.split.leaks import Leak, Side, find_leaks
+from toolkit.split.leaks import Leak, Side, equal_clips, find_leaks
 from toolkit.split.manifest import Manifest, Part, read_manifest
 from toolkit.split.previous import LEARNT, Previous, may_move
 
@@ -88,8 +88,13 @@ def verify_split(
             altered += changed
     leaks: list[Leak] = []
     compared = []
+    by_frame = bool(manifest.settings.get("by_frame"))
+    torn: set[str] = set()
     for one, two in combinations(sides, 2):
         leaks += find_leaks(one, two, skip=skip)
+        clips = equal_clips(one, two)
+        torn |= clips.keys()
+        leaks += [] if by_frame or "group" in skip else clips.values()
         compared.append((one.name, two.name))
     if against is not None:
         other = _other(against, manifest.group, progress)
@@ -101,9 +106,16 @@ def verify_split(
         for old, new, found in _against_previous(sides, previous, skip):
             leaks += found
             compared.append((old, new))
-    return Verdict(
-        tuple(altered), tuple(leaks), tuple(_notes(images, against)), tuple(compared)
-    )
+    notes = [*_notes(images, against), *_torn(torn if by_frame else set())]
+    return Verdict(tuple(altered), tuple(leaks), tuple(notes), tuple(compared))
+
+
+def _torn(clips: set[str]) -> Iterator[str]:
+    if clips:
+        yield (
+            f"{counted(len(clips), 'clip')} on more than one side, the first {min(clips)!r}: "
+            "this split was made by frame, and a test on it measures memory"
+        )
 
 
 def _notes(images: Path | None, against: Other | None) -> Iterator[str]:

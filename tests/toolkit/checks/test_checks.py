@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from toolkit import checks, formats
-from toolkit.report import Report
+from toolkit.report import Report, Severity
 
 Document = dict[str, Any]
 
@@ -328,3 +328,54 @@ def test_without_a_profile_the_one_that_fits_the_data_is_taken(
     assert checks.validate(crowd).profile == "crowdpose"
     assert checks.validate(crowd).ok
     assert not checks.validate(crowd, profile="coco").ok
+
+
+def test_ids_are_unique_among_the_annotations_of_other_categories_too(
+    document: Document, report: Callable[..., Report]
+) -> None:
+    second_category(document, name="puck", keypoints=["middle"], skeleton=[])
+    puck = {"image_id": 7, "category_id": 2, "keypoints": [1, 1, 2], "bbox": [1, 1, 2, 2]}
+    taken = person(document)["id"]
+    document["annotations"] += [puck | {"id": i} for i in (taken, 90, 90, 91)]
+
+    found = report(document).findings
+    of_scores = report(document, purpose="evaluate").findings
+
+    told = [f for f in found if f.rule == "annotation-id-duplicate"]
+    assert [(f.count, f.severity) for f in told] == [(2, Severity.ERROR)]
+    assert f"the first annotations[2] id={taken}; ids are unique" in told[0].message
+    assert "annotation-id-duplicate" not in {f.rule for f in of_scores}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("./a.jpg", "a.jpg"), ("c//a.jpg", "c/a.jpg"), ("é.jpg", "e\u0301.jpg")]
+)
+def test_a_file_name_in_another_spelling_is_the_same(
+    one: str, other: str, document: Document, report: Callable[..., Report]
+) -> None:
+    image(document)["file_name"] = one
+    second_image(document, file_name=other)
+
+    found = [f for f in report(document).findings if f.rule == "file-name-duplicate"]
+
+    assert [f.id for f in found] == [8]
+    assert f"'{one}', unlike only in spelling" in found[0].message
+
+
+def test_a_clip_is_one_however_its_accents_are_written(
+    document: Document, report: Callable[..., Report]
+) -> None:
+    image(document).update(clip="caf\u00e9", frame=0, split="train")
+    second_image(document, clip="cafe\u0301", frame=0, split="test")
+
+    assert {"clip-split", "frame-duplicate"} <= rules(report(document))
+
+
+def test_a_card_that_begins_with_a_byte_order_mark_is_one(
+    document: Document, report: Callable[..., Report], tmp_path: Path
+) -> None:
+    (tmp_path / "card.md").write_bytes(b"\xef\xbb\xbf---\nlicence: mine\n---\n")
+
+    assert "card-invalid" not in rules(report(document))
+    (tmp_path / "card.md").write_bytes(b"\xef\xbb\xbf---\nname: x\n---\n")
+    assert "card-invalid" in rules(report(document))

@@ -179,6 +179,7 @@ def test_a_named_repair_is_made_and_the_file_is_valid(
     [
         (("--to", "new.json"), "go with --fix; add --fix"),
         (("--yes",), "go with --fix; add --fix"),
+        (("--fix", "--out", "report.txt"), "--fix prints its plan: leave one out"),
         (("--fix", "--yes"), "name it: --fix --to NEW --yes"),
         (("--fix", "--format", "sarif"), "--fix prints text or JSON"),
         (("--fix", "--baseline", "b.json"), "do not go together"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,19 @@ def test_frames_of_a_clip_are_torn_apart_only_when_told(rendered: Any) -> None:
     assert len(make_split(dataset, told).manifest.groups()) == len(dataset.images)
 
 
+def test_a_clip_is_one_group_however_its_accents_are_written(write_json: Write) -> None:
+    document = small(40)
+    for at, image in enumerate(document["images"]):
+        image["clip"] = ("caf\u00e9" if at % 2 else "cafe\u0301") + str(at // 4)
+    dataset = formats.read(write_json(document))
+
+    made = make_split(dataset, SplitSettings({"train": 0.5, "test": 0.5}))
+
+    assert len(made.manifest.groups()) == 10
+    for part in made.manifest.parts.values():
+        assert len(part.images) == 4 * part.figures["groups"]  # type: ignore[operator]
+
+
 def test_images_without_a_group_are_listed_or_stand_alone(write_json: Write) -> None:
     document = small(4)
     del document["images"][2]["clip"]
@@ -277,6 +291,28 @@ def test_a_new_version_keeps_every_old_group_and_may_add_to_test(
     before, after = split_of(old), split_of(new)
     assert {name: after[name] for name in before} == before
     assert list(after.values()).count("test") > list(before.values()).count("test")
+
+
+def test_a_test_clip_is_known_however_its_name_is_written(
+    write_json: Write, tmp_path: Path
+) -> None:
+    document = small(10)
+    for at, image in enumerate(document["images"]):
+        image |= {"clip": f"caf\u00e9{at}", "file_name": f"caf\u00e9{at}.jpg"}
+    document["annotations"] = []
+    old = make_split(formats.read(write_json(document)), SplitSettings(FRACTIONS, 1))
+    old.write(tmp_path / "v1")
+    for image in document["images"]:
+        image |= {"clip": unicodedata.normalize("NFD", image["clip"])}
+        image |= {"file_name": unicodedata.normalize("NFD", image["file_name"])}
+    changed = formats.read(write_json(document, "changed.json"))
+
+    new = make_split(
+        changed, SplitSettings(FRACTIONS, 2), previous=Previous.load(tmp_path / "v1")
+    )
+
+    assert new.manifest.groups() == old.manifest.groups()
+    assert new.notes == old.notes
 
 
 def test_a_test_clip_under_another_name_cannot_go_to_train(

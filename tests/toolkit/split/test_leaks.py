@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,20 @@ import numpy as np
 import pytest
 
 from toolkit import formats
+from toolkit.annotations import Annotations, Images
+from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError, ReadError
 from toolkit.files import sha256_file
 from toolkit.schema import Schema
-from toolkit.split import Other, SplitSettings, Verdict, make_split, verify_split
+from toolkit.split import (
+    Other,
+    Side,
+    SplitSettings,
+    Verdict,
+    find_leaks,
+    make_split,
+    verify_split,
+)
 from toolkit.split.people import people_of, same_poses
 
 FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -189,9 +201,6 @@ def test_one_pose_is_known_when_cropped_and_scaled_but_not_when_bent() -> None:
 
 
 def people_like(points: np.ndarray[Any, Any], schema: Schema) -> Any:
-    from toolkit.annotations import Annotations, Images
-    from toolkit.dataset import Dataset
-
     people = Annotations.from_arrays(
         schema,
         np.array([1]),
@@ -217,6 +226,74 @@ def test_a_group_an_id_and_a_name_on_two_sides_are_named(frozen: Path) -> None:
     assert ("group", name) in kinds
     assert ("image-id", name) in kinds
     assert any(f"group '{clip}' is on both sides" in leak.message for leak in verdict.leaks)
+
+
+def two_clips(write_json: Callable[..., Path], folder: Path, **settings: Any) -> Path:
+    """A split in halves of two clips of four images each, without people."""
+    document = {
+        "images": [
+            {"id": i, "file_name": f"{i}.jpg", "width": 9, "height": 9, "clip": f"é{i // 4}"}
+            for i in range(8)
+        ],
+        "annotations": [],
+        "categories": [Schema.load("coco").coco_category()],
+    }
+    halves = SplitSettings({"train": 0.5, "test": 0.5}, **settings)
+    make_split(formats.read(write_json(document)), halves).write(folder)
+    return folder
+
+
+def test_a_clip_on_two_sides_is_named_whatever_the_manifest_calls_its_group(
+    write_json: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = two_clips(write_json, tmp_path / "split")
+    assert verify_split(folder).ok
+    train, test = (json.loads((folder / f"{n}.json").read_text()) for n in ("train", "test"))
+    renamed = unicodedata.normalize("NFD", train["images"][0]["clip"])
+    test["images"][0]["clip"] = renamed
+    (folder / "test.json").write_text(json.dumps(test))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["splits"]["test"]["sha256"] = sha256_file(folder / "test.json")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+    verdict = verify_split(folder)
+
+    clip = train["images"][0]["clip"]
+    assert [(leak.kind, leak.message) for leak in verdict.leaks] == [
+        ("group", f"clip {clip!r} is on both sides")
+    ]
+    assert verify_split(folder, skip=frozenset({"group"})).ok
+
+
+def test_a_split_by_frame_says_that_clips_are_on_two_sides(
+    write_json: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = two_clips(write_json, tmp_path / "split", group="image", by_frame=True, seed=1)
+
+    verdict = verify_split(folder)
+
+    assert verdict.ok
+    assert any("on more than one side" in note for note in verdict.notes)
+    assert any("made by frame" in note for note in verdict.notes)
+
+
+def test_a_file_name_and_a_group_in_another_spelling_are_the_same() -> None:
+    schema = Schema.load("coco")
+    flags = np.zeros((0, 17), np.uint8)
+    nobody = Annotations.from_arrays(
+        schema, np.zeros(0, np.int64), np.zeros((0, 17, 2)), flags, np.zeros((0, 4))
+    )
+
+    def side(name: str, clip: str, image: int) -> Side:
+        images = Images.from_ids(np.array([image]))
+        images = replace(images, file_names=(name,), clips=(clip,))
+        return Side(clip, Dataset(schema, images, nobody), (clip,))
+
+    one, other = side("./é.jpg", "ü", 1), side("e\u0301.jpg", "u\u0308", 2)
+
+    kinds = [leak.kind for leak in find_leaks(one, other, skip=frozenset())]
+
+    assert kinds == ["group", "file-name"]
 
 
 def test_another_data_set_is_searched_by_pictures_people_and_names(
