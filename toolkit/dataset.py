@@ -156,11 +156,13 @@ class Card:
             raise ReadError(f"{path}: no front matter; expected YAML between two '---' lines")
         try:
             front = yaml.safe_load(parts[1])
+            # As written: YAML takes `version: 1.10` for the number 1.1.
+            spelled = yaml.load(parts[1], Loader=yaml.BaseLoader)
         except yaml.YAMLError as error:
             raise ReadError(f"{path}: front matter is not YAML: {error}") from error
         given = front if isinstance(front, dict) else {}
         required = ("name", "licence", "version", "citation")
-        missing = [f"'{name}'" for name in required if not given.get(name)]
+        missing = [f"'{name}'" for name in required if given.get(name) in (None, "", [], {})]
         if missing:
             fields = "field" if len(missing) == 1 else "fields"
             are = "is" if len(missing) == 1 else "are"
@@ -169,10 +171,10 @@ class Card:
                 "name, licence, version and citation between its two '---' lines"
             )
         return cls(
-            name=str(front["name"]),
-            licence=str(front["licence"]),
-            version=str(front["version"]),
-            citation=str(front["citation"]),
+            name=str(spelled["name"]),
+            licence=str(spelled["licence"]),
+            version=str(spelled["version"]),
+            citation=str(spelled["citation"]),
             source_url=front.get("source_url"),
             counts=dict(front.get("counts") or {}),
             text=parts[2].strip(),

@@ -178,7 +178,8 @@ def _name_of(block: bytes, stem: str) -> str | None:
 
 
 def _size_of(block: bytes) -> int:
-    return tarfile.TarInfo.frombuf(block, "utf-8", "strict").size
+    # A forged header can say less than nothing, which would lead back to itself.
+    return max(0, tarfile.TarInfo.frombuf(block, "utf-8", "strict").size)
 
 
 def _skip(stream: BinaryIO, size: int, end: int) -> None:

@@ -16,9 +16,9 @@ from toolkit.publish.archive import write_archive
 from toolkit.publish.card import card_text
 from toolkit.publish.changes import change_lines
 from toolkit.publish.croissant import croissant, croissant_bytes, missing_rai
-from toolkit.publish.manifest import MANIFEST, Manifest, file_paths, manifest_of
+from toolkit.publish.manifest import MANIFEST, Manifest, manifest_of
 from toolkit.publish.source import Source, read_source
-from toolkit.publish.splits import check_splits
+from toolkit.publish.splits import check_splits, split_files
 from toolkit.stats import measure
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -102,7 +102,7 @@ def _stem(source: Source) -> str:
 
 def _copy(source: Source, target: Path, progress: Progress | None) -> None:
     names = ["annotations.json", "schema.yaml", *(f"images/{name}" for name in source.images)]
-    names += [f"splits/{name}" for name in file_paths(source.folder / "splits")]
+    names += [f"splits/{name}" for name in split_files(source)]
     names += [name for name in ("LICENSE", "LICENSE.txt") if (source.folder / name).is_file()]
     for done, name in enumerate(names, 1):
         place = target / name

@@ -45,7 +45,13 @@ def _compare(source: Source, release: Path) -> list[str]:
                 f"{release}: no annotations.json in it; wanted a release's folder or archive"
             )
         root = inside[0]
-    manifest = Manifest.from_bytes((root / MANIFEST).read_bytes(), str(root / MANIFEST))
+    place = root / MANIFEST
+    if not place.is_file():
+        raise ReadError(
+            f"{place}: no such file; wanted the folder or the archive of the last release, "
+            "as 'toolkit publish build' makes them"
+        )
+    manifest = Manifest.from_bytes(place.read_bytes(), str(place))
     old = formats.read(root / "annotations.json", Schema.load(root / "schema.yaml"))
     found = diff(old, source.dataset)
     lines = [f"compared with version {manifest.version}", *summary_lines(found)]

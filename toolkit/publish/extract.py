@@ -8,9 +8,11 @@ archive, and nothing of it stays behind.
 from __future__ import annotations
 
 import io
+import lzma
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from toolkit.images import unsafe_name_reason
 MAX_RATIO = 100  # bytes out for each byte of the archive; pictures stay below 2
 MAX_BYTES = 200 << 30
 _CHUNK = 1 << 20
+_ENCRYPTED = 1  # flag of a zip's member
 _SMALL = 1 << 20  # below this no ratio is a danger
 
 
@@ -72,14 +75,13 @@ def extract(
         _opened(archive) as members,
     ):
         names: list[str] = []
-        seen: set[str] = set()
         budget = min(max_bytes, max(_SMALL, MAX_RATIO * archive.stat().st_size))
         _require_room(archive, folder)
         for member, stream in members:
-            _require_safe(archive, member, seen)
+            _require_safe(archive, member)
             place = folder / member.name
+            _make_folder(archive, member, place if member.kind == "folder" else place.parent)
             if member.kind == "folder":
-                place.mkdir(parents=True, exist_ok=True)
                 continue
             budget -= member.size
             if budget < 0 or _swollen(member):
@@ -88,25 +90,31 @@ def extract(
                     f"archive of {archive.stat().st_size:,}; more than {MAX_RATIO} times its "
                     f"size, or than {max_bytes:,} in all, is refused as a bomb"
                 )
-            place.parent.mkdir(parents=True, exist_ok=True)
             _copy(archive, member, stream, place)
             names.append(member.name)
         return names
 
 
-def _require_safe(archive: Path, member: Member, seen: set[str]) -> None:
-    name = member.name.rstrip("/")
-    reason = unsafe_name_reason(name)
+def _require_safe(archive: Path, member: Member) -> None:
+    reason = unsafe_name_reason(member.name.rstrip("/"))
     if member.kind not in ("file", "folder"):
         reason = f"it is a {member.kind}"
-    if name in seen and member.kind == "file":
-        reason = "it stands twice"
-    seen.add(name)
     if reason is not None:
-        raise UnsafeInputError(
-            f"{archive}: member {member.name!r} refused: {reason}; only regular files and "
-            "folders below the target come out. Nothing was extracted."
-        )
+        raise _refused(archive, member, reason)
+
+
+def _make_folder(archive: Path, member: Member, place: Path) -> None:
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise _refused(archive, member, "a file stands where it wants a folder") from None
+
+
+def _refused(archive: Path, member: Member, reason: str) -> UnsafeInputError:
+    return UnsafeInputError(
+        f"{archive}: member {member.name!r} refused: {reason}; only regular files and "
+        "folders below the target come out. Nothing was extracted."
+    )
 
 
 def _swollen(member: Member) -> bool:
@@ -124,15 +132,34 @@ def _require_room(archive: Path, folder: Path) -> None:
 
 def _copy(archive: Path, member: Member, stream: IO[bytes], place: Path) -> None:
     left = member.size
-    with place.open("wb") as out:
-        while left and (chunk := stream.read(min(left, _CHUNK))):
+    try:
+        # Spelled in another way (`./a`), or in another case on some disks, it stands twice too.
+        out = place.open("xb")
+    except (FileExistsError, IsADirectoryError):
+        raise _refused(archive, member, "it stands twice") from None
+    with out:
+        while left and (chunk := _read(archive, stream, min(left, _CHUNK))):
             out.write(chunk)
             left -= len(chunk)
-        if left or stream.read(1):
+        if left or _read(archive, stream, 1):
             raise UnsafeInputError(
                 f"{archive}: member '{member.name}' is not as long as it claims "
                 f"({member.size:,} bytes); the archive is damaged or lies"
             )
+
+
+def _read(archive: Path, stream: IO[bytes], size: int) -> bytes:
+    with _unpacking(archive):
+        return stream.read(size)
+
+
+@contextmanager
+def _unpacking(archive: Path) -> Iterator[None]:
+    """What unpackers raise for damaged bytes, some of which looks like a fault of the disk."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise ReadError(f"{archive}: the archive is damaged: {error}") from None
 
 
 @contextmanager
@@ -140,10 +167,13 @@ def _opened(archive: Path) -> Iterator[Iterator[tuple[Member, IO[bytes]]]]:
     """The members of an archive, each with a stream of its bytes."""
     try:
         if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as packed, closing(_zip_members(packed)) as members:
+            with (
+                zipfile.ZipFile(archive) as packed,
+                closing(_zip_members(archive, packed)) as members,
+            ):
                 yield members
         elif tarfile.is_tarfile(archive):
-            with tarfile.open(archive) as tape, closing(_tar_members(tape)) as members:
+            with tarfile.open(archive) as tape, closing(_tar_members(archive, tape)) as members:
                 yield members
         else:
             raise ReadError(f"{archive}: neither a tar nor a zip archive")
@@ -151,7 +181,7 @@ def _opened(archive: Path) -> Iterator[Iterator[tuple[Member, IO[bytes]]]]:
         raise ReadError(f"{archive}: the archive is damaged: {error}") from None
 
 
-def _tar_members(tape: tarfile.TarFile) -> Generator[tuple[Member, IO[bytes]]]:
+def _tar_members(archive: Path, tape: tarfile.TarFile) -> Generator[tuple[Member, IO[bytes]]]:
     kinds = {
         tarfile.SYMTYPE: "symbolic link",
         tarfile.LNKTYPE: "hard link",
@@ -159,14 +189,28 @@ def _tar_members(tape: tarfile.TarFile) -> Generator[tuple[Member, IO[bytes]]]:
         tarfile.BLKTYPE: "device",
         tarfile.FIFOTYPE: "named pipe",
     }
-    for info in tape:
-        kind = "file" if info.isreg() else "folder" if info.isdir() else None
-        member = Member(info.name, kind or kinds.get(info.type, "special file"), info.size)
-        stream = tape.extractfile(info) if kind == "file" else None
-        yield member, stream or io.BytesIO()
+    with _unpacking(archive):
+        for info in tape:
+            kind = "file" if info.isreg() else "folder" if info.isdir() else None
+            member = Member(info.name, kind or kinds.get(info.type, "special file"), info.size)
+            stream = tape.extractfile(info) if kind == "file" else None
+            yield member, stream or io.BytesIO()
+        _require_sound_end(archive, tape)
 
 
-def _zip_members(packed: zipfile.ZipFile) -> Generator[tuple[Member, IO[bytes]]]:
+def _require_sound_end(archive: Path, tape: tarfile.TarFile) -> None:
+    """Read on behind the last member, where compressed archives have their checksum."""
+    left = max(_SMALL, MAX_RATIO * archive.stat().st_size)
+    while tape.fileobj is not None and (chunk := tape.fileobj.read(_CHUNK)):
+        left -= len(chunk)
+        if left < 0:
+            raise UnsafeInputError(
+                f"{archive}: more than {MAX_RATIO} times its size follows its last member, "
+                "which is refused as a bomb"
+            )
+
+
+def _zip_members(archive: Path, packed: zipfile.ZipFile) -> Generator[tuple[Member, IO[bytes]]]:
     for info in packed.infolist():
         mode = info.external_attr >> 16
         kind = "folder" if info.is_dir() else "file"
@@ -177,5 +221,10 @@ def _zip_members(packed: zipfile.ZipFile) -> Generator[tuple[Member, IO[bytes]]]
         if kind != "file":
             yield member, io.BytesIO()
             continue
-        with packed.open(info) as stream:
+        if info.flag_bits & _ENCRYPTED:
+            raise ReadError(
+                f"{archive}: member {member.name!r} is encrypted; unpack it where its password "
+                "is known"
+            )
+        with _unpacking(archive), packed.open(info) as stream:
             yield member, stream

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -45,7 +45,7 @@ class Source:
     dataset: Dataset
     card: Card
     front: Mapping[str, object]
-    profile: Profile
+    profile: str
     images: tuple[str, ...]
     unused: tuple[str, ...]
     licences: Mapping[str, str]
@@ -56,8 +56,7 @@ def read_source(folder: Path, profile: Profile | None = None) -> Source:
 
     Args:
         folder: Holds `annotations.json`, `images/`, `schema.yaml`, `card.md`, `splits/`.
-        profile: Rules of `toolkit validate`; by default `crowdpose` for that schema,
-            `extension` where the schema has extension keypoints, else `coco`.
+        profile: Rules of `toolkit validate`; by default those that fit the data, as there.
 
     Raises:
         ReadError: Something is missing (all of it is listed) or cannot be read.
@@ -74,11 +73,10 @@ def read_source(folder: Path, profile: Profile | None = None) -> Source:
     _refuse_links(folder)
     schema = Schema.load(folder / "schema.yaml")
     card = Card.load(folder / "card.md")
-    chosen = profile or _profile_for(schema)
-    dataset = _valid(folder / "annotations.json", schema, chosen)
+    dataset, chosen = _valid(folder / "annotations.json", schema, profile)
     names = dataset.images.file_names
     resolve_images(folder / "images", names, dataset.images.ids)
-    used = set(names)
+    used = {_place(name) for name in names}
     return Source(
         folder=folder,
         schema=schema,
@@ -105,17 +103,22 @@ def image_licences(dataset: Dataset) -> dict[str, str]:
         if isinstance(entry, dict) and _is_id(entry.get("id"))
     }
     return {
-        f"images/{image['file_name']}": terms[image["license"]]
+        f"images/{_place(image['file_name'])}": terms[image["license"]]
         for image in top["images"]
         if _is_id(image.get("license")) and image["license"] in terms
     }
+
+
+def _place(file_name: str) -> str:
+    """Where an image lies below `images/`, however its record spells that (`./a.jpg`)."""
+    return PurePosixPath(file_name).as_posix()
 
 
 def _is_id(value: object) -> bool:
     return isinstance(value, int | str) and not isinstance(value, bool)
 
 
-def _valid(path: Path, schema: Schema, profile: Profile) -> Dataset:
+def _valid(path: Path, schema: Schema, profile: Profile | None) -> tuple[Dataset, str]:
     scan = formats.scan(path, schema)
     report = checks.validate(
         scan.dataset, profile=profile, findings=scan.findings, limit=_SHOWN
@@ -124,17 +127,11 @@ def _valid(path: Path, schema: Schema, profile: Profile) -> Dataset:
         shown = "; ".join(f.line(path.name) for f in report.errors[:_SHOWN])
         raise InvalidDataError(
             f"{path}: {counted(report.counts()['error'], 'error')} under profile "
-            f"'{profile}', nothing was built: {shown}; see: toolkit validate {path} --schema "
-            f"{path.parent / 'schema.yaml'} --profile {profile}",
+            f"'{report.profile}', nothing was built: {shown}; see: toolkit validate {path} "
+            f"--schema {path.parent / 'schema.yaml'} --profile {report.profile}",
             report,
         )
-    return scan.dataset
-
-
-def _profile_for(schema: Schema) -> Profile:
-    if schema.name == "crowdpose":
-        return "crowdpose"
-    return "extension" if schema.is_extension.any() else "coco"
+    return scan.dataset, report.profile
 
 
 def _front_matter(path: Path) -> dict[str, object]:

@@ -12,10 +12,11 @@ from toolkit.curate.records import (
     same,
 )
 from toolkit.dataset import Dataset
-from toolkit.errors import InvalidDataError
+from toolkit.errors import InvalidDataError, counted
+from toolkit.publish.manifest import file_paths
 from toolkit.publish.source import Source
 from toolkit.split import read_manifest, verify_split
-from toolkit.split.manifest import ImageEntry
+from toolkit.split.manifest import NAME, ImageEntry
 
 _SHOWN = 3
 
@@ -26,7 +27,8 @@ def check_splits(source: Source) -> list[str]:
     Pictures are compared too, so this reads every image.
 
     Returns:
-        Notes: images that are in no split.
+        Notes: what the split's own check says, files of the folder that are none of the
+        split's and stay behind, images that are in no split.
 
     Raises:
         InvalidDataError: A leak, an altered file, or a record that is not in
@@ -42,11 +44,24 @@ def check_splits(source: Source) -> list[str]:
             f"{folder}: nothing was built: {'; '.join(found[:_SHOWN])}{more}; see: "
             f"toolkit split verify {folder} --images {source.folder / 'images'}"
         )
+    notes = list(verdict.notes)
+    others = sorted(set(file_paths(folder)) - set(split_files(source)))
+    if others:
+        notes.append(
+            f"left out as the split's manifest does not name it: "
+            f"{counted(len(others), 'file')} below splits/, the first '{others[0]}'"
+        )
     covered = {entry.id for entry in _entries(source)}
     left = [i for i in source.dataset.images.ids.tolist() if i not in covered]
-    if not left:
-        return []
-    return [f"{len(left):,} images are in no split, the first image id={left[0]}"]
+    if left:
+        notes.append(f"{len(left):,} images are in no split, the first image id={left[0]}")
+    return notes
+
+
+def split_files(source: Source) -> list[str]:
+    """What below `splits/` is the split: its manifest, and the files that names."""
+    parts = read_manifest(source.folder / "splits").parts.values()
+    return [NAME, *(part.file for part in parts)]
 
 
 def _entries(source: Source) -> list[ImageEntry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from toolkit.errors import ReadError
@@ -44,11 +45,22 @@ def verify(release: Path, manifest_file: Path | None = None) -> tuple[Manifest, 
     archive, files = release / f"{manifest.stem}.tar", release / manifest.stem
     if not (files.is_dir() or archive.is_file()):
         return manifest, [*flaws, *check_folder(release, manifest)]
+    flaws += _check_outer(release, manifest.stem, content)
     if archive.is_file():
         flaws += check_archive(archive, manifest)
     if files.is_dir():
         flaws += check_folder(files, manifest)
     return manifest, flaws
+
+
+def _check_outer(release: Path, stem: str, trusted: bytes) -> Iterator[Flaw]:
+    """What lies beside the archive and the folder of its files."""
+    own = {MANIFEST, f"{stem}.tar"}
+    for path in file_paths(release):
+        if path == MANIFEST and (release / path).read_bytes() != trusted:
+            yield Flaw(path, "altered", "it differs from the manifest to trust")
+        elif path not in own and not path.startswith(f"{stem}/"):
+            yield Flaw(path, "added", "it is neither the archive nor in the release's folder")
 
 
 def check_folder(folder: Path, manifest: Manifest) -> list[Flaw]:

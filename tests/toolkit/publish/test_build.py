@@ -330,3 +330,40 @@ def test_the_command_line_builds_verifies_and_extracts(
     assert json.loads(checked.stdout)["ok"] is True
     assert len(json.loads(taken.stdout)["files"]) == 11
     assert verify(tmp_path / "taken" / "tiny-set-1.2.0")[1] == []
+
+
+def test_an_image_keeps_its_own_licence_however_its_name_is_spelled(
+    source_folder: Path, tmp_path: Path
+) -> None:
+    path = source_folder / "annotations.json"
+    path.write_text(path.read_text().replace('"eight.jpg"', '"./eight.jpg"'))
+    _split_again(source_folder)
+
+    done = build(source_folder, tmp_path / "out")
+
+    by_path = {entry.path: entry for entry in done.manifest.files}
+    assert by_path["images/eight.jpg"].licence == "CC0 (https://example.org/cc0)"
+    assert done.notes == ()
+
+
+def test_a_version_is_taken_as_it_is_written(source_folder: Path, tmp_path: Path) -> None:
+    card = source_folder / "card.md"
+    card.write_text(card.read_text().replace("version: 1.2.0", "version: 1.10"))
+
+    assert build(source_folder, tmp_path / "out").manifest.stem == "tiny-set-1.10"
+
+
+def test_what_the_split_does_not_name_stays_behind_and_is_told(
+    source_folder: Path, tmp_path: Path
+) -> None:
+    (source_folder / "splits" / "old-test.json").write_text("{}")
+
+    done = build(source_folder, tmp_path / "out")
+
+    assert "1 file below splits/, the first 'old-test.json'" in done.notes[0]
+    assert "splits/old-test.json" not in {entry.path for entry in done.manifest.files}
+
+
+def test_a_last_release_without_a_manifest_is_none(source_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match=r"manifest.json: no such file; wanted the folder or"):
+        build(source_folder, tmp_path / "out", previous=source_folder)

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import gzip
 import io
+import lzma
+import random
 import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,3 +136,59 @@ def test_the_command_line_ends_with_4_for_an_unsafe_archive(
 
     assert result.exit_code == 4
     assert "member '../evil.txt' refused: it climbs out" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("./good.txt", "it stands twice"),
+        ("d//one.txt", "it stands twice"),
+        ("good.txt/inside.txt", "a file stands where it wants a folder"),
+    ],
+)
+def test_another_spelling_of_a_member_does_not_replace_it(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    members = (plain("good.txt"), b"good"), (plain("d/one.txt"), b"1"), (plain(name), b"evil")
+    archive = tape(tmp_path / "a.tar", *members)
+
+    with pytest.raises(UnsafeInputError, match=f"refused: {reason}"):
+        extract(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("packer", [gzip, lzma])
+def test_a_compressed_archive_is_damaged_wherever_a_byte_of_it_flips(
+    tmp_path: Path, packer: Any
+) -> None:
+    content = bytes(random.Random(3).randbytes(300_000))
+    whole = packer.compress(tape(tmp_path / "a.tar", (plain("a"), content)).read_bytes())
+    (tmp_path / "whole").write_bytes(whole)
+    assert extract(tmp_path / "whole", tmp_path / "out") == ["a"]
+
+    for place in (150_000, 290_000, len(whole) - 14):
+        broken = bytearray(whole)
+        broken[place] ^= 0x10
+        (tmp_path / "broken").write_bytes(broken)
+        with pytest.raises(ReadError, match="the archive is damaged"):
+            extract(tmp_path / "broken", tmp_path / f"out{place}")
+        assert not (tmp_path / f"out{place}").exists()
+
+
+def test_an_archive_does_not_unfold_behind_its_last_member(tmp_path: Path) -> None:
+    whole = tape(tmp_path / "a.tar", (plain("a"), b"x")).read_bytes()
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(whole + bytes(4 << 20)))
+
+    with pytest.raises(UnsafeInputError, match="follows its last member"):
+        extract(tmp_path / "a.tar.gz", tmp_path / "out")
+
+
+def test_an_encrypted_member_is_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as out:
+        out.writestr("secret.txt", "1")
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "a.zip").write_bytes(content)
+
+    with pytest.raises(ReadError, match=r"member 'secret.txt' is encrypted"):
+        extract(tmp_path / "a.zip", tmp_path / "out")

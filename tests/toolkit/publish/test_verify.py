@@ -200,3 +200,34 @@ def test_a_file_s_name_cannot_steer_the_terminal(
 
     assert "\x1b" not in told
     assert "added: images/\\x1b[2J.jpg: it is in the folder" in told
+
+
+def test_what_lies_beside_the_archive_and_its_folder_is_named(release: Path) -> None:
+    (release / "setup.exe").write_bytes(b"x")
+
+    assert [(flaw.path, flaw.fault) for flaw in verify(release)[1]] == [("setup.exe", "added")]
+
+
+def test_the_manifest_of_a_release_is_compared_with_the_one_to_trust(
+    release: Path, tmp_path: Path
+) -> None:
+    trusted = tmp_path / "trusted.json"
+    trusted.write_bytes((release / "manifest.json").read_bytes())
+    assert verify(release, trusted)[1] == []
+    (release / "manifest.json").write_bytes(trusted.read_bytes() + b" ")
+
+    flaws = verify(release, trusted)[1]
+
+    assert [(flaw.path, flaw.fault) for flaw in flaws] == [("manifest.json", "altered")]
+
+
+@pytest.mark.parametrize("size", [-512, -1024])
+def test_a_header_of_a_size_below_0_is_passed_and_named(release: Path, size: int) -> None:
+    archive = release / f"{STEM}.tar"
+    forged = bytearray(header("zzz", 0))
+    forged[124:136] = b"\xff" * 4 + size.to_bytes(8, "big", signed=True)
+    forged[148:156] = b" " * 8
+    forged[148:156] = b"%06o\0 " % sum(forged)
+    archive.write_bytes(bytes(forged) + archive.read_bytes())
+
+    assert ("zzz", "added") in {(flaw.path, flaw.fault) for flaw in verify(archive)[1]}
