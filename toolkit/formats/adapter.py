@@ -56,6 +56,7 @@ def adapt(foreign: Foreign) -> Format[Dataset]:
         loses=lambda dataset: prepare(dataset).lost,
         is_folder=foreign.is_folder,
         dropped=lambda dataset: prepare(dataset).dropped,
+        numbered=foreign.numbered,
         prepare=prepare,
     )
     return made

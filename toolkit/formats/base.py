@@ -60,6 +60,7 @@ class Format(Generic[Content]):
         is_folder: Whether it is a folder of files.
         is_json: Whether it is COCO's JSON, of which records are copied as they are.
         dropped: Indices of the file's annotations that this format has no place for.
+        numbered: Sections whose records get new ids as they are read.
         prepare: Where it can do better than calling these one by one: all of them for one
             data set, worked out once.
     """
@@ -74,6 +75,7 @@ class Format(Generic[Content]):
     is_folder: bool = False
     is_json: bool = False
     dropped: Callable[[Content], set[int]] = drops_nothing
+    numbered: frozenset[str] = frozenset()
     prepare: Callable[[Content], Prepared] | None = None
 
 

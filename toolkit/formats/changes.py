@@ -8,7 +8,7 @@ applied to `kept`; everything that the foreign format cannot hold stays as it wa
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from toolkit.formats.compare import (
@@ -102,15 +102,25 @@ def find_changes(
     written: CocoDocument,
     now: CocoDocument,
     dropped: Iterable[int] = (),
+    numbered: Collection[str] = (),
 ) -> Changes:
-    """What differs between `written` and `now`, as changes to `kept`."""
+    """What differs between `written` and `now`, as changes to `kept`.
+
+    Args:
+        kept: As of `restore`, like the next three.
+        written: What the foreign file held.
+        now: What it holds now.
+        dropped: What has no place in it.
+        numbered: Sections whose ids the format does not keep: it numbers them anew, and
+            where the original counts from 1 as well, only by chance alike.
+    """
     changes = Changes()
     for key, was, value in field_differences(written, now):
         # One that is gone went with the record that carried it, and was nobody's wish.
         if key not in SECTIONS and value is not MISSING:
             old = kept.get(key, MISSING)
             changes.top[key] = merged(old, was, value)
-    finder = _Finder(kept, written, now, set(dropped))
+    finder = _Finder(kept, written, now, set(dropped), numbered)
     for section in ("categories", "images", "annotations"):
         finder.section(section, changes.sections[section])
     return changes
@@ -154,10 +164,16 @@ class _Finder:
     """Matches records of the three documents and translates ids between them."""
 
     def __init__(
-        self, kept: CocoDocument, written: CocoDocument, now: CocoDocument, dropped: set[int]
+        self,
+        kept: CocoDocument,
+        written: CocoDocument,
+        now: CocoDocument,
+        dropped: set[int],
+        numbered: Collection[str],
     ) -> None:
         self.kept, self.written, self.now = kept, written, now
-        self.dropped = dropped
+        self.dropped, self.numbered = dropped, numbered
+        self._images: dict[int, int] = {}  # rows of `now` and of `written`
         # Ids of `now` as those of `kept`, by section; filled as sections are done.
         self.ids: dict[str, dict[str, object]] = {"images": {}, "categories": {}}
 
@@ -166,7 +182,7 @@ class _Finder:
         kept, now = records_of(self.kept, name), records_of(self.now, name)
         to_kept = self._written_to_kept(name)
         written = records_of(self.written, name)
-        keeps_ids = all(
+        keeps_ids = name not in self.numbered and all(
             same(record.get("id"), kept[to_kept[row]].get("id"))
             for row, record in enumerate(written)
             if row in to_kept
@@ -199,7 +215,7 @@ class _Finder:
 
     def _now_to_written(self, name: str, keeps_ids: bool) -> dict[int, int]:
         if name == "annotations":
-            return match_people(self.written, self.now, keeps_ids)
+            return match_people(self.written, self._under_old_names(), keeps_ids)
         places = {key: row for row, key in enumerate(record_keys(self.written, name))}
         keys = record_keys(self.now, name)
         pairs = {row: places[key] for row, key in enumerate(keys) if key in places}
@@ -213,7 +229,20 @@ class _Finder:
         for row, record in enumerate(records_of(self.now, name)):
             if row not in pairs and identity(record.get("id")) in free:
                 pairs[row] = free.pop(identity(record.get("id")))
+        if name == "images":
+            self._images = pairs
         return pairs
+
+    def _under_old_names(self) -> CocoDocument:
+        """`now` with renamed images under the names that they had, for finding their people."""
+        written = records_of(self.written, "images")
+        images = [
+            image | {"file_name": written[self._images[row]].get("file_name")}
+            if row in self._images
+            else image
+            for row, image in enumerate(records_of(self.now, "images"))
+        ]
+        return self.now | {"images": images}
 
     def _changed(
         self, name: str, kept: Record, written: Record, now: Record, keeps_ids: bool

@@ -258,7 +258,7 @@ def _read(
         return _Source(scan.dataset, begin.name, scan.findings, beside)
     dataset, findings = begin.scan(path, None)
     raise_errors(path, dataset.schema, [f for f in findings if f.rule not in _TOLERATED])
-    text, changes = kept_there.original(path, document_of_dataset(dataset))
+    text, changes = kept_there.original(path, document_of_dataset(dataset), begin.numbered)
     scan = scan_text(text, schema)
     changed = f"{len(changes):,} values and records changed since {beside.name}"
     return _Source(scan.dataset, begin.name, scan.findings, beside, (changed,))

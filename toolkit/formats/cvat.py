@@ -248,4 +248,5 @@ CVAT = Foreign(
     encode=encode,
     decode=decode,
     dropped=without_image,
+    numbered=frozenset({"annotations"}),
 )

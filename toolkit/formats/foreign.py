@@ -53,6 +53,8 @@ class Foreign:
         encode: The contents of a document's file or files.
         decode: The document that `encode`'s contents say.
         dropped: Indices in the document's `annotations` that have no place at all.
+        numbered: Sections whose records get new ids as they are read, so that an id says
+            nothing of who somebody was.
         notes: What the user of such a file should know of this document's, one line each,
             though nothing of it is lost.
     """
@@ -67,6 +69,7 @@ class Foreign:
     decode: Callable[[Files], CocoDocument]
     dropped: Callable[[CocoDocument, Schema], set[int]] = _drops_nothing
     notes: Callable[[CocoDocument, Schema], list[str]] = _notes_nothing
+    numbered: frozenset[str] = frozenset()
 
     def from_coco(self, document: CocoDocument, path: Path, schema: Schema) -> None:
         """Write a document to a fresh path; the caller makes it atomic."""

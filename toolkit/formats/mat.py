@@ -148,4 +148,5 @@ MAT = Foreign(
     encode=encode,
     decode=decode,
     dropped=without_image,
+    numbered=frozenset({"images", "annotations"}),
 )

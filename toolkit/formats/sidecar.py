@@ -7,6 +7,7 @@ untouched file comes back byte for byte.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,12 +51,15 @@ class Sidecar:
     written: CocoDocument
     dropped: tuple[int, ...] = ()
 
-    def original(self, path: Path, now: CocoDocument) -> tuple[Text, Changes]:
+    def original(
+        self, path: Path, now: CocoDocument, numbered: Collection[str] = ()
+    ) -> tuple[Text, Changes]:
         """The original with what changed in the foreign file since.
 
         Args:
             path: The foreign file, which messages name.
             now: What it holds, as a COCO document.
+            numbered: Sections whose ids the format does not keep, see `Format.numbered`.
 
         Raises:
             UsageError: It has pictures, and none of those that it was written with.
@@ -69,7 +73,7 @@ class Sidecar:
             )
         text = text_of(path, self.document)
         kept: CocoDocument = msgspec.json.decode(text.data)
-        changes = find_changes(kept, self.written, now, self.dropped)
+        changes = find_changes(kept, self.written, now, self.dropped, numbered)
         return text_of(path, patched_bytes(text, changes)), changes
 
 

@@ -253,4 +253,5 @@ YOLO = Foreign(
     decode=decode,
     dropped=without_image,
     notes=notes,
+    numbered=frozenset({"images", "annotations"}),
 )

@@ -276,3 +276,46 @@ def test_what_belongs_to_no_image_does_not_go_with_the_task_that_carried_it(
 
     gone = {"images": document["images"][1:], "annotations": document["annotations"][1:]}
     assert found == document | gone
+
+
+def numbered_from_1(document: Document) -> Document:
+    """Three people of one image with the ids 1, 2 and 3, as a format would number them."""
+    first = document["annotations"][0]
+    document["annotations"] = [
+        first | {"id": turn, "keypoints": [100 * turn + n for n in (1, 2)] + [2, *[9, 9, 1] * 2]}
+        for turn in (1, 2, 3)
+    ]
+    for turn, person in enumerate(document["annotations"], 1):
+        person |= {"mine": f"of {turn}", "bbox": [100 * turn, 0, 50, 50], "num_keypoints": 3}
+    return document
+
+
+@pytest.mark.parametrize("via", ["cvat", "yolo"])
+def test_ids_that_count_from_1_by_chance_do_not_pair_people_when_one_is_removed(
+    document: Document, save: Callable[..., Path], tmp_path: Path, via: str
+) -> None:
+    document, there = numbered_from_1(document), tmp_path / "there"
+    convert(save(document), there, target_format=via, sidecar=True)
+    if via == "cvat":
+        text = there.read_text("utf-8")
+        first, second = (m.start() for m in list(re.finditer("<skeleton ", text))[:2])
+        there.write_text(text[:first] + text[second:], encoding="utf-8")
+    else:
+        labels = there / "labels/train/a.txt"
+        labels.write_text("".join(labels.read_text().splitlines(keepends=True)[1:]))
+
+    _, found = home(there)
+
+    assert found["annotations"] == document["annotations"][1:]
+
+
+def test_people_of_a_renamed_image_stay_the_same_people(
+    document: Document, there: Path
+) -> None:
+    text = there.read_text("utf-8")
+    there.write_text(text.replace('name="a.jpg"', 'name="renamed.jpg"'), encoding="utf-8")
+
+    _, found = home(there)
+
+    document["images"][0]["file_name"] = "renamed.jpg"
+    assert found == document
