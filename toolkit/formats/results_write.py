@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,7 @@ _COLUMNS = (
     "sigma",
     "bbox_xywh",
 )
+_POSE = ("image_id", "category_id", "annotation_id", "keypoints", "bbox_xywh")
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,7 @@ class ResultsSource:
 def results_edit(found: Predictions, source: ResultsSource) -> Edit:
     """What has to change in the file so that it says what the arrays say.
 
-    Results have no ids of their own. A row stands for the first record, not yet taken,
-    that is equal in image, category, annotation and score; where nothing was added or
-    dropped, for the record in its place.
+    Results have no ids of their own; `_match` says which record a row stands for.
     """
     old = source.predictions
     if all(getattr(found, name) is getattr(old, name) for name in _COLUMNS):
@@ -76,20 +75,57 @@ def results_edit(found: Predictions, source: ResultsSource) -> Edit:
 
 
 def _match(found: Predictions, old: Predictions) -> NDArray[np.int64]:
-    if len(found) == len(old) and np.array_equal(found.image_id, old.image_id):
-        return np.arange(len(found))
-    waiting: dict[tuple[float, ...], list[int]] = {}
-    for row in reversed(range(len(old))):
-        waiting.setdefault(_key(old, row), []).append(row)
+    """Which old row each row comes from, -1 for none; each old row is taken once.
+
+    The one in its place, where that has the same pose; else the first that has, since rows
+    may have been sorted or dropped. What is left had its pose changed: where the images
+    stand in the same order it is the old row in its place, else the first one that is equal
+    in image, category, annotation and score.
+    """
     match = np.full(len(found), -1, np.int64)
-    for row in range(len(found)):
-        candidates = waiting.get(_key(found, row))
-        if candidates:
-            match[row] = candidates.pop()
+    in_place = len(found) == len(old) and np.array_equal(found.image_id, old.image_id)
+    if found.schema.names == old.schema.names:
+        if in_place:
+            same = _same_poses(found, old)
+            match[same] = np.flatnonzero(same)
+        _pair(match, found, old, _pose)
+    if in_place:
+        free = np.setdiff1d(np.flatnonzero(match < 0), match[match >= 0])
+        match[free] = free
+    _pair(match, found, old, _key)
     return match
 
 
-def _key(found: Predictions, row: int) -> tuple[float, ...]:
+def _pair(
+    match: NDArray[np.int64],
+    found: Predictions,
+    old: Predictions,
+    key: Callable[[Predictions, int], Hashable],
+) -> None:
+    """Give rows that have none the first free old row of the same key."""
+    waiting: dict[Hashable, list[int]] = {}
+    for row in np.setdiff1d(np.arange(len(old)), match)[::-1].tolist():
+        waiting.setdefault(key(old, row), []).append(row)
+    for row in np.flatnonzero(match < 0).tolist():
+        if candidates := waiting.get(key(found, row)):
+            match[row] = candidates.pop()
+
+
+def _same_poses(found: Predictions, old: Predictions) -> NDArray[np.bool_]:
+    """(M,) whether each row has the pose of the old row in its place; NaN equals NaN."""
+    same = np.ones(len(found), bool)
+    for name in _POSE:
+        new, was = getattr(found, name), getattr(old, name)
+        equal = (new == was) | ((new != new) & (was != was))
+        same &= equal.reshape(len(found), -1).all(axis=1)
+    return same
+
+
+def _pose(found: Predictions, row: int) -> Hashable:
+    return tuple((getattr(found, name)[row] + 0).tobytes() for name in _POSE)  # -0 is 0
+
+
+def _key(found: Predictions, row: int) -> Hashable:
     return (
         int(found.image_id[row]),
         int(found.category_id[row]),

@@ -159,3 +159,44 @@ def test_flags_that_stand_beside_scores_stay_flags_in_another_schema(
     assert turned.names == ("tip", "foot")
     assert written["keypoints"] == [5, 6, 0, 3, 4, 1]
     assert written["keypoint_scores"] == [0.7, 0.8]
+
+
+def test_sorted_results_of_one_image_take_their_own_fields_along(
+    save: Save, tiny_schema: Schema, rewritten: Callable[..., str]
+) -> None:
+    records = [
+        {"image_id": 7, "category_id": 1, "keypoints": [x] * 9, "score": score, "track": track}
+        for x, score, track in ((1, 0.25, "low"), (2, 0.75, "high"), (3, 0.5, "middle"))
+    ]
+    found = read_predictions(save(json.dumps(records)), tiny_schema)
+
+    best_first = rewritten(found[np.argsort(-found.scores)])
+
+    assert json.loads(best_first) == [records[1], records[2], records[0]]
+
+
+def test_of_results_with_one_score_the_dropped_one_goes_with_its_own_fields(
+    save: Save, tiny_schema: Schema, rewritten: Callable[..., str]
+) -> None:
+    records = [
+        {"image_id": 7, "category_id": 1, "keypoints": [x] * 9, "score": 1, "track": x}
+        for x in (1, 2)
+    ]
+    found = read_predictions(save(json.dumps(records)), tiny_schema)
+
+    assert json.loads(rewritten(found[np.array([1])])) == records[1:]
+
+
+def test_new_scores_stay_in_their_places_though_one_is_a_neighbours_old_one(
+    save: Save, tiny_schema: Schema, rewritten: Callable[..., str]
+) -> None:
+    records = [
+        {"image_id": 7, "category_id": 1, "keypoints": [x] * 9, "score": score, "track": x}
+        for x, score in ((1, 0.5), (2, 0.25))
+    ]
+    found = read_predictions(save(json.dumps(records)), tiny_schema)
+
+    text = rewritten(replace(found, scores=np.array([0.25, 0.125])))
+
+    assert [r["track"] for r in json.loads(text)] == [1, 2]
+    assert [r["score"] for r in json.loads(text)] == [0.25, 0.125]
