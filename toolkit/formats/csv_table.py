@@ -186,7 +186,7 @@ def held_by_csv(
         "categories": [
             {"id": labels[i]["id"], "name": labels[i]["name"], "keypoints": [*names]}
             for i in used_labels
-            if i in labels
+            if i in labels and labels[i].get("name")  # an empty cell names nothing
         ],
     }
 

@@ -320,3 +320,15 @@ def test_an_empty_line_before_the_header_is_passed_over(tmp_path: Path) -> None:
 
     with pytest.raises(ReadError, match="line 4: 3 cells; the first line names 5"):
         formats.scan(tmp_path / "t.csv")
+
+
+def test_csv_says_that_a_category_without_a_name_is_gone(
+    document: Document, save: Callable[..., Path], toolkit_cli: Callable[..., Any]
+) -> None:
+    document["categories"][0]["name"] = ""
+
+    trip = toolkit_cli("roundtrip", save(document), "--via", "csv", "--json")
+
+    assert trip.exit_code == 0, trip.stderr
+    changes = {change["field"]: change for change in json.loads(trip.stdout)["changes"]}
+    assert changes["categories"]["records"] == changes["categories"]["declared"] == 1
