@@ -102,17 +102,16 @@ def convert(
         echo_json(_document(done, source, target))
         return
     for name, count in done.lost.items():
-        if done.sidecar is None:
-            of_schema = to_schema is not None and name.startswith("keypoint ")
-            holder = f"schema '{to_schema}'" if of_schema else f"format '{done.target_format}'"
-            end = f"{holder} has no place"
-            notice(f"lost: {name} ({counted(count, 'record')}); {end}")
-        else:
-            notice(f"kept in {done.sidecar.name}: {name} ({counted(count, 'record')})")
+        of_schema = to_schema is not None and name.startswith("keypoint ")
+        holder = f"schema '{to_schema}'" if of_schema else f"format '{done.target_format}'"
+        notice(f"lost: {name} ({counted(count, 'record')}); {holder} has no place")
+    beside = "" if done.sidecar is None else done.sidecar.name
+    for name, count in done.kept.items():
+        notice(f"kept in {beside}: {name} ({counted(count, 'record')})")
     if done.lost and done.sidecar is None and done.target_format not in JSON:
         notice("to keep what is lost in a file beside it: --sidecar")
-    if done.sidecar is not None and not done.lost:
-        notice(f"with its sidecar {done.sidecar.name}")
+    if beside and not done.kept:
+        notice(f"with its sidecar {beside}")
     if done.restored_from is not None:
         notice(f"the rest is from {done.restored_from.name}")
     for line in _read_with_care(done, source):
@@ -127,7 +126,7 @@ def convert(
     click.echo(
         f"{target}: {done.source_format} to {done.target_format}, "
         f"{counted(done.images, 'image')}, {counted(done.instances, 'instance')}"
-        + ("" if done.lost or done.changed else ", nothing changed")
+        + ("" if done.lost or done.kept or done.changed else ", nothing changed")
     )
 
 
@@ -149,8 +148,8 @@ def _document(done: Conversion, source: Path, target: Path) -> dict[str, object]
         "to": done.target_format,
         "images": done.images,
         "instances": done.instances,
-        "lost": {} if done.sidecar else done.lost,
-        "kept": done.lost if done.sidecar else {},
+        "lost": done.lost,
+        "kept": done.kept,
         "sidecar": None if done.sidecar is None else str(done.sidecar),
         "restored_from": None if done.restored_from is None else str(done.restored_from),
         "changed": list(done.changed),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from toolkit.formats import FORMATS, Format, dataset_format, detect, format_name
 from toolkit.formats.adapter import path_hash
 from toolkit.formats.coco import COCO, CROPCOCO, scan_coco, scan_text
 from toolkit.formats.coco_write import CocoSource, coco_bytes, document_of_dataset
+from toolkit.formats.foreign import ASSUMED, LEFT_OUT
 from toolkit.formats.plan import Plan
 from toolkit.formats.results import RESULTS, raise_errors, scan_predictions, write_predictions
 from toolkit.formats.sidecar import (
@@ -50,7 +51,9 @@ class Conversion:
         target_format: Name of the format that was written.
         images: Number of images.
         instances: Number of annotations or results in the arrays.
-        lost: What the target does not hold, by name, with how many records had it.
+        lost: What is gone, by name, with how many records had it: neither the target
+            holds it nor a sidecar.
+        kept: What the target does not hold and its sidecar does.
         changed: What is different in the target, one line each.
         findings: What reading found.
         sidecar: The sidecar that keeps what is lost, or None.
@@ -68,6 +71,7 @@ class Conversion:
     sidecar: Path | None = None
     restored_from: Path | None = None
     notes: tuple[str, ...] = ()
+    kept: dict[str, int] = field(default_factory=dict)
 
     @property
     def errors(self) -> int:
@@ -141,6 +145,10 @@ def convert(
     if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
         raise UsageError(f"{target}: lies in the input; choose a place outside {source}")
     if begin.name == RESULTS.name:
+        if sidecar:
+            raise UsageError(
+                "--sidecar keeps what a foreign format cannot hold; results only become results"
+            )
         wanted = target_format or _by_suffix(target, begin, begin)
         return _convert_results(
             source, target, wanted, schema, target_schema, strict=strict, force=force
@@ -158,20 +166,25 @@ def convert(
         )
     if sidecar and not writes_sidecar:
         _check_sidecar_has_use(source, begin, end, read)
-    if end.name == read.format and schema is None and target_schema is None and not sidecar:
+    as_it_is = schema is None and target_schema is None and not sidecar
+    if end.name == read.format and as_it_is and not _has_another_kind(source, target, end):
         return _copy(source, target, read, force)
     blocking = [f for f in read.findings if f.rule not in _TOLERATED]
     raise_errors(source, read.dataset.schema, blocking)
+    if strict:
+        _refuse_left_out(source, read.findings)
     plan = _plan(read, end, target_schema)
     kept_in = (sidecar_file or sidecar_path(target)) if writes_sidecar else None
     if kept_in is not None:
         check_output(kept_in, force=force, inputs=(source, target, *others))
-    elif strict:
-        way_out = "" if end.is_json else "; --sidecar keeps it in a file beside the target"
+    if strict:
+        way_out = "; --sidecar keeps it in a file beside the target"
+        way_out = "" if end.is_json or kept_in is not None else way_out
         holder = f"format '{end.name}'"
         if target_schema is not None:
             holder += f" with the keypoints of '{target_schema.name}'"
-        _refuse_loss(source, holder, plan.lost, way_out)
+        gone = plan.lost if kept_in is None else plan.lost_by_schema
+        _refuse_loss(source, holder, gone, way_out)
     _write(plan, target, kept_in, force=force)
     return _told(read, plan, kept_in)
 
@@ -187,6 +200,16 @@ def _check_sidecar_has_use(
         raise UsageError(f"{source}: no sidecar beside it; name one with --sidecar FILE")
 
 
+def _has_another_kind(source: Path, target: Path, end: AnyFormat) -> bool:
+    """Whether a name is another format's and the target's is this one's own.
+
+    A format that reads several kinds of files writes one: mmpose's JSON is no `.mat`.
+    """
+    begins, ends = source.suffix.lower(), target.suffix.lower()
+    others = {suffix for item in FORMATS for suffix in item.suffixes} - {*end.suffixes}
+    return begins in others and ends in end.suffixes
+
+
 def _plan(read: _Source, end: AnyFormat, target_schema: Schema | None) -> Plan:
     plan = Plan(read.dataset, _start(read, end), end, read.findings)
     plan.changed += read.changed
@@ -197,17 +220,19 @@ def _plan(read: _Source, end: AnyFormat, target_schema: Schema | None) -> Plan:
 
 
 def _told(read: _Source, plan: Plan, sidecar: Path | None) -> Conversion:
+    kept = Counter[str]() if sidecar is None else plan.lost - plan.lost_by_schema
     return Conversion(
         read.format,
         plan.end.name,
         len(read.dataset.images),
         len(read.dataset.annotations),
-        dict(plan.lost),
+        dict(plan.lost - kept),
         tuple(plan.changed),
         tuple(read.findings),
         sidecar=sidecar,
         restored_from=read.sidecar,
         notes=tuple(plan.notes),
+        kept=dict(kept),
     )
 
 
@@ -261,7 +286,8 @@ def _read(
     text, changes = kept_there.original(path, document_of_dataset(dataset), begin.numbered)
     scan = scan_text(text, schema)
     changed = f"{len(changes):,} values and records changed since {beside.name}"
-    return _Source(scan.dataset, begin.name, scan.findings, beside, (changed,))
+    told = [f for f in findings if f.rule in (ASSUMED, LEFT_OUT)]
+    return _Source(scan.dataset, begin.name, [*told, *scan.findings], beside, (changed,))
 
 
 def _copy(source: Path, target: Path, read: _Source, force: bool) -> Conversion:
@@ -295,7 +321,8 @@ def _copy_bytes(source: Path, target: Path, force: bool) -> None:
             shutil.copyfile(source, temporary)
         return
     with atomic_directory(target, force=force) as temporary:
-        shutil.copytree(source, temporary, dirs_exist_ok=True)
+        # A link stays a link: what it names is nobody's wish to read, and may be anything.
+        shutil.copytree(source, temporary, symlinks=True, dirs_exist_ok=True)
 
 
 def _write(plan: Plan, target: Path, sidecar: Path | None, *, force: bool) -> None:
@@ -364,6 +391,16 @@ def _refuse_loss(source: Path, holder: str, lost: Counter[str], way_out: str = "
         raise InvalidDataError(
             f"{source.name}: {holder} cannot hold all of it, and --strict was given; it "
             f"would lose {_listed(lost)}; nothing was written{way_out}"
+        )
+
+
+def _refuse_left_out(source: Path, findings: list[Finding]) -> None:
+    left_out = [f for f in findings if f.rule == LEFT_OUT]
+    if left_out:
+        more = f" (and {len(left_out) - 1:,} more findings)" if left_out[1:] else ""
+        raise InvalidDataError(
+            f"{source.name}: {left_out[0].message}{more}; --strict was given; nothing was "
+            "written; remove it, or convert without --strict"
         )
 
 

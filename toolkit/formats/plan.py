@@ -41,10 +41,12 @@ class Plan:
         self.dataset, self.start, self.end = dataset, start, end
         self.findings = findings
         self.lost: Counter[str] = Counter()
+        self.lost_by_schema: Counter[str] = Counter()  # of `lost`, what no format could hold
+        self.replaced: Counter[str] = Counter()  # as `lost`, of what was no use before
         self.changed: list[str] = []
         self._prepared: Prepared | None = None
         self._dropped: tuple[str, ...] = ()
-        self._new_skeleton = False
+        self._bad_skeletons: frozenset[int] = frozenset()  # indices of categories
 
     def map_to(self, target: Schema) -> None:
         """Take another schema's keypoints, matched by name."""
@@ -98,7 +100,8 @@ class Plan:
     def fit_target(self) -> None:
         """Find out what the target cannot hold, and what it needs."""
         end = self.end
-        if self.start == end.name:
+        self.lost_by_schema = Counter(self.lost)
+        if self.start == end.name and end.is_json:
             return
         if end.name == RESULTS.name:
             self._lose_for_results()
@@ -131,10 +134,15 @@ class Plan:
     def _fit_coco(self) -> None:
         """Repair a skeleton that names no keypoints; say where areas are missing."""
         # Of COCO's JSON only: a foreign file that kept its original brings that back.
-        self._new_skeleton = self.start in (CROWDPOSE.name, CROPCOCO.name) and any(
-            f.rule == "skeleton-index" for f in self.findings
-        )
-        if self._new_skeleton:
+        source = self.dataset.source
+        if self.start in (CROWDPOSE.name, CROPCOCO.name) and isinstance(source, CocoSource):
+            bad = {f.index for f in self.findings if f.rule == "skeleton-index"}
+            names = self.dataset.schema.names
+            self._bad_skeletons = frozenset(
+                c.index for c in source.categories if c.index in bad and c.keypoints == names
+            )
+        if self._bad_skeletons:
+            self.replaced["categories.skeleton"] = len(self._bad_skeletons)
             self.changed.append(
                 "the skeleton named keypoints out of range; it is now that of schema "
                 f"'{self.dataset.schema.name}'"
@@ -183,7 +191,7 @@ class Plan:
         edits = edits_of(self.dataset, source)
         if self._dropped:
             edits["annotations"] = self._without_fields(source, edits.get("annotations"))
-        if self._new_skeleton:
+        if self._bad_skeletons:
             edits["categories"] = self._with_skeleton(source, edits.get("categories"))
         source.document.write(target, edits, force=force)
 
@@ -199,13 +207,10 @@ class Plan:
     def _with_skeleton(self, source: CocoSource, edit: Edit | None) -> Edit:
         edit = edit or Edit()
         replaced = dict(edit.replaced)
-        schema = self.dataset.schema
-        skeleton = field_texts(category_record(schema))["skeleton"]
-        for category in source.categories:
-            if category.keypoints == schema.names:
-                index = category.index
-                record = replaced.get(index) or source.document.record("categories", index)
-                replaced[index] = patch_record(record, {"skeleton": skeleton})
+        skeleton = field_texts(category_record(self.dataset.schema))["skeleton"]
+        for index in sorted(self._bad_skeletons):
+            record = replaced.get(index) or source.document.record("categories", index)
+            replaced[index] = patch_record(record, {"skeleton": skeleton})
         return replace(edit, replaced=replaced)
 
 

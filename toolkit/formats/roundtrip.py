@@ -107,7 +107,7 @@ def roundtrip(
         if between.name == RESULTS.name:
             found, declared = _through_results(dataset, there)
         else:
-            found, declared = _through(dataset, name, dataset_format(via), there)
+            found, declared = _through(dataset, name, findings, dataset_format(via), there)
     return Trip(name, via, tuple(found), declared)
 
 
@@ -123,15 +123,21 @@ def _read(
 
 
 def _through(
-    dataset: Dataset, name: str, between: Format[Dataset], there: Path
+    dataset: Dataset,
+    name: str,
+    findings: list[Finding],
+    between: Format[Dataset],
+    there: Path,
 ) -> tuple[list[Difference], Counter[str]]:
-    plan = Plan(dataset, name, between, [])
+    plan = Plan(dataset, name, between, findings)
     if between.is_json:
         before = document_of_dataset(dataset)
         plan.fit_target()
         plan.write(there, force=False)
         after = prepare(between, plan.dataset).read_back(there)
-        return list(differences(before, after, between.dropped(dataset))), +plan.lost
+        return list(
+            differences(before, after, between.dropped(dataset))
+        ), plan.lost + plan.replaced
     # Also where the source is of this format: it is written anew, not copied.
     way = prepare(between, dataset)
     way.write(there)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from toolkit.errors import InvalidDataError
+from toolkit.errors import InvalidDataError, UsageError
 from toolkit.formats.convert import convert
+from toolkit.formats.roundtrip import roundtrip
 from toolkit.schema import Keypoint, Schema
 
 Document = dict[str, Any]
@@ -519,3 +520,55 @@ def test_keypoints_in_another_order_are_a_change_that_is_told(
     told = "changed: keypoints and skeleton of schema 'walker' became those of 'turned'"
     assert told in done.stderr.replace("\n", " ")
     assert "nothing changed" not in done.stdout
+
+
+def test_a_sidecar_of_results_is_refused_not_forgotten(save: Save, tmp_path: Path) -> None:
+    results = save([{"image_id": 1, "category_id": 1, "keypoints": [1, 2, 1], "score": 1}])
+
+    with pytest.raises(UsageError, match="results only become results"):
+        convert(results, tmp_path / "out.json", sidecar=True)
+
+
+def test_links_in_a_folder_are_copied_as_links(
+    document: Document, save: Save, tmp_path: Path
+) -> None:
+    folder, secret = tmp_path / "labels", tmp_path / "secret.txt"
+    convert(save(document), folder, target_format="yolo")
+    secret.write_text("of nobody's business")
+    (folder / "note.txt").symlink_to(secret)
+    (folder / "nowhere.txt").symlink_to(tmp_path / "missing")
+
+    convert(folder, tmp_path / "copy", target_format="yolo")
+
+    assert (tmp_path / "copy/note.txt").readlink() == secret
+    assert (tmp_path / "copy/nowhere.txt").is_symlink()
+
+
+def test_a_json_list_of_mpii_does_not_become_a_mat_by_its_name_alone(tmp_path: Path) -> None:
+    pytest.importorskip("scipy")
+    from PIL import Image
+
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
+    people = [{"image": "a.png", "joints": [[1, 2]] * 16, "joints_vis": [1] * 16, "mine": 1}]
+    source, target = tmp_path / "train.json", tmp_path / "train.mat"
+    source.write_text(json.dumps(people), encoding="utf-8")
+
+    done = convert(source, target)
+
+    assert target.read_bytes().startswith(b"MATLAB 5.0")
+    assert done.lost == {"annotations.mine": 1}
+
+
+def test_only_the_skeleton_that_names_no_keypoints_is_replaced(
+    crowd: Document, save: Save, tmp_path: Path
+) -> None:
+    own = crowd["categories"][0] | {"id": 9, "name": "referee", "skeleton": [[1, 3]]}
+    crowd["categories"].append(own)
+    source, target = save(crowd), tmp_path / "coco.json"
+
+    convert(source, target, target_format="coco")
+    trip = roundtrip(source, "coco")
+
+    assert load(target)["categories"][0]["skeleton"] != [[16, 14], [1, 2]]
+    assert load(target)["categories"][1] == own
+    assert trip.measured == trip.declared == {"categories.skeleton": 1}

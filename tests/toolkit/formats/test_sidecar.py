@@ -282,7 +282,8 @@ def numbered_from_1(document: Document) -> Document:
     """Three people of one image with the ids 1, 2 and 3, as a format would number them."""
     first = document["annotations"][0]
     document["annotations"] = [
-        first | {"id": turn, "keypoints": [100 * turn + n for n in (1, 2)] + [2, *[9, 9, 1] * 2]}
+        first
+        | {"id": turn, "keypoints": [100 * turn + n for n in (1, 2)] + [2, *[9, 9, 1] * 2]}
         for turn in (1, 2, 3)
     ]
     for turn, person in enumerate(document["annotations"], 1):
@@ -319,3 +320,43 @@ def test_people_of_a_renamed_image_stay_the_same_people(
 
     document["images"][0]["file_name"] = "renamed.jpg"
     assert found == document
+
+
+def test_keypoints_that_another_schema_leaves_out_are_not_said_to_be_kept(
+    document: Document,
+    save: Callable[..., Path],
+    tmp_path: Path,
+    toolkit_cli: Callable[..., Any],
+) -> None:
+    smaller, there = tmp_path / "smaller.yaml", tmp_path / "there.xml"
+    names = document["categories"][0]["keypoints"]
+    smaller.write_text(
+        "name: smaller\ntitle: Smaller\nkeypoints:\n"
+        + "".join(f"  - name: {name}\n" for name in names[:2])
+    )
+    asked = ("convert", save(document), there, "--sidecar", "--to-schema", smaller, "--json")
+
+    refused = toolkit_cli(*asked, "--strict")
+    assert refused.exit_code == 1
+    assert f"it would lose 'keypoint {names[2]}' of 1 record" in refused.stderr
+    assert not there.exists()
+
+    said = json.loads(toolkit_cli(*asked).stdout)
+    assert said["lost"] == {f"keypoint {names[2]}": 1}
+    assert said["kept"]["annotations.mine"] == 2
+
+
+def test_what_a_person_added_and_coco_has_no_place_for_is_told_on_the_way_home(
+    there: Path, tmp_path: Path, toolkit_cli: Callable[..., Any]
+) -> None:
+    text, back = there.read_text("utf-8"), tmp_path / "back.json"
+    drawn = '<polygon label="person" points="1,1;2,2;3,1"/></image>'
+    there.write_text(text.replace("</image>", drawn, 1), encoding="utf-8")
+
+    refused = toolkit_cli("convert", there, back, "--to", "coco", "--strict")
+    done = toolkit_cli("convert", there, back, "--to", "coco")
+
+    assert refused.exit_code == 1
+    assert "1 <polygon>; only skeletons and boxes have a place here; --strict" in refused.stderr
+    assert done.exit_code == 0
+    assert "left out: image 1 'a.jpg': 1 <polygon>" in done.stderr
