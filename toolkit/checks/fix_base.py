@@ -27,6 +27,7 @@ from toolkit.report import Finding
 MAX_EXACT = 2**53  # ids above it are rounded by parsers that read numbers as floats
 _WHOLE_IN_QUOTES = re.compile(r'"(-?(?:0|[1-9][0-9]{0,17}))"')
 _WHOLE_WITH_POINT = re.compile(r"(-?(?:0|[1-9][0-9]{0,14}))\.0+")
+_WHOLE = re.compile(r"-?[0-9]{1,19}")
 _FIND = {check.code: check.find for check in CHECKS}
 
 
@@ -153,11 +154,13 @@ class Bench:
         taken = set(self.dataset.annotations.instance_id.tolist())
         for index in range(len(section)):
             try:
-                taken.add(_ID.decode(self.document.record("annotations", index)).id)
+                text = bytes(_ID.decode(self.document.record("annotations", index)).id).decode()
             except (msgspec.DecodeError, UnicodeDecodeError):
-                # "12" is no id yet, but another repair may make it one
-                text = whole_id(self.texts("annotations", index).get("id", ""))
-                taken |= set() if text is None else {int(text)}
+                continue  # no record with an id, so none to keep clear of
+            # "12" is no id yet, but another repair may make it one.
+            whole = text if _WHOLE.fullmatch(text) else whole_id(text)
+            if whole is not None:
+                taken.add(int(whole))
         return taken
 
 
@@ -172,7 +175,7 @@ def whole_id(text: str) -> str | None:
 
 
 class _Record(msgspec.Struct):
-    id: int
+    id: msgspec.Raw
 
 
 _ID = msgspec.json.Decoder(_Record)

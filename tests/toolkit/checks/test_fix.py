@@ -248,6 +248,18 @@ def test_a_new_id_is_not_one_that_another_repair_makes(
     assert [(c.index, c.new) for c in plan.changes] == [(1, "14"), (2, "12"), (3, "13")]
 
 
+def test_entries_that_are_no_annotations_do_not_stop_a_repair(
+    coco_document: Document, write_json: Callable[..., Path]
+) -> None:
+    first = people(coco_document)[0] | {"id": 3}
+    odd: list[Any] = [5, None, "x", [1], {}, {"id": None}, {"id": 12.5}, {"id": "4"}]
+    coco_document["annotations"] = [*odd, first, first]
+
+    _, plan = plan_of(write_json(coco_document))
+
+    assert [(c.index, c.new) for c in plan.changes if c.field == "id"] == [(9, "5")]
+
+
 def test_skeletons_without_a_wrong_edge_are_left_alone(
     coco_document: Document, write_json: Callable[..., Path]
 ) -> None:
