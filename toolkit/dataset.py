@@ -143,7 +143,7 @@ class Card:
 
         Raises:
             ReadError: The file cannot be read or has no front matter.
-            InvalidDataError: A required field is missing.
+            InvalidDataError: A required field is missing, or `counts` is of another kind.
         """
         import yaml
 
@@ -170,12 +170,19 @@ class Card:
                 f"{path}: {fields} {' and '.join(missing)} {are} missing; a card states "
                 "name, licence, version and citation between its two '---' lines"
             )
+        counts = given.get("counts") or {}
+        if not isinstance(counts, dict):
+            raise InvalidDataError(
+                f"{path}: field 'counts': got {counts!r}; wanted numbers by name, such as "
+                "'images: 12'"
+            )
+        url = given.get("source_url")
         return cls(
             name=str(spelled["name"]),
             licence=str(spelled["licence"]),
             version=str(spelled["version"]),
             citation=str(spelled["citation"]),
-            source_url=front.get("source_url"),
-            counts=dict(front.get("counts") or {}),
+            source_url=None if url is None else str(url),
+            counts=counts,
             text=parts[2].strip(),
         )

@@ -204,7 +204,10 @@ def _folded(known: Mapping[Key, int], collapsed: frozenset[str]) -> Counter[Key]
 def _key(finding: Finding, collapsed: frozenset[str]) -> Key:
     if finding.rule in collapsed:
         return finding.rule, None, None, None
-    return finding.rule, finding.section, finding.field, finding.id
+    record = finding.id
+    if isinstance(record, str):  # half a surrogate pair has no bytes, and is written as \udXXX
+        record = record.encode("utf-8", "backslashreplace").decode("utf-8")
+    return finding.rule, finding.section, finding.field, record
 
 
 def _collapsed(findings: Iterable[Finding]) -> frozenset[str]:

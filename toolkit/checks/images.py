@@ -27,7 +27,7 @@ from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError
 from toolkit.files import sha256_file
 from toolkit.imagehash import SIDE, Fingerprint, Near, fingerprint_of, near
-from toolkit.images import Looked, look_at
+from toolkit.images import Looked, look_at, one_text
 from toolkit.parallel import Progress, map_in_order
 from toolkit.report import Finding
 
@@ -163,7 +163,7 @@ def _duplicates(
         else:
             message = f"'{images.file_names[row]}' is {_other(dataset, earlier)}, byte for byte"
             found.append(image_finding(dataset, row, IMAGE_DUPLICATE, message, "file_name"))
-    clips = [images.clips[row] for row in rows]
+    clips = [None if (c := images.clips[row]) is None else one_text(c) for row in rows]
     nearest: dict[int, Near] = {}
     for pair in near(prints, first_groups=clips, workers=workers, progress=progress):
         if pair.second not in nearest or pair.distance < nearest[pair.second].distance:

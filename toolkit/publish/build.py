@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.checks import Profile
+from toolkit.checks.facts import FileFacts
+from toolkit.curate.records import document_of
 from toolkit.errors import InvalidDataError, ReadError, counted
 from toolkit.files import atomic_directory, check_output
 from toolkit.publish.archive import write_archive
@@ -140,6 +142,12 @@ def _notes(source: Source) -> list[str]:
         notes.append(
             f"left out as no record names it: {counted(len(source.unused), 'file')} below "
             f"images/, the first '{source.unused[0]}'"
+        )
+    named = sum(value is not None for value in FileFacts(document_of(source.dataset)).licences)
+    if unstated := named - len(source.licences):
+        notes.append(
+            f"'licenses' does not state the terms that {counted(unstated, 'image')} "
+            f"{'names' if unstated == 1 else 'name'}; the manifest gives the card's"
         )
     missing = missing_rai(source)
     if missing:

@@ -133,7 +133,9 @@ def croissant(source: Source, files: Iterable[FileEntry]) -> dict[str, object]:
 
 def croissant_bytes(document: Mapping[str, object]) -> bytes:
     """The document as it is written: same content, same bytes."""
-    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
+    # A date in the card is one to YAML, and has no JSON of its own.
+    text = json.dumps(document, indent=1, ensure_ascii=False, default=str)
+    return f"{text}\n".encode()
 
 
 def _rai(source: Source) -> Mapping[str, object]:

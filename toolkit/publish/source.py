@@ -97,10 +97,9 @@ def image_licences(dataset: Dataset) -> dict[str, str]:
     top = msgspec.json.decode(document.data)
     listed = top.get("licenses")
     terms = {
-        entry["id"]: str(entry.get("name") or entry.get("url"))
-        + (f" ({entry['url']})" if entry.get("name") and entry.get("url") else "")
+        entry["id"]: said
         for entry in (listed if isinstance(listed, list) else [])
-        if isinstance(entry, dict) and _is_id(entry.get("id"))
+        if isinstance(entry, dict) and _is_id(entry.get("id")) and (said := _terms(entry))
     }
     return {
         f"images/{_place(image['file_name'])}": terms[image["license"]]
@@ -114,8 +113,14 @@ def _place(file_name: str) -> str:
     return PurePosixPath(file_name).as_posix()
 
 
+def _terms(licence: Mapping[str, object]) -> str:
+    """Name and address of an entry of `licenses`; nothing where both are empty."""
+    name, url = licence.get("name"), licence.get("url")
+    return f"{name} ({url})" if name and url else str(name or url or "")
+
+
 def _is_id(value: object) -> bool:
-    return isinstance(value, int | str) and not isinstance(value, bool)
+    return isinstance(value, int | float | str) and not isinstance(value, bool)
 
 
 def _valid(path: Path, schema: Schema, profile: Profile | None) -> tuple[Dataset, str]:

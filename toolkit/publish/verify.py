@@ -57,9 +57,12 @@ def _check_outer(release: Path, stem: str, trusted: bytes) -> Iterator[Flaw]:
     """What lies beside the archive and the folder of its files."""
     own = {MANIFEST, f"{stem}.tar"}
     for path in file_paths(release):
-        if path == MANIFEST and (release / path).read_bytes() != trusted:
-            yield Flaw(path, "altered", "it differs from the manifest to trust")
-        elif path not in own and not path.startswith(f"{stem}/"):
+        if path in own:
+            if (release / path).is_symlink():
+                yield Flaw(path, "altered", "it is a symbolic link")
+            elif path == MANIFEST and (release / path).read_bytes() != trusted:
+                yield Flaw(path, "altered", "it differs from the manifest to trust")
+        elif not path.startswith(f"{stem}/"):
             yield Flaw(path, "added", "it is neither the archive nor in the release's folder")
 
 
@@ -71,15 +74,15 @@ def check_folder(folder: Path, manifest: Manifest) -> list[Flaw]:
     for path in sorted(present | set(wanted)):
         entry = wanted.get(path)
         place = folder / path
-        if path == MANIFEST:
+        if place.is_symlink() and (entry is not None or path == MANIFEST):
+            flaws.append(Flaw(path, "altered", "it is a symbolic link"))
+        elif path == MANIFEST:
             if place.read_bytes() != manifest.to_bytes():
                 flaws.append(Flaw(path, "altered", "it differs from the manifest to trust"))
         elif entry is None:
             flaws.append(Flaw(path, "added", "it is in the folder and not in the manifest"))
         elif path not in present:
             flaws.append(Flaw(path, "missing", "it is not in the folder"))
-        elif place.is_symlink():
-            flaws.append(Flaw(path, "altered", "it is a symbolic link"))
         elif place.stat().st_size != entry.bytes:
             flaws.append(
                 Flaw(

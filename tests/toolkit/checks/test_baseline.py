@@ -180,3 +180,11 @@ def test_a_baseline_is_not_overwritten_unasked(tmp_path: Path) -> None:
 
     with pytest.raises(OutputExistsError, match="exists already"):
         write_baseline(report_of(area(0)), tmp_path / "base.json")
+
+
+def test_an_id_with_half_a_surrogate_pair_is_known_again(tmp_path: Path) -> None:
+    report = report_of(Finding("id-type", ERROR, "text", "annotations", 0, "\ud800x", "id"))
+
+    compared = compare(report, known_of(report, tmp_path))
+
+    assert (compared.known, compared.report.findings) == (1, ())

@@ -367,3 +367,39 @@ def test_what_the_split_does_not_name_stays_behind_and_is_told(
 def test_a_last_release_without_a_manifest_is_none(source_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ReadError, match=r"manifest.json: no such file; wanted the folder or"):
         build(source_folder, tmp_path / "out", previous=source_folder)
+
+
+@pytest.mark.parametrize(
+    "licence", [{"id": 3}, {"id": 3, "name": "", "url": ""}, {"id": 4, "name": "CC0"}]
+)
+def test_a_licence_without_terms_is_told_and_the_card_s_is_given(
+    licence: Document, source_folder: Path, tmp_path: Path
+) -> None:
+    path = source_folder / "annotations.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"licenses": [licence]}))
+    _split_again(source_folder)
+
+    done = build(source_folder, tmp_path / "out")
+
+    assert {entry.licence for entry in done.manifest.files} == {"CC-BY-4.0"}
+    assert "does not state the terms that 1 image names; the manifest gives" in done.notes[0]
+
+
+def test_a_date_among_the_responsible_ai_fields_is_written_as_it_stands(
+    source_folder: Path, tmp_path: Path
+) -> None:
+    card = source_folder / "card.md"
+    card.write_text(card.read_text().replace("Written by hand.", "2026-01-31"))
+
+    done = build(source_folder, tmp_path / "out")
+
+    text = (done.folder / done.manifest.stem / "croissant.json").read_text("utf-8")
+    assert json.loads(text)["rai:dataCollection"] == "2026-01-31"
+
+
+def test_counts_of_another_kind_are_refused(source_folder: Path, tmp_path: Path) -> None:
+    card = source_folder / "card.md"
+    card.write_text(card.read_text().replace("rai:", "counts: [1, 2]\nrai:"))
+
+    with pytest.raises(InvalidDataError, match=r"field 'counts': got \[1, 2\]; wanted numbers"):
+        build(source_folder, tmp_path / "out")

@@ -231,3 +231,17 @@ def test_a_header_of_a_size_below_0_is_passed_and_named(release: Path, size: int
     archive.write_bytes(bytes(forged) + archive.read_bytes())
 
     assert ("zzz", "added") in {(flaw.path, flaw.fault) for flaw in verify(archive)[1]}
+
+
+@pytest.mark.parametrize("target", ["elsewhere.json", "nowhere.json"])
+def test_a_manifest_that_is_a_link_is_named(release: Path, tmp_path: Path, target: str) -> None:
+    trusted = tmp_path / "elsewhere.json"
+    trusted.write_bytes((release / "manifest.json").read_bytes())
+    for folder in (release, release / STEM):
+        (folder / "manifest.json").unlink()
+        (folder / "manifest.json").symlink_to(tmp_path / target)
+
+    flaws = verify(release, trusted)[1]
+
+    link = ("manifest.json", "altered", "it is a symbolic link")
+    assert [(flaw.path, flaw.fault, flaw.message) for flaw in flaws] == [link, link]
