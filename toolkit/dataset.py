@@ -160,6 +160,12 @@ class Card:
             spelled = yaml.load(parts[1], Loader=yaml.BaseLoader)
         except yaml.YAMLError as error:
             raise ReadError(f"{path}: front matter is not YAML: {error}") from error
+        except (ValueError, LookupError, AttributeError, RecursionError) as error:
+            # What YAML takes for a date or a tagged number, and Python does not.
+            raise ReadError(
+                f"{path}: front matter is not YAML: {error}; put quotes round dates and "
+                "numbers that are text"
+            ) from error
         given = front if isinstance(front, dict) else {}
         required = ("name", "licence", "version", "citation")
         missing = [f"'{name}'" for name in required if given.get(name) in (None, "", [], {})]

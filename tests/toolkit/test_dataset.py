@@ -97,3 +97,11 @@ def test_a_file_that_is_no_card_is_refused(tmp_path: Path, text: str, message: s
 def test_a_card_that_is_not_there_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match=r"card.md: cannot read the card"):
         Card.load(tmp_path / "card.md")
+
+
+def test_a_date_that_no_calendar_has_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "card.md"
+    path.write_text("---\nname: a\nmade: 2024-13-45\n---\n")
+
+    with pytest.raises(ReadError, match=r"not YAML: month must be in 1..12; put quotes round"):
+        Card.load(path)

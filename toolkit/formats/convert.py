@@ -176,6 +176,11 @@ def convert(
     plan = _plan(read, end, target_schema)
     kept_in = (sidecar_file or sidecar_path(target)) if writes_sidecar else None
     if kept_in is not None:
+        if kept_in.resolve().is_relative_to(target.resolve()):
+            raise UsageError(
+                f"{kept_in}: the sidecar would take the target's place; name "
+                f"a file beside {target}"
+            )
         check_output(kept_in, force=force, inputs=(source, target, *others))
     if strict:
         way_out = "; --sidecar keeps it in a file beside the target"

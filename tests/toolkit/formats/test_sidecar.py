@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from toolkit.errors import UsageError
 from toolkit.formats.changes import restore
 from toolkit.formats.convert import convert
 
@@ -360,3 +361,18 @@ def test_what_a_person_added_and_coco_has_no_place_for_is_told_on_the_way_home(
     assert "1 <polygon>; only skeletons and boxes have a place here; --strict" in refused.stderr
     assert done.exit_code == 0
     assert "left out: image 1 'a.jpg': 1 <polygon>" in done.stderr
+
+
+@pytest.mark.parametrize(("via", "name"), [("cvat", "there"), ("yolo", "there/rest.json")])
+def test_a_sidecar_does_not_take_the_targets_place(
+    document: Document, save: Callable[..., Path], tmp_path: Path, via: str, name: str
+) -> None:
+    source, there, beside = save(document), tmp_path / "there", tmp_path / name
+    if via == "yolo":  # a folder that is replaced, and what lies in it with it
+        convert(source, there, target_format=via)
+    before = sorted(tmp_path.rglob("*"))
+
+    with pytest.raises(UsageError, match="would take the target's place"):
+        convert(source, there, target_format=via, sidecar=True, sidecar_file=beside, force=True)
+
+    assert sorted(tmp_path.rglob("*")) == before
