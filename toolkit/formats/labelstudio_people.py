@@ -10,7 +10,6 @@ keypoint placed by geometry is a finding.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby, repeat
@@ -18,7 +17,6 @@ from typing import Any, NamedTuple
 
 from toolkit.formats.foreign import (
     ASSUMED,
-    LEFT_OUT,
     UNUSABLE,
     Record,
     foreign_finding,
@@ -136,11 +134,6 @@ def people_of(
         box = _box(region, nameless, canvas, place, findings)
         if box is not None:
             boxes.setdefault(box.key, box)
-    if others:
-        for kind, count in Counter(str(region.get("type"))[:40] for region in others).items():
-            text = f"{count} regions of type '{kind}'; "
-            text += "only rectangles and keypoints have a place"
-            findings.append(foreign_finding(LEFT_OUT, place, text, count))
     choices = _visibilities(marks)
     if sent and len(choices) < len(spots):  # the choice's key pressed again takes it away
         choices = _flags_sent(sent) | choices

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -225,6 +226,8 @@ def _read_task(
         found, others = people_of(regions[turn], size, where, reading.findings, sent)
         if others and not carried:
             image["labelstudio"].setdefault("regions", []).extend(others)
+        elif others:  # the image's record is as it was sent
+            _tell_left_out(others, where, reading)
         if canvas is None and found:
             reading.add(UNUSABLE, where, "regions without original_width and original_height")
             continue
@@ -235,6 +238,12 @@ def _read_task(
             if record is not None:
                 record |= {"labelstudio": said} if said else {}
                 reading.annotations.append((1 << 40, record))
+
+
+def _tell_left_out(regions: list[Region], place: str, reading: _Reading) -> None:
+    for kind, count in Counter(str(region.get("type"))[:40] for region in regions).items():
+        text = f"{count} regions of type '{kind}'; only rectangles and keypoints have a place"
+        reading.add(LEFT_OUT, place, text, count)
 
 
 def _home(

@@ -602,3 +602,19 @@ def test_an_export_without_the_first_task_says_that_the_rest_of_the_document_is_
     assert (whole["info"], told) == ("ours", [])
     assert "info" not in part
     assert "the task that carries what belongs to no image" in told_of_part[0].message
+
+
+def test_regions_of_other_types_are_left_out_only_where_nothing_keeps_them(
+    sent: tuple[Json, list[Json]],
+) -> None:
+    drawn = region("e", "ellipselabels", {"x": 1, "y": 1, "radiusX": 2, "radiusY": 2})
+    theirs, told_of_theirs = read(task([box("b", 10, 20, 30, 40), drawn]))
+    _, ours = sent
+    size = {key: regions(ours)[0][key] for key in ("original_width", "original_height")}
+    regions(ours).append(drawn | size)
+    _, told_of_ours = read(*ours)
+
+    assert theirs["images"][0]["labelstudio"]["regions"] == [drawn]
+    assert told_of_theirs == []
+    left_out = "1 regions of type 'ellipselabels'; only rectangles and keypoints have a place"
+    assert told_of_ours == [f"task 0 annotation 0: {left_out}"]
