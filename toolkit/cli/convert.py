@@ -123,10 +123,11 @@ def convert(
     if done.errors:
         errors = counted(done.errors, "error")
         notice(f"{source.name}: {errors}, kept; see: toolkit validate {source}")
+    left_out = any(f.rule == "foreign-left-out" for f in done.findings)
     click.echo(
         f"{target}: {done.source_format} to {done.target_format}, "
         f"{counted(done.images, 'image')}, {counted(done.instances, 'instance')}"
-        + ("" if done.lost or done.kept or done.changed else ", nothing changed")
+        + ("" if done.lost or done.kept or done.changed or left_out else ", nothing changed")
     )
 
 

@@ -60,6 +60,17 @@ class Changes:
         """Number of changed values and of records that came or went."""
         return len(self.top) + sum(map(len, self.sections.values()))
 
+    @property
+    def told(self) -> str:
+        """Which records came and went, to end a line with; nothing where none did."""
+        parts = [
+            f"{len(records):,} of {name} {how}"
+            for name, section in self.sections.items()
+            for how, records in (("gone", section.removed), ("new", section.added))
+            if records
+        ]
+        return f" ({', '.join(parts)})" if parts else ""
+
 
 def restore(
     kept: CocoDocument,
@@ -211,7 +222,11 @@ class _Finder:
             if key is not None
         }
         keys = record_keys(self.written, name)
-        return {row: places[key] for row, key in enumerate(keys) if key in places}
+        found = {row: places[key] for row, key in enumerate(keys) if key in places}
+        if name == "categories":  # a format without names makes one up: its place tells
+            free = set(range(len(places))) - set(found.values())
+            found |= {row: row for row in range(len(keys)) if row not in found and row in free}
+        return found
 
     def _now_to_written(self, name: str, keeps_ids: bool) -> dict[int, int]:
         if name == "annotations":

@@ -290,8 +290,8 @@ def _read(
     raise_errors(path, dataset.schema, [f for f in findings if f.rule not in _TOLERATED])
     text, changes = kept_there.original(path, document_of_dataset(dataset), begin.numbered)
     scan = scan_text(text, schema)
-    changed = f"{len(changes):,} values and records changed since {beside.name}"
-    told = [f for f in findings if f.rule in (ASSUMED, LEFT_OUT)]
+    changed = f"{len(changes):,} values and records changed since {beside.name}{changes.told}"
+    told = [f for f in findings if f.rule in (ASSUMED, LEFT_OUT)]  # of what came since
     return _Source(scan.dataset, begin.name, [*told, *scan.findings], beside, (changed,))
 
 

@@ -21,7 +21,14 @@ from toolkit.formats.base import Format
 from toolkit.formats.coco_write import CocoSource, document_of_dataset
 from toolkit.formats.compare import identity, measured_loss
 from toolkit.formats.foreign import CocoDocument, Record, records_of
-from toolkit.formats.table import Cell, Table, document_of_table, keypoint_names, table_of
+from toolkit.formats.table import (
+    Cell,
+    Table,
+    columns_left_out,
+    document_of_table,
+    keypoint_names,
+    table_of,
+)
 from toolkit.formats.text import Text, load_text
 from toolkit.report import Finding
 from toolkit.schema import Schema
@@ -92,7 +99,7 @@ def scan_csv(path: Path, schema: Schema | None) -> tuple[Dataset, list[Finding]]
     table = _table(text)
     document, told = document_of_table(table)
     dataset, findings = scanned(path, document, schema, "csv")
-    return dataset, [*told, *findings]
+    return dataset, [*columns_left_out(list(table.columns)), *told, *findings]
 
 
 def _table(text: Text) -> Table:

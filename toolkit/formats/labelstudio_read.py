@@ -66,7 +66,7 @@ _FRAME = itemgetter(*_FRAME_FIELDS)
 _KEPT = ("completed_by", "created_at", "updated_at", "ground_truth", "lead_time")
 _NO_FIRST = (
     "the task that carries what belongs to no image (info, licenses and other top-level keys, "
-    "people whose image does not exist) is not among them; that is not in the document"
+    "people whose image does not exist) is not among them; only a sidecar still has it"
 )
 _TASK = re.compile(rb'"(?:annotations|predictions|completions|result)"\s*:')
 

@@ -44,6 +44,7 @@ from toolkit.formats.table import (
     Column,
     Columns,
     Table,
+    columns_left_out,
     document_of_table,
     keypoint_names,
     table_of,
@@ -176,13 +177,15 @@ def scan_parquet(path: Path, schema: Schema | None) -> tuple[Dataset, list[Findi
         scan = scan_text(text_of(path, content), schema)
         scan, more = _with_edits(path, read, scan, schema)
     dataset = replace(scan.dataset, digest=partial(path_hash, path))
-    return dataset, [*told, *more, *scan.findings]
+    others = columns_left_out(read.names, [_RECORD])
+    return dataset, [*others, *told, *more, *scan.findings]
 
 
 @dataclass(frozen=True)
 class _Read:
     """A Parquet file: its columns, each row's record (None for a new row), and the rest."""
 
+    names: list[str]
     columns: Columns
     records: list[str | None]
     rest: _Rest | None
@@ -212,7 +215,7 @@ def _read(path: Path) -> _Read:
     if _RECORD in names:
         told = table.column(_RECORD).cast(pyarrow.string()).to_pylist()
         records = [text if text and text.strip() else None for text in told]
-    return _Read(columns, records, _unpacked(path, table.schema.metadata or {}))
+    return _Read(names, columns, records, _unpacked(path, table.schema.metadata or {}))
 
 
 def _values(path: Path, name: str, column: pyarrow.ChunkedArray) -> Column:
@@ -222,7 +225,7 @@ def _values(path: Path, name: str, column: pyarrow.ChunkedArray) -> Column:
         if name in TEXT:
             return column.cast(pyarrow.string()).to_pylist()  # type: ignore[no-any-return]
         if column.null_count == 0 and pyarrow.types.is_integer(column.type):
-            return np.asarray(column.to_numpy(), np.int64)
+            return np.asarray(column.cast(pyarrow.int64()).to_numpy(), np.int64)
         if pyarrow.types.is_integer(column.type):
             return column.to_pylist()  # type: ignore[no-any-return]
         found = column.cast(pyarrow.float64()).to_numpy(zero_copy_only=False)

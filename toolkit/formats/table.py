@@ -21,7 +21,13 @@ from numpy.typing import NDArray
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError
 from toolkit.formats.coco_write import CocoSource
-from toolkit.formats.foreign import UNUSABLE, CocoDocument, Record, foreign_finding
+from toolkit.formats.foreign import (
+    LEFT_OUT,
+    UNUSABLE,
+    CocoDocument,
+    Record,
+    foreign_finding,
+)
 from toolkit.report import Finding
 
 Cell = str | int | float | None
@@ -136,6 +142,19 @@ def keypoint_names(columns: Sequence[str]) -> list[str]:
         and name not in FIXED
         and {f"{name[:-2]}_y", f"{name[:-2]}_v"} <= there
     ]
+
+
+def columns_left_out(names: Sequence[str], known: Sequence[str] = ()) -> list[Finding]:
+    """A finding for the columns that no record has a place for; pandas' row numbers aside."""
+    points = keypoint_names(names)
+    wanted = {*FIXED, *known, *(f"{name}_{part}" for name in points for part in "xyv")}
+    others = [n for n in names if n and n not in wanted and not n.startswith("__index_level_")]
+    if not others:
+        return []
+    shown = ", ".join(f"'{name[:40]}'" for name in others[:8])
+    more = f" and {len(others) - 8} more" if len(others) > 8 else ""
+    text = f"{shown}{more}: not among a table's columns (a keypoint has all of _x, _y and _v)"
+    return [foreign_finding(LEFT_OUT, "columns", text, len(others))]
 
 
 class CellError(Exception):

@@ -8,7 +8,7 @@ those with an `images` folder. Links are not followed either.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from toolkit.errors import ReadError
 from toolkit.formats.foreign import (
     ASSUMED,
+    LEFT_OUT,
     UNUSABLE,
     CocoDocument,
     Record,
@@ -133,8 +134,11 @@ def to_document(folder: Folder, schema: Schema | None) -> tuple[CocoDocument, li
     setting = _setting(folder, schema)
     images: list[Record] = []
     annotations: list[Record] = []
-    pictures = {_key(name, "images"): (name, path) for name, path in folder.pictures.items()}
-    labels = {_key(name, "labels"): name for name in folder.labels}
+    pictures = {
+        key: (name, folder.pictures[name])
+        for key, name in _by_key(folder.pictures, "images", LEFT_OUT, setting).items()
+    }
+    labels = _by_key(folder.labels, "labels", UNUSABLE, setting)
     strip = _common_split({*pictures, *labels})
     for key in _in_order({*pictures, *labels}, strip, setting):
         image = _image(key, strip, setting, pictures.get(key))
@@ -166,6 +170,17 @@ def _key(name: str, folder: str) -> str:
     parts = list(PurePosixPath(name).parts)
     parts.remove(folder)
     return str(PurePosixPath(*parts).with_suffix(""))
+
+
+def _by_key(names: Iterable[str], folder: str, rule: str, setting: _Setting) -> dict[str, str]:
+    """Files by `_key`; of two that share one the first, with a finding for the other."""
+    found: dict[str, str] = {}
+    for name in names:
+        first = found.setdefault(_key(name, folder), name)
+        if first != name:
+            text = f"has the name of {first}, which is taken; left out: rename one of them"
+            setting.findings.append(foreign_finding(rule, name, text))
+    return found
 
 
 def _common_split(keys: set[str]) -> str:

@@ -13,6 +13,8 @@ import pytest
 from toolkit.errors import UsageError
 from toolkit.formats.changes import restore
 from toolkit.formats.convert import convert
+from toolkit.formats.mat import MAT
+from toolkit.schema import Keypoint, Schema
 
 Document = dict[str, Any]
 
@@ -277,6 +279,11 @@ def test_what_belongs_to_no_image_does_not_go_with_the_task_that_carried_it(
 
     gone = {"images": document["images"][1:], "annotations": document["annotations"][1:]}
     assert found == document | gone
+    told = convert(there, tmp_path / "again.json", target_format="coco").changed
+    assert told == (
+        "2 values and records changed since tasks.json.sidecar.json (1 of images gone, 1 of "
+        "annotations gone)",
+    )
 
 
 def numbered_from_1(document: Document) -> Document:
@@ -376,3 +383,18 @@ def test_a_sidecar_does_not_take_the_targets_place(
         convert(source, there, target_format=via, sidecar=True, sidecar_file=beside, force=True)
 
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_edited_mat_brings_no_category_of_its_own(
+    document: Document, save: Callable[..., Path], tmp_path: Path
+) -> None:
+    schema = Schema("walker", "W", tuple(map(Keypoint, ("top", "middle", "bottom"))))
+    there = tmp_path / "there.mat"  # which calls every category "person"
+    convert(save(document), there, target_format="mat", sidecar=True)
+    document["annotations"][0]["keypoints"][0] += 2
+    there.unlink()
+    MAT.from_coco(document, there, schema)  # as a person would leave it there
+
+    _, found = home(there)
+
+    assert found == document

@@ -234,7 +234,7 @@ def test_a_cell_with_a_line_break_stays_one_cell_for_every_reader(
     assert home(target)["images"][0]["file_name"] == name
 
 
-def test_csv_says_that_it_cannot_hold_nameless_images_whole_clips_and_long_integers(
+def test_csv_says_that_it_cannot_hold_nameless_things_whole_clips_and_long_integers(
     document: Document,
     save: Callable[..., Path],
     tmp_path: Path,
@@ -242,6 +242,7 @@ def test_csv_says_that_it_cannot_hold_nameless_images_whole_clips_and_long_integ
 ) -> None:
     document["images"][0]["file_name"] = ""
     document["images"][1]["clip"] = 3
+    document["categories"][0]["name"] = ""
     document["annotations"][0]["area"] = 2**60 + 1
     document["annotations"][1]["bbox"][2] = 2**60 + 1
     source = save(document)
@@ -252,8 +253,8 @@ def test_csv_says_that_it_cannot_hold_nameless_images_whole_clips_and_long_integ
     assert (trip.exit_code, done.exit_code) == (0, 0), trip.stdout + done.stderr
     assert "exactly what is declared" in trip.stdout
     lost = json.loads(done.stdout)["lost"]
-    named = ("images", "images.clip", "annotations.area", "annotations.bbox")
-    assert [lost[name] for name in named] == [1, 1, 1, 1]
+    named = ("images", "categories", "images.clip", "annotations.area", "annotations.bbox")
+    assert [lost[name] for name in named] == [1, 1, 1, 1, 1]
 
 
 def test_new_rows_without_an_id_get_ones_that_nothing_else_has(
@@ -332,3 +333,33 @@ def test_csv_says_that_a_category_without_a_name_is_gone(
     assert trip.exit_code == 0, trip.stderr
     changes = {change["field"]: change for change in json.loads(trip.stdout)["changes"]}
     assert changes["categories"]["records"] == changes["categories"]["declared"] == 1
+
+
+def test_an_id_beyond_64_bits_with_a_sign_is_not_taken_for_another(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.parquet"
+    ids = pl.Series("image_id", [2**63 + 5], dtype=pl.UInt64)
+    pl.DataFrame([ids]).with_columns(tip_x=1.0, tip_y=1.0, tip_v=2).write_parquet(path)
+
+    with pytest.raises(ReadError, match=r"theirs.parquet: column 'image_id': .*not in range"):
+        formats.scan(path)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_columns_that_no_record_has_a_place_for_are_told_and_refused_if_asked(
+    tmp_path: Path, suffix: str, toolkit_cli: Callable[..., Any]
+) -> None:
+    frame = pd.DataFrame(
+        {"annotation_id": [1], "image_id": [1], "team": ["red"], "toe_x": [1.0]}
+    )
+    frame = frame.assign(tip_x=1.0, tip_y=2.0, tip_v=2, file_name="a.jpg", width=9, height=9)
+    path = tmp_path / f"theirs.{suffix}"
+    frame.to_csv(path) if suffix == "csv" else frame.set_index("tip_v", drop=False).to_parquet(
+        path
+    )
+
+    done = toolkit_cli("convert", path, tmp_path / "out.json")
+    strict = toolkit_cli("convert", path, tmp_path / "strict.json", "--strict")
+
+    assert "left out: columns: 'team', 'toe_x': not among a table's columns" in done.stderr
+    assert (done.exit_code, "nothing changed" in done.stdout) == (0, False)
+    assert (strict.exit_code, (tmp_path / "strict.json").exists()) == (1, False)

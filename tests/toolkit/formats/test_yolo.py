@@ -272,3 +272,20 @@ def test_a_box_that_starts_a_hair_from_the_edge_comes_back() -> None:
     back = YOLO.decode(YOLO.encode(document, Schema.load("coco")))
 
     assert back["annotations"][0]["bbox"] == [start, 0, 1, 1]
+
+
+def test_two_label_files_of_one_picture_are_an_error_and_two_pictures_of_one_are_told(
+    folder: Callable[..., Path],
+) -> None:
+    path = folder("0 0.5 0.5 0.2 0.4 0.1 0.25 2 0.5 0.5 1\n")
+    for name in ("images/train/a.png", "images/train/a.jpg", "train/labels/a.txt"):
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(b"0 0.1 0.1 0.2 0.2 0.1 0.1 2 0.1 0.1 2\n")
+
+    document, findings = YOLO.to_coco(path, None)
+
+    assert [person["bbox"] for person in document["annotations"]] == [[80, 30, 40, 40]]
+    assert {(found.rule, found.message.split(":")[0]) for found in findings} == {
+        ("foreign-unusable", "train/labels/a.txt"),
+        ("foreign-left-out", "images/train/a.png"),
+    }
