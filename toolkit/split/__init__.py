@@ -6,10 +6,11 @@ manifest and looks for anything that stands on two sides.
 
 from __future__ import annotations
 
-from toolkit.split.freeze import Split, SplitSettings, make_split
+from toolkit.split.freeze import Split, make_split
 from toolkit.split.leaks import KINDS, Leak, Side, find_leaks
 from toolkit.split.manifest import Manifest, read_manifest
 from toolkit.split.previous import Previous
+from toolkit.split.settings import SplitSettings
 from toolkit.split.verify import Other, Verdict, verify_split
 
 __all__ = [

@@ -90,6 +90,11 @@ class Manifest:
         return str(self.settings.get("group"))
 
     @property
+    def by_frame(self) -> bool:
+        """Whether clips were allowed on several sides."""
+        return bool(self.settings.get("by_frame"))
+
+    @property
     def schema(self) -> str | None:
         """Name of the built-in schema; None where the files themselves must tell."""
         name = str(self.settings.get("schema"))
@@ -142,7 +147,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         splits = document.pop("splits")
         parts = {str(name): _part(fields) for name, fields in splits.items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if not parts:
+            raise ValueError("it names no split")
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InvalidDataError(
             f"{path}: the manifest is damaged ({type(error).__name__}: {error}); restore the "
             "file that was published"
@@ -155,7 +162,7 @@ def _part(fields: dict[str, object]) -> Part:
     rest = dict(fields)
     listed = cast("list[dict[str, object]]", rest.pop("images_list"))
     file, digest = str(rest.pop("file")), str(rest.pop("sha256"))
-    if Path(file).name != file:
+    if Path(file).name != file or file in ("", ".", ".."):
         raise ValueError(f"file {file!r} is no plain name")
     return Part(file, digest, rest, tuple(_entry(entry) for entry in listed))
 

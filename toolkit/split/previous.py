@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +20,7 @@ from toolkit.files import sha256_file
 from toolkit.images import one_name, one_text
 from toolkit.split.manifest import NAME, Manifest, read_manifest
 from toolkit.split.people import people_of, same_poses
-
-if TYPE_CHECKING:
-    from toolkit.split.freeze import SplitSettings
+from toolkit.split.settings import SplitSettings
 
 LEARNT = "train"
 _ORDER = (LEARNT, "val", "test")  # a group of several goes to the last
@@ -66,6 +63,30 @@ class Previous:
             raise ReadError(f"{path}: missing; restore the former version as published")
         return formats.read(path, self.manifest.schema)
 
+    def held_out_clips(self) -> dict[str, str]:
+        """The split of each clip that was held out, whatever its images were grouped by.
+
+        A split by frame has clips on all sides, so that none of them is held out.
+
+        Raises:
+            ReadError: A file that says the clips is gone.
+        """
+        clips: dict[str, str] = {}
+        if self.manifest.by_frame:
+            return clips
+        for name, part in self.manifest.parts.items():
+            if name != LEARNT:
+                by_clip = self.manifest.group == "clip"
+                told = (
+                    (entry.group for entry in part.images)
+                    if by_clip
+                    else self.part(name).images.clips
+                )
+                for clip in told:
+                    if clip is not None:
+                        _raise_to(clips, one_text(clip), name)
+        return clips
+
 
 def may_move(old: str, new: str) -> bool:
     """Whether something of split `old` may be in split `new` of the next version."""
@@ -75,10 +96,11 @@ def may_move(old: str, new: str) -> bool:
 def settled_groups(
     dataset: Dataset, groups: list[str], previous: Previous, settings: SplitSettings
 ) -> dict[str, str]:
-    """The split of each group that the former version had, by its name or its images.
+    """The split of each group that the former version had, by name, images or held-out clips.
 
     Raises:
         UsageError: The former version has a split that is not asked for.
+        ReadError: A file of the former version is gone.
     """
     missing = [name for name in previous.manifest.parts if name not in settings.fractions]
     if missing:
@@ -92,9 +114,12 @@ def settled_groups(
         for entry in part.images:
             _raise_to(by_group, one_text(entry.group), old)
             _raise_to(by_file, one_name(entry.file_name), old)
+    by_clip = {} if settings.by_frame else previous.held_out_clips()
     fixed: dict[str, str] = {}
-    for group, name in zip(groups, dataset.images.file_names, strict=True):
-        for settled in (by_group.get(group), by_file.get(one_name(name))):
+    images = dataset.images
+    for group, name, clip in zip(groups, images.file_names, images.clips, strict=True):
+        known = None if clip is None else by_clip.get(one_text(clip))
+        for settled in (by_group.get(group), by_file.get(one_name(name)), known):
             if settled is not None:
                 _raise_to(fixed, group, settled)
     return fixed

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toolkit import formats
 from toolkit.dataset import Dataset
-from toolkit.errors import ToolkitError, counted
+from toolkit.errors import ReadError, ToolkitError, counted
 from toolkit.files import sha256_bytes
 from toolkit.imagehash import fingerprints
 from toolkit.images import resolve_images
@@ -88,25 +88,33 @@ def verify_split(
             altered += changed
     leaks: list[Leak] = []
     compared = []
-    by_frame = bool(manifest.settings.get("by_frame"))
     torn: set[str] = set()
+
+    def compare_clips(one: Side, two: Side, *, by_frame: bool) -> None:
+        clips = equal_clips(one, two)
+        if by_frame:
+            torn.update(clips)
+        elif "group" not in skip:
+            leaks.extend(clips.values())
+
     for one, two in combinations(sides, 2):
         leaks += find_leaks(one, two, skip=skip)
-        clips = equal_clips(one, two)
-        torn |= clips.keys()
-        leaks += [] if by_frame or "group" in skip else clips.values()
+        compare_clips(one, two, by_frame=manifest.by_frame)
         compared.append((one.name, two.name))
     if against is not None:
         other = _other(against, manifest.group, progress)
         for side in sides:
             pictures = side.prints is not None and other.prints is not None
             leaks += find_leaks(side, other, one_set=False, names=not pictures, skip=skip)
+            compare_clips(side, other, by_frame=False)
             compared.append((side.name, other.name))
     if previous is not None:
-        for old, new, found in _against_previous(sides, previous, skip):
-            leaks += found
-            compared.append((old, new))
-    notes = [*_notes(images, against), *_torn(torn if by_frame else set())]
+        by_frame = manifest.by_frame or previous.manifest.by_frame
+        for former, side in _against_previous(sides, previous):
+            leaks += find_leaks(former, side, one_set=False, skip=skip)
+            compare_clips(former, side, by_frame=by_frame)
+            compared.append((former.name, side.name))
+    notes = [*_notes(images, against), *_torn(torn)]
     return Verdict(tuple(altered), tuple(leaks), tuple(notes), tuple(compared))
 
 
@@ -134,6 +142,8 @@ def _part(folder: Path, manifest: Manifest, part: Part) -> tuple[list[str], Data
         content = path.read_bytes()
     except FileNotFoundError:
         return [f"{part.file}: missing; the manifest names it"], None
+    except OSError as error:
+        raise ReadError(f"{path}: cannot read it: {error.strerror}") from error
     problems = []
     if sha256_bytes(content) != part.sha256:
         problems.append(
@@ -193,14 +203,12 @@ def _other(against: Other, group: str, progress: Progress | None) -> Side:
     return Side(name, dataset, values, tuple(p.sha256 for p in prints), prints)
 
 
-def _against_previous(
-    sides: list[Side], previous: Previous, skip: frozenset[str]
-) -> Iterator[tuple[str, str, list[Leak]]]:
+def _against_previous(sides: list[Side], previous: Previous) -> Iterator[tuple[Side, Side]]:
+    """A former held-out side with each side of now that may not hold anything of it."""
     for old, part in previous.manifest.parts.items():
         if old == LEARNT:
             continue
         former, _ = _side(f"former {old}", previous.part(old), part, None, None)
         for side in sides:
             if not may_move(old, side.name):
-                found = find_leaks(former, side, one_set=False, skip=skip)
-                yield former.name, side.name, found
+                yield former, side

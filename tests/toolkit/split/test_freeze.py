@@ -14,7 +14,7 @@ import pytest
 
 from toolkit import formats
 from toolkit.errors import InvalidDataError, UsageError
-from toolkit.split import Previous, Split, SplitSettings, make_split
+from toolkit.split import Previous, Split, SplitSettings, make_split, verify_split
 from toolkit.split.assign import assign
 from toolkit.split.strata import STRATA, Counts, count_groups
 
@@ -212,6 +212,8 @@ def test_an_unknown_field_names_the_fields_there_are(write_json: Write) -> None:
         ({"train": 1.5, "test": -0.5}, "train=1.5; wanted a share"),
         ({"../train": 1.0}, "cannot name a split"),
         ({"manifest": 1.0}, "cannot name a split"),
+        ({"Manifest": 1.0}, "cannot name a split"),
+        ({"train": 0.5, "Train": 0.5}, "differ in case only"),
     ],
 )
 def test_fractions_that_make_no_sense_are_refused(
@@ -338,6 +340,35 @@ def test_a_test_clip_under_another_name_cannot_go_to_train(
     result = make_split(changed, broken, previous=previous)
     assert any("left a held-out split" in note for note in result.notes)
     assert result.manifest.settings["broke"] is True
+
+
+@pytest.mark.parametrize(("before", "now"), [("clip", "game"), ("game", "clip")])
+def test_new_frames_of_a_test_clip_stay_out_of_train_though_grouped_by_another_field(
+    write_json: Write, tmp_path: Path, before: str, now: str
+) -> None:
+    halves = {"train": 0.5, "test": 0.5}
+    document = {**small(8), "annotations": []}
+    for at, image in enumerate(document["images"]):
+        image["game"] = f"g{at}"
+    old = make_split(formats.read(write_json(document)), SplitSettings(halves, group=before))
+    old.write(tmp_path / "v1")
+    held = {
+        int(name.removesuffix(".jpg")) for name, part in split_of(old).items() if part == "test"
+    }
+    for at, image in enumerate(document["images"]):
+        image |= {"id": 50 + at, "file_name": f"new{at}.jpg", "game": f"other{at}"}
+    changed = formats.read(write_json(document, "changed.json"))
+    previous = Previous.load(tmp_path / "v1")
+
+    for seed in range(3):
+        new = make_split(changed, SplitSettings(halves, seed, now), previous=previous)
+        assert {split_of(new)[f"new{at}.jpg"] for at in held} == {"test"}
+
+    free = SplitSettings({"train": 0.99, "test": 0.01}, group=now, allow_moves=True)
+    make_split(changed, free, previous=previous).write(tmp_path / "v2")
+    verdict = verify_split(tmp_path / "v2", previous=previous)
+    assert {leak.kind for leak in verdict.leaks} == {"group"}
+    assert {leak.first["split"] for leak in verdict.leaks} == {"former test"}
 
 
 def test_force_replaces_a_split_and_nothing_else(write_json: Write, tmp_path: Path) -> None:

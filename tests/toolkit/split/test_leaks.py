@@ -277,6 +277,28 @@ def test_a_split_by_frame_says_that_clips_are_on_two_sides(
     assert any("made by frame" in note for note in verdict.notes)
 
 
+def test_a_clip_of_another_data_set_is_named_whatever_the_split_was_grouped_by(
+    write_json: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = two_clips(
+        write_json,
+        tmp_path / "split",
+        group="file_name:^([0-3])",
+        ungrouped_own=True,
+        by_frame=True,
+    )
+    document = json.loads((folder / "test.json").read_text())
+    for image in document["images"]:
+        image["file_name"] = f"else-{image['id']}.jpg"
+    other = formats.read(write_json(document, "other.json"))
+
+    verdict = verify_split(folder, against=Other(other))
+
+    clips = {image["clip"] for image in document["images"]}
+    found = [leak for leak in verdict.leaks if leak.second["split"] == other.name]
+    assert {leak.message for leak in found} >= {f"clip {c!r} is on both sides" for c in clips}
+
+
 def test_a_file_name_and_a_group_in_another_spelling_are_the_same() -> None:
     schema = Schema.load("coco")
     flags = np.zeros((0, 17), np.uint8)
@@ -351,12 +373,32 @@ def test_altered_and_missing_files_are_named(frozen: Path) -> None:
             InvalidDataError,
             "no plain name",
         ),
+        (
+            '{"kind": "toolkit-split", "splits": {"a": {"file": "..", "sha256": "", '
+            '"images_list": []}}}',
+            InvalidDataError,
+            "no plain name",
+        ),
+        (
+            '{"kind": "toolkit-split", "splits": {"a": {"file": "a.json", "sha256": "", '
+            '"images_list": [{"id": 1e400, "file_name": "", "group": "", "instances": []}]}}}',
+            InvalidDataError,
+            "damaged",
+        ),
+        ('{"kind": "toolkit-split", "splits": {}}', InvalidDataError, "it names no split"),
+        (
+            '{"kind": "toolkit-split", "splits": {"a": {"file": "folder", "sha256": "", '
+            '"images_list": []}}}',
+            ReadError,
+            "folder: cannot read it: Is a directory",
+        ),
     ],
 )
 def test_a_manifest_that_is_none_is_refused(
     tmp_path: Path, text: str, error: type[Exception], match: str
 ) -> None:
     (tmp_path / "manifest.json").write_text(text)
+    (tmp_path / "folder").mkdir()
 
     with pytest.raises(error, match=match):
         verify_split(tmp_path)
