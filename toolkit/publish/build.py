@@ -12,7 +12,7 @@ from pathlib import Path
 from toolkit.checks import Profile
 from toolkit.checks.facts import FileFacts
 from toolkit.curate.records import document_of
-from toolkit.errors import InvalidDataError, ReadError, counted
+from toolkit.errors import InvalidDataError, ReadError, ToolkitError, UsageError, counted
 from toolkit.files import atomic_directory, check_output
 from toolkit.publish.archive import write_archive
 from toolkit.publish.card import card_text
@@ -69,10 +69,12 @@ def build(
         InvalidDataError: Annotations, splits, licence or names are not fit to publish.
         ReadError: Something is missing or cannot be read.
         UnsafeInputError: A name or a link leads out of the folder.
+        UsageError: `out` holds more than a release: it would be replaced as a whole.
         OutputExistsError: `out` exists.
         WriteError: It cannot be written; nothing is left behind.
     """
     check_output(out, force=force, inputs=(folder, previous), holds=(MANIFEST,))
+    _spare_other_things(out)
     source = read_source(folder, profile)
     stem = _stem(source)
     notes = [*_notes(source), *check_splits(source)]
@@ -89,6 +91,25 @@ def build(
             target.write_bytes(manifest.to_bytes())
         write_archive(files, manifest, place / f"{stem}.tar")
     return Release(out, out / f"{stem}.tar", manifest, tuple(notes), tuple(changes))
+
+
+def _spare_other_things(out: Path) -> None:
+    """Refuse to replace a folder that is no release, or holds more than one."""
+    there = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if not there:
+        return
+    try:
+        stem = Manifest.from_bytes((out / MANIFEST).read_bytes(), str(out / MANIFEST)).stem
+    except (ToolkitError, OSError) as error:
+        raise UsageError(
+            f"{out}: --force replaces the whole folder, and it holds no release; choose "
+            "another folder"
+        ) from error
+    if others := sorted(there - {MANIFEST, stem, f"{stem}.tar"}):
+        raise UsageError(
+            f"{out}: --force replaces the whole folder, and it also holds "
+            f"{', '.join(others[:5])}; choose another folder"
+        )
 
 
 def _stem(source: Source) -> str:

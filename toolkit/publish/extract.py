@@ -26,6 +26,8 @@ from toolkit.images import unsafe_name_reason
 MAX_RATIO = 100  # bytes out for each byte of the archive; pictures stay below 2
 MAX_BYTES = 200 << 30
 _CHUNK = 1 << 20
+# What unpackers raise for forged sizes (below 0, beyond what can be read) and cut files.
+_DAMAGE = (OSError, EOFError, ValueError, OverflowError)
 _ENCRYPTED = 1  # flag of a zip's member
 _SMALL = 1 << 20  # below this no ratio is a danger
 
@@ -99,6 +101,8 @@ def _require_safe(archive: Path, member: Member) -> None:
     reason = unsafe_name_reason(member.name.rstrip("/"))
     if member.kind not in ("file", "folder"):
         reason = f"it is a {member.kind}"
+    elif member.size < 0:
+        reason = "it claims a size below 0"
     if reason is not None:
         raise _refused(archive, member, reason)
 
@@ -158,7 +162,7 @@ def _unpacking(archive: Path) -> Iterator[None]:
     """What unpackers raise for damaged bytes, some of which looks like a fault of the disk."""
     try:
         yield
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+    except (*_DAMAGE, zlib.error, lzma.LZMAError) as error:
         raise ReadError(f"{archive}: the archive is damaged: {error}") from None
 
 
@@ -172,13 +176,18 @@ def _opened(archive: Path) -> Iterator[Iterator[tuple[Member, IO[bytes]]]]:
                 closing(_zip_members(archive, packed)) as members,
             ):
                 yield members
-        elif tarfile.is_tarfile(archive):
+        elif _is_tar(archive):
             with tarfile.open(archive) as tape, closing(_tar_members(archive, tape)) as members:
                 yield members
         else:
             raise ReadError(f"{archive}: neither a tar nor a zip archive")
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise ReadError(f"{archive}: the archive is damaged: {error}") from None
+
+
+def _is_tar(archive: Path) -> bool:
+    with _unpacking(archive):
+        return tarfile.is_tarfile(archive)
 
 
 def _tar_members(archive: Path, tape: tarfile.TarFile) -> Generator[tuple[Member, IO[bytes]]]:

@@ -14,7 +14,13 @@ import pytest
 import yaml
 
 from toolkit import formats
-from toolkit.errors import InvalidDataError, OutputExistsError, ReadError, UnsafeInputError
+from toolkit.errors import (
+    InvalidDataError,
+    OutputExistsError,
+    ReadError,
+    UnsafeInputError,
+    UsageError,
+)
 from toolkit.publish import build, verify
 from toolkit.publish.source import image_licences
 
@@ -50,6 +56,22 @@ def test_the_manifest_gives_each_file_its_size_hash_and_own_licence(
     assert by_path["images/eight.jpg"].sha256 == hashlib.sha256(content).hexdigest()
     assert by_path["images/eight.jpg"].licence == "CC0 (https://example.org/cc0)"
     assert by_path["images/seven.jpg"].licence == "CC-BY-4.0"
+
+
+def test_force_replaces_a_release_and_nothing_else(source_folder: Path, tmp_path: Path) -> None:
+    split = tmp_path / "split"
+    shutil.copytree(source_folder / "splits", split)
+    build(source_folder, tmp_path / "out")
+    build(source_folder, tmp_path / "out", force=True)
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+
+    with pytest.raises(UsageError, match=r"it also holds notes\.txt; choose another folder"):
+        build(source_folder, tmp_path / "out", force=True)
+    with pytest.raises(UsageError, match="and it holds no release; choose another folder"):
+        build(source_folder, split, force=True)
+
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+    assert (split / "train.json").is_file()
 
 
 def test_another_time_and_place_give_the_same_bytes(

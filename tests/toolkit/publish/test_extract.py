@@ -41,6 +41,39 @@ def test_files_and_folders_come_out_of_tar_and_zip(tmp_path: Path) -> None:
     assert (tmp_path / "z" / "d" / "one.txt").read_bytes() == b"1"
 
 
+def forged(name: str, kind: bytes, size: bytes) -> bytes:
+    """A tar header whose size field says anything, with the checksum that fits it."""
+    block = bytearray(plain(name, kind).tobuf(tarfile.GNU_FORMAT))
+    block[124:136] = size
+    block[148:156] = b"%06o\0 " % (sum(block[:148]) + 8 * ord(" ") + sum(block[156:]))
+    return bytes(block)
+
+
+BELOW_ZERO, ENORMOUS = b"\xff" * 10 + b"\xfe\0", b"\x80" + b"\x7f" * 11
+
+
+@pytest.mark.parametrize("first", [b"", forged("ok", b"0", b"%011o\0" % 0)], ids=["1st", "2nd"])
+@pytest.mark.parametrize(
+    ("kind", "size", "error", "match"),
+    [
+        (tarfile.REGTYPE, BELOW_ZERO, UnsafeInputError, "it claims a size below 0"),
+        (tarfile.REGTYPE, ENORMOUS, UnsafeInputError, "refused as a bomb"),
+        (tarfile.XHDTYPE, BELOW_ZERO, ReadError, "the archive is damaged"),
+        (tarfile.GNUTYPE_LONGNAME, BELOW_ZERO, ReadError, "the archive is damaged"),
+        (tarfile.GNUTYPE_LONGNAME, ENORMOUS, ReadError, "the archive is damaged"),
+    ],
+)
+def test_a_forged_size_in_a_header_is_refused_in_a_line(
+    tmp_path: Path, first: bytes, kind: bytes, size: bytes, error: type[Exception], match: str
+) -> None:
+    (tmp_path / "a.tar").write_bytes(first + forged("bad", kind, size) + bytes(1024))
+
+    with pytest.raises(error, match=match):
+        extract(tmp_path / "a.tar", tmp_path / "t")
+
+    assert not (tmp_path / "t").exists()
+
+
 @pytest.mark.parametrize(
     ("member", "reason"),
     [
