@@ -92,7 +92,8 @@ def add_frames(
 
     Raises:
         ReadError: The folder does not exist or holds no picture.
-        InvalidDataError: Pictures cannot be read; all are listed.
+        InvalidDataError: Pictures cannot be read (all are listed), or their names are no
+            text.
         UnsafeInputError: A link leads out of the folder, or a picture is unsafe to decode.
         OutputExistsError: `target` exists and `force` was not given.
     """
@@ -104,6 +105,11 @@ def add_frames(
     if not pictures:
         raise ReadError(
             f"{frames_dir}: no pictures; wanted files that end in {', '.join(SUFFIXES)}"
+        )
+    if unspoken := [name for name in pictures if not _is_text(name)]:
+        raise InvalidDataError(
+            f"{frames_dir}: {len(unspoken)} of {len(pictures)} pictures have a name that is "
+            f"not UTF-8, the first {unspoken[0]!r}; rename them: a file cannot name them"
         )
     paths = [resolve_image(frames_dir, name) for name in pictures]
     sizes = map_in_order(_size, paths, progress=progress)
@@ -274,7 +280,13 @@ def _clip_name(path: Path) -> str:
 def _by_number(path: Path) -> list[tuple[int, str]]:
     """Sort key under which `f2` comes before `f10`."""
     parts = re.split(r"([0-9]+)", path.as_posix())
-    return [(int(part), part) if part.isdigit() else (-1, part) for part in parts]
+    # Every second part is digits; `isdigit` would take "²" for one, which is no number.
+    return [(int(part), part) if at % 2 else (-1, part) for at, part in enumerate(parts)]
+
+
+def _is_text(name: str) -> bool:
+    """Whether all bytes of a file's name are characters."""
+    return name.encode("utf-8", "replace") == name.encode("utf-8", "surrogateescape")
 
 
 def _is_picture(name: str) -> bool:

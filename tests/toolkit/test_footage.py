@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import sys
 from pathlib import Path
@@ -214,6 +215,28 @@ def test_all_frames_that_cannot_be_read_are_listed_and_nothing_is_written(
     (tmp_path / "in" / "c.jpg").write_text("no picture")
 
     with pytest.raises(InvalidDataError, match=r"2 of 3 pictures .*b\.jpg.*c\.jpg"):
+        add_frames(Footage("x", LICENCE), tmp_path / "in", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_digit_that_is_no_number_is_a_letter_of_the_name(tmp_path: Path) -> None:
+    for name in ("1²10.png", "1²2.png"):
+        picture(tmp_path / "in" / name)
+
+    done = add_frames(Footage("x", LICENCE), tmp_path / "in", tmp_path / "out")
+
+    assert [i["file_name"] for i in document(done.path)["images"]] == ["1²2.png", "1²10.png"]
+
+
+def test_a_frame_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "in" / "a.png")
+    odd = os.fsencode(tmp_path / "in") + b"/\xff.png"
+    try:
+        os.link(tmp_path / "in" / "a.png", odd)
+    except OSError:
+        pytest.skip("this disk takes names in UTF-8 only")
+
+    with pytest.raises(InvalidDataError, match="1 of 2 pictures have a name that is not UTF-8"):
         add_frames(Footage("x", LICENCE), tmp_path / "in", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -71,14 +71,17 @@ def _told(subject: Subject, rows: list[int], field: str) -> list[int]:
     return [int(row) for row in subject.unreported("images", mask, field)]
 
 
-def _first_of_clip(subject: Subject) -> NDArray[np.int64]:
-    """(I,) row of the first image of each image's clip; its own where it has none."""
+def _first_of_clip(
+    subject: Subject, usable: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """(I,) row of the first (usable) image of each image's clip; its own without one."""
+    names = [None if c is None else one_text(c) for c in subject.dataset.images.clips]
     first: dict[str, int] = {}
+    for row, name in enumerate(names):
+        if name is not None and (usable is None or usable[row]):
+            first.setdefault(name, row)
     return np.array(
-        [
-            row if clip is None else first.setdefault(one_text(clip), row)
-            for row, clip in enumerate(subject.dataset.images.clips)
-        ],
+        [row if name is None else first.get(name, row) for row, name in enumerate(names)],
         dtype=np.int64,
     )
 
@@ -86,9 +89,10 @@ def _first_of_clip(subject: Subject) -> NDArray[np.int64]:
 def _sizes(subject: Subject) -> Iterator[Hits]:
     if not _has_clips(subject):
         return
-    sizes, first = subject.dataset.images.size_wh, _first_of_clip(subject)
+    sizes = subject.dataset.images.size_wh
     known = np.asarray((sizes > 0).all(axis=1))
-    wrong = np.asarray((sizes != sizes[first]).any(axis=1) & known & known[first])
+    first = _first_of_clip(subject, known)
+    wrong = np.asarray((sizes != sizes[first]).any(axis=1) & known)
 
     def describe(row: int) -> str:
         (width, height), (w, h) = sizes[row], sizes[first[row]]

@@ -26,7 +26,7 @@ FEWEST = 6  # numbers of a polygon: three points
 _QUOTE, _COMMA, _OPEN, _CLOSE, _COLON, _DOT, _EXPONENT = (ord(c) for c in '",[]:.E')
 _KEY = b'"segmentation"'
 _FIRST, _LAST = (np.frombuffer(_KEY[a : a + 8], "<u8")[0] for a in (0, len(_KEY) - 8))
-_SPACES = 4  # blanks looked over before a value; more is looked at closely
+_SPACES = 4  # blanks looked over before a colon or a value; more is looked at closely
 
 
 def suspects(data: bytes, section: Section) -> Indices:
@@ -55,9 +55,10 @@ def _values(whole: Bytes, first: int, last: int) -> tuple[Indices, Indices]:
     keys = keys[words[keys] == _FIRST]
     keys = keys[words[keys + len(_KEY) - 8] == _LAST]
     at = _skip_blanks(whole, keys + len(_KEY))
+    unclear = at[whole[at] <= ord(" ")]
     at = _skip_blanks(whole, at[whole[at] == _COLON] + 1)
     plain = whole[at] == _OPEN
-    return at[plain], at[~plain]
+    return at[plain], np.concatenate([at[~plain], unclear])
 
 
 def _skip_blanks(whole: Bytes, at: Indices) -> Indices:
