@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TypedDict
 
-from toolkit.dataset import Card
+from toolkit.dataset import Card, front_matter
 from toolkit.errors import ReadError, UsageError, WriteError
 from toolkit.files import sha256_file
 from toolkit.places import datasets_root, registry_root
@@ -111,12 +111,13 @@ def describe_registered(name: str) -> RegisteredFacts:
 
 
 class SampleFacts(TypedDict):
-    """What is on disk of a shipped sample."""
+    """What is on disk of a shipped sample; `sha256_stated` is what its card says, or None."""
 
     path: str
     images: int
     instances: int
     sha256: str
+    sha256_stated: str | None
     splits: dict[str, int]
 
 
@@ -164,6 +165,8 @@ def _sample_facts(folder: Path) -> SampleFacts | None:
     if not path.is_file():
         return None
     document = json.loads(path.read_bytes())
+    card = path.parent / "card.md"
+    stated = front_matter(card)[0].get("annotations_sha256") if card.is_file() else None
     splits = {
         split.stem: len(split.read_text(encoding="utf-8").split())
         for split in sorted((folder / "splits").glob("*.txt"))
@@ -173,5 +176,6 @@ def _sample_facts(folder: Path) -> SampleFacts | None:
         images=len(document["images"]),
         instances=len(document["annotations"]),
         sha256=sha256_file(path),
+        sha256_stated=None if stated is None else str(stated),
         splits=splits,
     )

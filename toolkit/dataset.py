@@ -147,26 +147,7 @@ class Card:
         """
         import yaml
 
-        try:
-            text = path.read_text(encoding="utf-8-sig")  # some editors begin with a mark
-        except (OSError, UnicodeDecodeError) as error:
-            raise ReadError(f"{path}: cannot read the card: {error}") from error
-        parts = text.split("---\n", 2)
-        if len(parts) != 3 or parts[0].strip():
-            raise ReadError(f"{path}: no front matter; expected YAML between two '---' lines")
-        try:
-            front = yaml.safe_load(parts[1])
-            # As written: YAML takes `version: 1.10` for the number 1.1.
-            spelled = yaml.load(parts[1], Loader=yaml.BaseLoader)
-        except yaml.YAMLError as error:
-            raise ReadError(f"{path}: front matter is not YAML: {error}") from error
-        except (ValueError, LookupError, AttributeError, RecursionError) as error:
-            # What YAML takes for a date or a tagged number, and Python does not.
-            raise ReadError(
-                f"{path}: front matter is not YAML: {error}; put quotes round dates and "
-                "numbers that are text"
-            ) from error
-        given = front if isinstance(front, dict) else {}
+        given, written, prose = front_matter(path)
         required = ("name", "licence", "version", "citation")
         missing = [f"'{name}'" for name in required if given.get(name) in (None, "", [], {})]
         if missing:
@@ -183,6 +164,8 @@ class Card:
                 "'images: 12'"
             )
         url = given.get("source_url")
+        # As written: YAML takes `version: 1.10` for the number 1.1.
+        spelled = yaml.load(written, Loader=yaml.BaseLoader)
         return cls(
             name=str(spelled["name"]),
             licence=str(spelled["licence"]),
@@ -190,5 +173,36 @@ class Card:
             citation=str(spelled["citation"]),
             source_url=None if url is None else str(url),
             counts=counts,
-            text=parts[2].strip(),
+            text=prose.strip(),
         )
+
+
+def front_matter(path: Path) -> tuple[dict[str, object], str, str]:
+    """What a card says: YAML between two `---` lines, then prose.
+
+    Returns:
+        The YAML's fields (none where it is no mapping), its text, and the prose.
+
+    Raises:
+        ReadError: The file cannot be read, has no front matter, or it is not YAML.
+    """
+    import yaml
+
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin with a mark
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReadError(f"{path}: cannot read the card: {error}") from error
+    parts = text.split("---\n", 2)
+    if len(parts) != 3 or parts[0].strip():
+        raise ReadError(f"{path}: no front matter; expected YAML between two '---' lines")
+    try:
+        front = yaml.safe_load(parts[1])
+    except yaml.YAMLError as error:
+        raise ReadError(f"{path}: front matter is not YAML: {error}") from error
+    except (ValueError, LookupError, AttributeError, RecursionError) as error:
+        # What YAML takes for a date or a tagged number, and Python does not.
+        raise ReadError(
+            f"{path}: front matter is not YAML: {error}; put quotes round dates and "
+            "numbers that are text"
+        ) from error
+    return front if isinstance(front, dict) else {}, parts[1], parts[2]

@@ -10,6 +10,7 @@ from typing import Literal
 from toolkit import formats
 from toolkit.catalog import list_datasets
 from toolkit.checks.images import check_images
+from toolkit.dataset import front_matter
 from toolkit.errors import ReadError, UsageError
 from toolkit.files import sha256_file
 from toolkit.parallel import Progress
@@ -109,13 +110,9 @@ def check_supplied(
 
 
 def _card_front(name: str) -> Mapping[str, object]:
-    import yaml
-
     if name not in list_datasets():
         raise UsageError(f"no data set '{name}'; known: {', '.join(list_datasets())}")
-    text = (datasets_root() / name / "card.md").read_text(encoding="utf-8")
-    front: dict[str, object] = yaml.safe_load(text.split("---\n", 2)[1])
-    return front
+    return front_matter(datasets_root() / name / "card.md")[0]
 
 
 def _check_file(

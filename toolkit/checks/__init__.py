@@ -1,8 +1,7 @@
 """Checks of annotation data: one rule each, listed in one table.
 
-`validate` runs all of them over a data set and gives a report; `require_valid` raises
-where there are errors, for commands that compute on the data. Faults that arrays cannot
-show (types, lengths, JSON) are found by the readers; their findings are passed in.
+`validate` runs all of them over a data set and gives a report. Faults that arrays cannot show
+(types, lengths, JSON) are found by the readers; their findings are passed in.
 
 Adding a check: write a function that gives `Hits` in the file of its subject, end the file
 with one `Check`, add it to the table (`table.py`), and give it a sound and a faulty example
@@ -33,7 +32,7 @@ from toolkit.checks.files import missing_images
 from toolkit.checks.source import subject_of
 from toolkit.checks.table import CHECKS
 from toolkit.dataset import Dataset
-from toolkit.errors import InvalidDataError, UsageError, counted
+from toolkit.errors import UsageError, counted
 from toolkit.formats.base import collector_off
 from toolkit.formats.rules import Rule
 from toolkit.report import Finding, Report, Severity
@@ -46,7 +45,6 @@ __all__ = [
     "Purpose",
     "missing_images",
     "reader_severities",
-    "require_valid",
     "validate",
 ]
 
@@ -120,34 +118,6 @@ def validate(
         schema=dataset.schema.name,
         profile=profile,
         findings=tuple(listed),
-    )
-
-
-def require_valid(
-    dataset: Dataset,
-    findings: Iterable[Finding] = (),
-    profile: Profile = "coco",
-    *,
-    purpose: Purpose = "validate",
-) -> Report:
-    """Validate, and refuse data that have errors.
-
-    Returns:
-        The report, where it holds no error.
-
-    Raises:
-        InvalidDataError: There are errors; the message has the first, the report all.
-    """
-    report = validate(dataset, profile=profile, findings=findings, limit=100, purpose=purpose)
-    errors = report.errors
-    if not errors:
-        return report
-    total = report.counts()["error"]
-    first = errors[0].line(dataset.name)
-    more = f" (and {total - 1:,} more errors)" if total > 1 else ""
-    raise InvalidDataError(
-        f"{first}{more}; run 'toolkit validate {report.file} --profile {profile}' for the list",
-        report,
     )
 
 

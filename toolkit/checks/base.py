@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.checks.facts import FileFacts
+from toolkit.checks.outline_faults import outline_faults
 from toolkit.dataset import Dataset
 from toolkit.formats.categories import Category
 from toolkit.report import Finding, Severity
@@ -191,9 +192,9 @@ class Subject:
     @cached_property
     def outline_faults(self) -> dict[int, tuple[str, str]]:
         """What is wrong with outlines by row, for all rules about them at once."""
-        from toolkit.checks.segmentation import outline_faults  # that module needs this one
-
-        return outline_faults(self)
+        if self.source is None or self.annotation_index is None:
+            return {}
+        return outline_faults(self.source.document, self.annotation_index, self.size_wh)
 
     @cached_property
     def xy(self) -> NDArray[np.float64]:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from toolkit.checks.base import INFO, WARNING, Check, Hits, Subject, everywhere
+from toolkit.dataset import front_matter
+from toolkit.errors import ReadError
 from toolkit.report import Finding
 
 CARD = "card.md"
@@ -82,15 +84,11 @@ def _repeated(subject: Subject) -> Iterator[Finding]:
 
 def _front(path: Path) -> Mapping[str, object] | str:
     """The front matter of a card, or what is wrong with it."""
-    import yaml  # lazy: most files have no card
-
     try:
-        parts = path.read_text(encoding="utf-8-sig").split("---\n", 2)
-        front = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        return f"cannot be read: {' '.join(str(error).split())[:120]}"
-    if not isinstance(front, dict):
-        return "has no front matter: YAML between two '---' lines"
+        front = front_matter(path)[0]
+    except ReadError as error:
+        said = " ".join(str(error).removeprefix(f"{path}: ").split())
+        return f"cannot be read: {said[:120]}"
     if not (front.get("licence") or front.get("license")):
         return "states no 'licence'"
     return front

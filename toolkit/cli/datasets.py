@@ -22,7 +22,7 @@ from toolkit.errors import InvalidDataError, UsageError, counted
 from toolkit.printed import plain, printable_lines
 
 if TYPE_CHECKING:
-    from toolkit.catalog import RegisteredFacts
+    from toolkit.catalog import RegisteredFacts, SampleFacts
     from toolkit.supplied import Supplied, SuppliedFile
 
 SHOWN = 5  # images of a kind that the text names
@@ -132,8 +132,21 @@ def show(name: str, *, as_json: bool) -> None:
         out.print(
             f"sample    {sample['path']}: {sample['instances']} people, synthetic ({splits})"
         )
+        out.print(f"sha256    {sample['sha256']}: {_hash_verdict(sample)}")
     out.print()
     out.print(card.text, markup=False)
+
+
+def _hash_verdict(sample: SampleFacts) -> str:
+    """Whether the sample is the one that was shipped."""
+    if sample["sha256_stated"] is None:
+        return "its card states none to compare with"
+    if sample["sha256"] == sample["sha256_stated"]:
+        return "as its card states"
+    return (
+        f"[bold red]not the sample that was shipped[/]: its card states "
+        f"{sample['sha256_stated']}; install the toolkit again to restore it"
+    )
 
 
 def _show_registered(item: RegisteredFacts) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from toolkit import checks, formats
 from toolkit.checks import Profile
-from toolkit.dataset import Card, Dataset
+from toolkit.dataset import Card, Dataset, front_matter
 from toolkit.errors import InvalidDataError, ReadError, UnsafeInputError, counted
 from toolkit.images import resolve_images
 from toolkit.publish.manifest import file_paths
@@ -82,7 +82,7 @@ def read_source(folder: Path, profile: Profile | None = None) -> Source:
         schema=schema,
         dataset=dataset,
         card=card,
-        front=_front_matter(folder / "card.md"),
+        front=front_matter(folder / "card.md")[0],
         profile=chosen,
         images=tuple(sorted(used)),
         unused=tuple(name for name in file_paths(folder / "images") if name not in used),
@@ -137,13 +137,6 @@ def _valid(path: Path, schema: Schema, profile: Profile | None) -> tuple[Dataset
             report,
         )
     return scan.dataset, report.profile
-
-
-def _front_matter(path: Path) -> dict[str, object]:
-    import yaml
-
-    front = yaml.safe_load(path.read_text(encoding="utf-8-sig").split("---\n", 2)[1])
-    return dict(front)
 
 
 def _refuse_links(folder: Path) -> None:

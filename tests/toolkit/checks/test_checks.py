@@ -379,3 +379,30 @@ def test_a_card_that_begins_with_a_byte_order_mark_is_one(
     assert "card-invalid" not in rules(report(document))
     (tmp_path / "card.md").write_bytes(b"\xef\xbb\xbf---\nname: x\n---\n")
     assert "card-invalid" in rules(report(document))
+
+
+def test_a_card_with_a_date_that_no_calendar_has_is_invalid_and_ends_nothing(
+    tmp_path: Path, document: Document, report: Callable[..., Report]
+) -> None:
+    (tmp_path / "card.md").write_text("---\nlicence: mine\nfilmed: 2026-02-30\n---\n")
+
+    found = [f.message for f in report(document).findings if f.rule == "card-invalid"]
+
+    assert len(found) == 1
+    assert found[0].startswith(
+        "card.md beside the file cannot be read: front matter is not YAML"
+    )
+
+
+def test_sizes_of_a_clip_are_compared_though_its_first_image_states_none(
+    document: Document, report: Callable[..., Report]
+) -> None:
+    frames = [image(document) | {"clip": "c", "frame": at} for at in range(3)]
+    frames[0] |= {"width": 0}
+    frames[1] |= {"id": 101, "file_name": "1.jpg"}
+    frames[2] |= {"id": 102, "file_name": "2.jpg", "width": 7}
+    document["images"] = frames
+
+    found = [f.id for f in report(document).findings if f.rule == "clip-size"]
+
+    assert found == [102]

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolkit.checks.outline_faults import _fault
 from toolkit.checks.outlines import suspects
 from toolkit.checks.rle import rle_fault, text_counts
-from toolkit.checks.segmentation import _fault
 from toolkit.formats.parse import Section
 
 GOOD = st.one_of(
@@ -36,7 +36,13 @@ EXTRAS: list[tuple[str, Any]] = [
     ("attributes", {"segmentation": [1], "deep": [[1], [[2]]]}),
     ("Epoch", "E"),
 ]
-SPELLINGS = [(", ", ": "), (",", ":"), (" ,\n  ", " :\t"), (",      ", ":       ")]
+SPELLINGS = [
+    (", ", ": "),
+    (",", ":"),
+    (" ,\n  ", " :\t"),
+    (",      ", ":       "),
+    (", ", "       :"),
+]
 
 
 def in_a_file(records: list[bytes]) -> tuple[bytes, Section]:
@@ -89,6 +95,12 @@ def test_lists_of_another_depth_are_looked_at(outline: str) -> None:
     deep = f'{{"id": 2, "segmentation": {outline}}}'.encode()
 
     assert suspects(*in_a_file([good, deep, good])).tolist() == [1]
+
+
+def test_an_outline_after_many_blanks_and_a_colon_is_looked_at() -> None:
+    data, section = in_a_file([b'{"segmentation"        : [[1, 2]]}'])
+
+    assert suspects(data, section).tolist() == [0]
 
 
 def test_a_word_between_good_polygons_is_looked_at() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -196,3 +197,22 @@ def test_a_folder_with_nothing_of_the_set_is_not_right(
     assert toolkit_cli("datasets", "check", "crowdpose", tmp_path).exit_code == 1
     assert toolkit_cli("datasets", "check", "crowdpose", tmp_path / "none").exit_code == 3
     assert toolkit_cli("datasets", "check", "hockey", tmp_path).exit_code == 2
+
+
+def test_the_sample_s_hash_is_compared_with_what_its_card_states(
+    toolkit_cli: Cli, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = toolkit_cli("datasets", "show", "hockey").stdout
+    shutil.copytree(root / "datasets" / "hockey", tmp_path / "sets" / "hockey")
+    monkeypatch.setenv("TOOLKIT_DATASETS", str(tmp_path / "sets"))
+    file = tmp_path / "sets" / "hockey" / "sample" / "annotations.json"
+    stated = sha256_file(file)
+    file.write_bytes(file.read_bytes().rstrip() + b" \n\n")
+
+    altered = toolkit_cli("datasets", "show", "hockey").stdout
+    told = json.loads(toolkit_cli("datasets", "show", "hockey", "--json").stdout)["sample"]
+
+    assert "as its card states" in " ".join(whole.split())
+    assert "not the sample that was shipped" in " ".join(altered.split())
+    assert (told["sha256"], told["sha256_stated"]) == (sha256_file(file), stated)
+    assert told["sha256"] != stated
