@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from toolkit.annotations import Annotations
 from toolkit.curate.annotators import Panel, unnamed_records
-from toolkit.curate.records import Key, record_keys
+from toolkit.curate.records import last_id
 from toolkit.dataset import Dataset
 from toolkit.errors import UsageError
 from toolkit.formats.coco_write import CocoSource, edits_of
@@ -140,19 +140,11 @@ def _people(
     if not len(new):
         return agreed
     ids, categories = agreed.instance_id.copy(), agreed.category_id.copy()
-    ids[new] = _last_id(panel.reference) + 1 + np.arange(len(new))
+    ids[new] = last_id(panel.reference) + 1 + np.arange(len(new))
     known, counts = _categories(panel.reference)
     strange = new[~np.isin(categories[new], known)]
     categories[strange] = known[counts.argmax()] if len(known) else panel.schema.category_id
     return replace(agreed, instance_id=ids, category_id=categories)
-
-
-def _last_id(reference: Dataset) -> int:
-    """The highest id in the first annotator's file, whosever it is; at least 0."""
-    ids: list[Key] = reference.annotations.instance_id.tolist()
-    if isinstance(reference.source, CocoSource):
-        ids += record_keys(reference.source.document, "annotations")
-    return max((key for key in ids if isinstance(key, int)), default=0)
 
 
 def _categories(reference: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -108,6 +108,17 @@ def record_keys(document: Document, section: str) -> list[Key]:
         return [_key(document.record(section, index)) for index in range(len(rows))]
 
 
+def last_id(dataset: Dataset) -> int:
+    """The highest id of an annotation in a data set's file, whosever it is; at least 0.
+
+    Annotations of other categories are in the file and not in the arrays.
+    """
+    ids: list[Key] = dataset.annotations.instance_id.tolist()
+    if isinstance(dataset.source, CocoSource):
+        ids += record_keys(dataset.source.document, "annotations")
+    return max((key for key in ids if isinstance(key, int)), default=0)
+
+
 def _key(record: bytes) -> Key:
     fields = fields_of(record)
     if "id" not in fields:

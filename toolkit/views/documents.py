@@ -295,6 +295,7 @@ def _prediction_labels(content: Content, name: str) -> list[Json]:
     values = scaled_points(predictions.keypoints, size).tolist()
     confidence = predictions.keypoint_scores.tolist()
     scores, partners = predictions.scores.tolist(), predictions.annotation_id.tolist()
+    named = predictions.has_annotation_id.tolist()
     pairs = [(column.name, column.values) for column in columns]
     return [
         {
@@ -305,7 +306,7 @@ def _prediction_labels(content: Content, name: str) -> list[Json]:
             "points": values[row],
             "confidence": confidence[row],
             "score": scores[row],
-            "annotation_id": partners[row] if partners[row] >= 0 else None,
+            "annotation_id": partners[row] if named[row] else None,
             **{key: entries[row] for key, entries in pairs},
         }
         for row in range(len(predictions))

@@ -25,6 +25,7 @@ from toolkit.views.documents import (
     LabelIds,
     category_names,
     kind_of,
+    scaled_boxes,
     scaled_points,
 )
 from toolkit.views.keep import Kept
@@ -119,8 +120,13 @@ def find_edits(view: FiftyOneDataset, kept: Kept, dataset: Dataset) -> Edits:
     predictions = kept.recipe.get("models", "").split(",")
     without = {name: False for name in predictions if name}
     collection = get_db_conn()[view._sample_collection_name]
+    return edits_in(collection.find({}, without or None), kept, dataset)
+
+
+def edits_in(documents: Iterable[Json], kept: Kept, dataset: Dataset) -> Edits:
+    """The same of the frames as FiftyOne stores them, see `toolkit.views.documents`."""
     finder = _Finder(kept, dataset)
-    for document in collection.find({}, without or None):
+    for document in documents:
         finder.frame(document)
     return finder.finish()
 
@@ -135,8 +141,11 @@ class _Finder:
         self.ids = LabelIds(kept.prefix)
         self.ours = set(kept.fields)
         people, images = dataset.annotations, dataset.images
+        places = zip(dataset.image_row.tolist(), people.instance_id.tolist(), strict=True)
+        self.row_of = {place: row for row, place in enumerate(places)}
         self.category_ids = {name: key for key, name in category_names(dataset).items()}
         self.labels = category_names(dataset)
+        self.rules = rules_of()
         self.own_tags = own_tags(dataset, "annotations")
         self.own_image_tags = own_tags(dataset, "images")
         self.size = images.size_wh.copy()
@@ -162,17 +171,27 @@ class _Finder:
         if (self.size[row] <= 0).any() and isinstance(size, dict):
             self.size[row] = size["width"], size["height"]
         self._frame_fields(row, document)
+        new: list[tuple[str, Json]] = []
         for name, inner in ((BOXES, "detections"), (POINTS, "keypoints")):
             holder = document.get(name)
             labels = holder.get(inner) if isinstance(holder, dict) else None
             for label in labels or ():
-                self._label(row, name, label)
+                if not self._label(row, name, label):
+                    new.append((name, label))
+        for name, label in new:
+            person = self._lacking(row, name, label)
+            if person is None:
+                self._drawn(row, name, label)
+            else:  # drawn again: tags of the one that is gone were not taken off
+                now = {*_own(self.own_tags[person]), *_own(label.get("tags"))}
+                self.tags_now.setdefault(person, []).append(sorted(now))
+                self._of_person(person, name, label)
 
     def _frame_fields(self, row: int, document: Json) -> None:
         images = self.dataset.images
-        now = _own(document.get("tags"))
-        if set(now) != set(self.own_image_tags[row]):
-            self.edits.image_tags[row] = now
+        now, own = _own(document.get("tags")), self.own_image_tags[row]
+        if set(now) != set(_own(own)):
+            self.edits.image_tags[row] = [*(t for t in own if t in self.rules), *now]
         changed: Json = {}
         if document.get("clip") != images.clips[row]:
             changed["clip"] = document.get("clip")
@@ -189,21 +208,35 @@ class _Finder:
         if changed:
             self.edits.image_fields[row] = changed
 
-    def _label(self, image: int, name: str, label: Json) -> None:
+    def _label(self, image: int, name: str, label: Json) -> bool:
+        """Take in a label of ours; False for one that a person drew."""
         row = self.ids.row_of(str(label["_id"]), kind_of(name))
         if row is None or row >= len(self.dataset.annotations):
-            self._drawn(image, name, label)
-            return
-        if int(self.dataset.image_row[row]) != image:
-            self._note("labels that were moved to another frame stay where they were")
-            return
+            return False
+        if int(self.dataset.image_row[row]) == image:
+            self.tags_now.setdefault(row, []).append(_own(label.get("tags")))
+            self._of_person(row, name, label)
+            return True
+        self._note("labels that were moved to another frame stay where they were")
+        if not self.found[name][row]:
+            self.found[name][row] = True
+            self._as_before(row, name)
+        return True
+
+    def _lacking(self, image: int, name: str, label: Json) -> int | None:
+        """Whose drawn label it is: somebody of its annotation_id who has no such label."""
+        key = label.get("annotation_id")
+        row = self.row_of.get((image, key)) if isinstance(key, int) else None
+        return None if row is None or self.found[name][row] else row
+
+    def _of_person(self, row: int, name: str, label: Json) -> None:
         people = self.dataset.annotations
         self.found[name][row] = True
-        self.tags_now.setdefault(row, []).append(_own(label.get("tags")))
-        category = self.category_ids.get(str(label.get("label")))
-        if label.get("label") != self.labels.get(int(people.category_id[row]), "person"):
+        said = label.get("label")
+        if said is not None and said != self.labels.get(int(people.category_id[row]), "person"):
+            category = self.category_ids.get(str(said))
             if category is None:
-                self._note(f"label '{label.get('label')}' is no category of the file")
+                self._note(f"label '{said}' is no category of the file")
             else:
                 self.edits.categories[row] = category
         crowd = label.get("iscrowd")
@@ -228,16 +261,24 @@ class _Finder:
                 f"annotation {int(self.dataset.annotations.instance_id[row])} has {got} "
                 f"points in FiftyOne; wanted {width}: left as it was"
             )
-            size = self.size[self.dataset.image_row[row]][None]
-            before = self.dataset.annotations.keypoints[row][None]
-            self.edits.points[row] = scaled_points(before, size)[0]
+            self._as_before(row, POINTS)
             return
         self.edits.points[row] = points
         flags = _flags(label.get("visibility"), width)
-        if flags is None:
+        if label.get("visibility") is None:
+            pass  # drawn anew: the flags of those that are labelled stay
+        elif flags is None:
             self._note("visibilities other than 0, 1, 2 (or a list of another length)")
         else:
             self.edits.visibility[row] = flags
+
+    def _as_before(self, row: int, name: str) -> None:
+        """Leave a label where it was put."""
+        people, size = self.dataset.annotations, self.size[self.dataset.image_row[row]][None]
+        if name == BOXES:
+            self.edits.box[row] = scaled_boxes(people.bbox_xywh[row][None], size)[0]
+        else:
+            self.edits.points[row] = scaled_points(people.keypoints[row][None], size)[0]
 
     def _drawn(self, image: int, name: str, label: Json) -> None:
         """A new label; box and keypoints of one new annotation_id are one person."""
@@ -279,12 +320,14 @@ class _Finder:
         edits.removed_images = set(everyone) - self.seen_images
         edits.added = [p for p in self.drawn.values() if p.box or p.points is not None]
         for row, lists in self.tags_now.items():
-            before = set(self.own_tags[row])
+            before = set(_own(self.own_tags[row]))
             # On either label: added on one is added, taken off one is taken off.
             added = set().union(*lists) - before
             kept = before.intersection(*map(set, lists))
             if added or kept != before:
-                edits.tags[row] = [t for t in self.own_tags[row] if t in kept] + sorted(added)
+                stay = kept | self.rules  # the file's own stay, whatever they are called
+                own = self.own_tags[row]
+                edits.tags[row] = [t for t in own if t in stay] + sorted(added)
         edits.fields = {row: fields for row, fields in edits.fields.items() if fields}
         return edits
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.annotations import Annotations, Images, Visibility
+from toolkit.curate.annotators import joined
+from toolkit.curate.records import last_id
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError
 from toolkit.files import sha256_bytes
@@ -70,7 +73,17 @@ def bring_home(view: FiftyOneDataset) -> Home:
     """
     kept = load(view)
     before = _read(kept.coco, kept)
-    edits = find_edits(view, kept, before)
+    return home_of(kept, before, find_edits(view, kept, before))
+
+
+def home_of(kept: Kept, before: Dataset, edits: Edits) -> Home:
+    """The kept file with these edits.
+
+    Args:
+        kept: Where the view came from.
+        before: The kept file as arrays.
+        edits: What a person changed.
+    """
     after = apply(before, edits)
     return Home(before, _bytes(before, after, edits), kept, tuple(edits.notes))
 
@@ -98,7 +111,10 @@ def apply(before: Dataset, edits: Edits) -> Dataset:
     )  # fmt: skip
     gone = np.isin(before.image_row, list(edits.removed_images))
     gone[list(edits.removed)] = True
-    edited = _joined(edited[~gone], [_new(before, edits, p) for p in _stay(edits)], people)
+    edited = edited[~gone]
+    if new := [_new(before, edits, person) for person in _stay(edits)]:
+        ids = 1 + last_id(before) + np.arange(len(new))
+        edited = joined(edited, replace(reduce(joined, new), instance_id=ids))
     return replace(before, annotations=edited, images=_images(before, edits))
 
 
@@ -174,22 +190,6 @@ def _category(before: Dataset, label: str | None) -> int:
         if named or known:
             return (named or known)[0].id
     return before.schema.category_id
-
-
-def _joined(people: Annotations, new: list[Annotations], before: Annotations) -> Annotations:
-    """One table; new people get the ids after the highest one that ever was."""
-    if not new:
-        return people
-    first = 1 + int(before.instance_id.max(initial=0))
-    numbered = [
-        replace(each, instance_id=np.array([first + at])) for at, each in enumerate(new)
-    ]
-    columns = {
-        item.name: np.concatenate([getattr(each, item.name) for each in (people, *numbered)])
-        for item in fields(people)
-        if item.name != "schema"
-    }
-    return replace(people, **columns)
 
 
 def _images(before: Dataset, edits: Edits) -> Images:
