@@ -20,6 +20,7 @@ from toolkit.curate.match import match_images, match_labels
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError, UsageError
 from toolkit.formats.coco_write import CocoSource
+from toolkit.images import one_text
 from toolkit.schema import Schema
 
 Floats = NDArray[np.float64]
@@ -180,7 +181,8 @@ def _given(
 def _groups(first: Dataset, image_id: NDArray[np.int64]) -> NDArray[np.int64]:
     """(U,) clip of the image; the image itself where that has none."""
     clips = dict(zip(first.images.ids.tolist(), first.images.clips, strict=True))
-    keys = [clips.get(i) or f"image {i}" for i in image_id.tolist()]
+    # A clip may be called as anything, as a number too: an image's own key is no text.
+    keys = [one_text(clip) if (clip := clips.get(i)) else i for i in image_id.tolist()]
     number = {key: at for at, key in enumerate(dict.fromkeys(keys))}
     return np.array([number[key] for key in keys], dtype=np.int64)
 

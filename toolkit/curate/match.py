@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from toolkit.annotations import Annotations, Images
 from toolkit.curate.assignment import best_pairs
 from toolkit.geometry import bbox_iou
+from toolkit.images import one_name, one_text
 from toolkit.schema import Schema
 
 THRESHOLD = 0.5  # OKS from which two people are taken for one
@@ -80,7 +81,8 @@ class Shared:
 def match_images(old: Images, new: Images) -> Pairs:
     """Pair images: by id and file name, then by either alone.
 
-    An id alone counts only where the sizes, if both files give them, agree.
+    Names that differ in spelling only (NFC and NFD, `./a.jpg`) are one name. An id alone
+    counts only where the sizes, if both files give them, agree.
     """
     taken_old, taken_new = np.zeros(len(old), bool), np.zeros(len(new), bool)
     found: list[tuple[int, int, int]] = []
@@ -98,6 +100,7 @@ def match_images(old: Images, new: Images) -> Pairs:
     ids = old.ids.tolist(), new.ids.tolist()
     pair(0, zip(ids[0], old.file_names, strict=True), zip(ids[1], new.file_names, strict=True))
     pair(1, old.file_names, new.file_names)
+    pair(1, map(one_name, old.file_names), map(one_name, new.file_names))
     pair(2, map(_end, old.file_names), map(_end, new.file_names))
     pair(3, *ids)
     return _pairs(found, IMAGE_RULES)
@@ -111,7 +114,7 @@ def _unique(keys: Iterable[object], taken: NDArray[np.bool_]) -> dict[object, in
 
 
 def _end(name: str) -> str:
-    return name.replace("\\", "/").rpartition("/")[2]
+    return one_text(name).replace("\\", "/").rpartition("/")[2]
 
 
 def _may_be(old: Images, row: int, new: Images, other: int) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import combinations
 
 from toolkit.curate.merge_record import Conflict, merge_record
 from toolkit.curate.records import (
@@ -127,12 +128,15 @@ def merge(
         The result and the conflicts.
 
     Raises:
-        InvalidDataError: A file has an id twice in one list.
+        InvalidDataError: A file has an id twice in one list; or the keypoints of a category
+            stand in another order, so that places mean other keypoints.
     """
     datas = [document.prefix + document.data for _, document in (base, ours, theirs)]
     if datas[2] in datas[:2]:
         return Merged((datas[1],), (), {})
     sides = Side.of(*base), Side.of(*ours), Side.of(*theirs)
+    if datas[0] != datas[1]:
+        _check_order(sides)
     work = _Merge(sides, renumber=renumber)
     splices = list(work.run())
     if datas[0] == datas[1] and not work.conflicts:
@@ -372,6 +376,24 @@ def _beside(document: Document, work: _Merge) -> dict[str, bytes]:
         if name not in work.taken:
             texts[name] = document.data[rows.begin - 1 : rows.end + 1]
     return texts
+
+
+def _check_order(sides: tuple[Side, Side, Side]) -> None:
+    """Refuse keypoints in another order: lists of them are merged place by place."""
+    names = [_keypoint_names(side) for side in sides]
+    for one, other in combinations(range(3), 2):
+        for category, before in names[one].items():
+            after = names[other].get(category, before)
+            place = {name: k for k, name in enumerate(before)}
+            for k, name in enumerate(after):
+                if after != before and place.get(name, k) != k:
+                    raise InvalidDataError(
+                        f"{sides[other].name}: categories id={category} field 'keypoints': "
+                        f"'{name}' is number {k}, and number {place[name]} in "
+                        f"{sides[one].name}; a merge compares keypoints place by place, so "
+                        "bring all three files to one order first, with 'toolkit convert "
+                        "--to-schema'"
+                    )
 
 
 def _keypoint_names(side: Side) -> dict[object, tuple[str, ...]]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from toolkit import formats
+from toolkit.annotations import Images
 from toolkit.curate.annotators import NOBODY, annotators_of, panel_of, unnamed_records
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError, UsageError
@@ -56,6 +57,26 @@ def test_the_scale_falls_back_to_a_share_of_the_box(
     panel = panel_of([("anna", bare), ("ben", bare)])
 
     np.testing.assert_allclose(panel.scale, np.sqrt(0.53 * 10 * 20))
+
+
+def test_a_group_is_a_clip_however_it_is_spelled_and_never_an_image_of_that_number(
+    make_dataset: Callable[..., Dataset],
+) -> None:
+    one = make_dataset(4)
+    people = replace(one.annotations, image_id=np.array([1, 2, 3, 4]))
+    clips = ("caf\u00e9", "cafe\u0301", "image 4", None)
+    images = Images(
+        np.arange(1, 5),
+        tuple("abcd"),
+        np.full((4, 2), 100),
+        clips,
+        np.full(4, -1),
+        np.full(4, np.nan),
+    )
+
+    panel = panel_of([("anna", d := replace(one, annotations=people, images=images)), ("b", d)])
+
+    np.testing.assert_array_equal(panel.group, [0, 0, 1, 2])
 
 
 def test_one_file_holds_several_annotators_where_its_records_name_them(

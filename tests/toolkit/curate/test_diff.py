@@ -216,6 +216,22 @@ def test_what_stands_beside_the_lists_is_compared(
     ]
 
 
+@pytest.mark.parametrize("spelling", ["cafe\u0301.jpg", "./caf\u00e9.jpg", "x/cafe\u0301.jpg"])
+def test_an_image_is_found_again_however_its_name_is_spelled(
+    coco_document: Document, dataset_of: Load, spelling: str
+) -> None:
+    coco_document["images"][0]["file_name"] = "caf\u00e9.jpg"
+    new = copy.deepcopy(coco_document)
+    new["images"][0] |= {"id": 9, "file_name": spelling}
+    for person in new["annotations"]:
+        person["image_id"] = 9
+
+    result = compare(dataset_of, coco_document, new)
+
+    assert nonzero(result) == {"image_fields_changed": 2}
+    assert [change.field for change in result.fields] == ["id", "file_name"]
+
+
 def test_instances_and_images_come_and_go(coco_document: Document, dataset_of: Load) -> None:
     other = copy.deepcopy(coco_document)
     other["images"].append({"id": 8, "file_name": "8.jpg", "width": 100, "height": 80})

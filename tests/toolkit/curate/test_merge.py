@@ -43,6 +43,49 @@ def content(result: Merged) -> Document:
     return document
 
 
+def test_keypoints_in_another_order_are_refused_where_both_sides_changed(
+    merged: Callable[..., Merged],
+) -> None:
+    """A point that ours labels would be another keypoint in the order of theirs."""
+
+    def reorder(document: Document) -> None:
+        names = document["categories"][0]["keypoints"]
+        names[1], names[2] = names[2], names[1]
+        for one in document["annotations"]:
+            flat = one["keypoints"]
+            flat[3:6], flat[6:9] = flat[6:9], flat[3:6]
+
+    def move(document: Document) -> None:
+        person(document)["keypoints"][3] += 1
+
+    said = (
+        "theirs.json: categories id=1 field 'keypoints': 'right_eye' is number 1, and number 2 "
+        "in base.json; .* 'toolkit convert --to-schema'"
+    )
+    with pytest.raises(InvalidDataError, match=said):
+        merged(move, reorder)
+    with pytest.raises(InvalidDataError, match="ours.json: categories id=1"):
+        merged(reorder, move)
+    assert person(content(merged(lambda _: None, reorder)))["keypoints"][3] == 12
+    assert person(content(merged(reorder, lambda _: None)))["keypoints"][3] == 12
+
+
+def test_another_name_for_a_keypoint_and_one_more_at_the_end_merge_place_by_place(
+    merged: Callable[..., Merged],
+) -> None:
+    def rename(document: Document) -> None:
+        document["categories"][0]["keypoints"][0] = "tip"
+        document["categories"][0]["keypoints"].append("toe")
+
+    def move(document: Document) -> None:
+        person(document)["keypoints"][3] += 1
+
+    result = merged(move, rename)
+    assert not result.conflicts
+    assert person(content(result))["keypoints"][3] == 12
+    assert content(result)["categories"][0]["keypoints"][0] == "tip"
+
+
 def person(document: Document, number: int = 0) -> Document:
     found: Document = document["annotations"][number]
     return found
