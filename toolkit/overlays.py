@@ -8,7 +8,8 @@ so that lines stay lines where a photograph of 4000 px becomes a thumbnail.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count as count_from
 from pathlib import Path
 
 import numpy as np
@@ -152,12 +153,14 @@ def _collect(
     """Write the files as they come and keep the page's pictures, as many as it may hold."""
     written: list[Overlay] = []
     entries: list[tuple[int, Overlay, Picture]] = []
+    taken: set[str] = set()
     for drawn in drawing:
+        overlay = replace(drawn.overlay, file_name=_free_name(drawn.overlay.file_name, taken))
         if folder is not None and drawn.full is not None:
-            (folder / drawn.overlay.file_name).write_bytes(encode_jpeg(drawn.full))
-        written.append(drawn.overlay)
+            (folder / overlay.file_name).write_bytes(encode_jpeg(drawn.full))
+        written.append(overlay)
         if drawn.picture is not None:
-            entries.append((drawn.worst, drawn.overlay, drawn.picture))
+            entries.append((drawn.worst, overlay, drawn.picture))
     if not written:
         first = next(iter(damaged.values()))
         raise InvalidDataError(f"{first} (and no other image can be drawn)")
@@ -167,6 +170,17 @@ def _collect(
         written = [overlay for _, overlay, _ in kept]
     result = Overlays(tuple(written), tuple(damaged.values()), len(kept), drawable - len(kept))
     return result, [picture for _, _, picture in kept]
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """The name, with a number where another picture has it: of ids that occur twice."""
+    stem, found = name.removesuffix(".jpg"), name
+    for number in count_from(2):
+        if found.lower() not in taken:
+            break
+        found = f"{stem}-{number}.jpg"
+    taken.add(found.lower())
+    return found
 
 
 def _fitting(

@@ -42,6 +42,25 @@ def test_show_writes_one_overlay_an_image_and_a_page_without_network(
     assert "http" not in page.replace("http-equiv", "")
 
 
+def test_people_and_images_of_one_id_have_a_picture_each(
+    toolkit_cli: Callable[..., Any],
+    coco_document: dict[str, Any],
+    write_json: Callable[..., Path],
+    pictures: Path,
+    tmp_path: Path,
+) -> None:
+    coco_document["annotations"][1]["id"] = 1
+    folder = tmp_path / "out"
+    given = ("show", write_json(coco_document), "--images", pictures, "--out", folder)
+
+    result = toolkit_cli(*given, "--by", "person", "--json")
+
+    names = [overlay["file_name"] for overlay in json.loads(result.stdout)["overlays"]]
+    assert names == ["7_seven_1.jpg", "7_seven_1-2.jpg"]
+    first, second = ((folder / name).read_bytes() for name in names)
+    assert first != second
+
+
 def test_show_twice_gives_the_same_bytes_and_does_not_overwrite(
     toolkit_cli: Callable[..., Any],
     coco_document: dict[str, Any],
