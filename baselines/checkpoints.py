@@ -21,11 +21,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from baselines.config import TrainConfig, make_config
-from baselines.schema_facts import read_schema
-from baselines.schema_facts import schema_to_facts as schema_to_facts
 from toolkit.errors import ReadError, UnsafeInputError
 from toolkit.files import atomic_file, check_outputs, write_text
 from toolkit.schema import Schema
+from toolkit.schema_facts import read_schema
+from toolkit.schema_facts import schema_to_facts as schema_to_facts
 
 FORMAT = 1
 _PICKLE_SUFFIXES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
@@ -249,7 +249,7 @@ def load_weights(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> 
 
 
 def schema_from_facts(path: Path, facts: dict[str, Any]) -> Schema:
-    """The schema of a checkpoint; see `baselines.schema_facts.read_schema`.
+    """The schema of a checkpoint; see `toolkit.schema_facts.read_schema`.
 
     Raises:
         ReadError: The facts do not describe a schema.

@@ -6,7 +6,7 @@ below (`baselines.onnx_export` writes them), each value one JSON document:
 
     format            1
     model             name, as in `toolkit predict`
-    schema            all of it, see `baselines.schema_facts`
+    schema            all of it, see `toolkit.schema_facts`
     keypoint_names    in the order of the outputs
     recipe            of the training, with input_wh, box and box_padding
     input             layout, mean and std of the pixels
@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 
 from baselines.config import TrainConfig, make_config
 from baselines.pipeline import Answer, predict_people
-from baselines.schema_facts import read_schema
 from toolkit.annotations import Predictions
 from toolkit.dataset import Dataset
 from toolkit.errors import MissingExtraError, ReadError
 from toolkit.models import Progress
+from toolkit.schema_facts import read_schema
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import yaml
 
 from toolkit.errors import ReadError, SchemaError, UsageError
 from toolkit.schema import HeadSizeStep, Keypoint, Schema
+from toolkit.schema_facts import read_schema, schema_to_facts
 
 BUILTIN = ("coco", "crowdpose", "hockey", "lacrosse")
 STICK = ("butt_end", "stick_heel", "stick_toe")
@@ -376,3 +379,18 @@ def test_an_unknown_schema_is_refused_with_the_nearest() -> None:
         r"'hockey'\?\); known: coco, crowdpose, hockey, lacrosse",
     ):
         Schema.load("hocky")
+
+
+@pytest.mark.parametrize("name", BUILTIN)
+def test_a_schema_comes_back_whole_from_json(name: str) -> None:
+    schema = Schema.load(name)
+    bare = replace(schema, category_name="", supercategory="", head_size=(), edges=())
+    for one in (schema, bare):
+        stored = json.loads(json.dumps(schema_to_facts(one)))
+        assert read_schema(stored, where="data set 'a'") == one
+
+
+def test_a_schema_that_json_does_not_describe_is_told_with_its_place() -> None:
+    stored = schema_to_facts(Schema.load("hockey")) | {"category_id": 1}
+    with pytest.raises(ReadError, match=r"data set 'a': .*unknown field 'category_id'"):
+        read_schema(stored, where="data set 'a'")

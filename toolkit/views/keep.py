@@ -11,11 +11,12 @@ import base64
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from toolkit.errors import UsageError
-from toolkit.schema import HeadSizeStep, Keypoint, Schema
+from toolkit.schema import Schema
+from toolkit.schema_facts import read_schema, schema_to_facts
 
 if TYPE_CHECKING:
     from fiftyone import Dataset as FiftyOneDataset
@@ -56,7 +57,7 @@ def save(view: FiftyOneDataset, kept: Kept) -> None:
         version=VERSION,
         file=kept.file,
         sha256=kept.sha256,
-        schema=json.dumps(asdict(kept.schema)),
+        schema=json.dumps(schema_to_facts(kept.schema)),
         images=kept.images,
         prefix=kept.prefix.hex(),
         recipe=dict(kept.recipe),
@@ -90,6 +91,7 @@ def load(view: FiftyOneDataset) -> Kept:
 
     Raises:
         UsageError: The toolkit did not make it.
+        ReadError: Its schema cannot be read.
     """
     _require(view)
     config = view.get_run_info(KEY).config
@@ -98,7 +100,7 @@ def load(view: FiftyOneDataset) -> Kept:
         file=config.file,
         coco=zlib.decompress(base64.b64decode(packed)),
         sha256=config.sha256,
-        schema=_schema(json.loads(config.schema)),
+        schema=read_schema(json.loads(config.schema), where=f"FiftyOne data set '{view.name}'"),
         images=config.images,
         prefix=bytes.fromhex(config.prefix),
         recipe=dict(config.recipe),
@@ -112,20 +114,3 @@ def _require(view: FiftyOneDataset) -> None:
             f"FiftyOne data set '{view.name}' was not made by 'toolkit view'; only those know "
             "the file that edits belong to"
         )
-
-
-def _schema(fields: dict[str, object]) -> Schema:
-    """A schema from `asdict`, whose tuples JSON gave back as lists."""
-    plain = _tuples(fields)
-    assert isinstance(plain, dict)
-    plain["keypoints"] = tuple(Keypoint(**each) for each in plain["keypoints"])
-    plain["head_size"] = tuple(HeadSizeStep(**each) for each in plain["head_size"])
-    return Schema(**plain)
-
-
-def _tuples(value: object) -> object:
-    if isinstance(value, list):
-        return tuple(_tuples(item) for item in value)
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    return value

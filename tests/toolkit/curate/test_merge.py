@@ -64,7 +64,7 @@ def test_keypoints_in_another_order_are_refused_where_both_sides_changed(
     )
     with pytest.raises(InvalidDataError, match=said):
         merged(move, reorder)
-    with pytest.raises(InvalidDataError, match="ours.json: categories id=1"):
+    with pytest.raises(InvalidDataError, match=r"ours\.json: categories id=1"):
         merged(reorder, move)
     assert person(content(merged(lambda _: None, reorder)))["keypoints"][3] == 12
     assert person(content(merged(reorder, lambda _: None)))["keypoints"][3] == 12

@@ -1,4 +1,4 @@
-"""A schema as it stands in the facts of a checkpoint and in the metadata of an ONNX file."""
+"""A schema as JSON: in a checkpoint's facts, an ONNX file, a data set of FiftyOne."""
 
 from __future__ import annotations
 
