@@ -202,13 +202,15 @@ def _from_predictions(predictions: Predictions, truth: Annotations | None) -> _P
             if int(key) in row_of:
                 boxes[row] = truth.bbox_xywh[row_of[int(key)]]
     has_box = _finite(boxes)
-    outside = ~inside_box(predictions.keypoints, boxes) & has_box[:, None]
+    # COCO results write a keypoint that was not predicted as 0, 0 with score 0.
+    nowhere = (predictions.keypoints == 0).all(axis=2) & (predictions.keypoint_scores == 0)
+    points = np.where(nowhere[..., None], np.nan, predictions.keypoints)
     return _People(
         schema=predictions.schema,
-        keypoints=predictions.keypoints,
-        rings=np.zeros(predictions.keypoints.shape[:2], bool),
-        outside=outside,
-        size=_person_size(predictions.keypoints, boxes),
+        keypoints=points,
+        rings=np.zeros(points.shape[:2], bool),
+        outside=~inside_box(points, boxes) & has_box[:, None],
+        size=_person_size(points, boxes),
         body=PREDICTED_BODY,
         stick=PREDICTED_STICK,
     )

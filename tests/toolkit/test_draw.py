@@ -131,6 +131,23 @@ def test_predictions_have_colours_of_their_own_and_use_the_box_they_name() -> No
     assert not (only.pixels == OUTSIDE).all(axis=2).any()
 
 
+def test_a_keypoint_that_was_not_predicted_is_not_drawn_in_the_corner() -> None:
+    points = person().keypoints.copy()
+    points[0, 0] = 0
+    scores = np.array([[0.0, 0.9, 0.9]])
+
+    canvas = draw_image(
+        grey(),
+        None,
+        Predictions.from_arrays(SCHEMA, np.array([1]), points, keypoint_scores=scores),
+    )
+    sure = draw_image(grey(), None, Predictions.from_arrays(SCHEMA, np.array([1]), points))
+
+    assert color_at(canvas, 0, 0) == (128, 128, 128)
+    assert color_at(canvas, 30, 35) == (128, 128, 128)  # half way to the foot
+    assert color_at(sure, 0, 0) == PREDICTED_BODY
+
+
 def test_a_view_has_the_size_asked_for_and_shows_what_lies_beyond_the_image() -> None:
     truth = person((-20.0, 60.0))
     view = instance_view(truth.bbox_xywh[0], truth.keypoints[0])

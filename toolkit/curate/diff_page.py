@@ -174,7 +174,7 @@ def _boxes(result: Diff) -> str:
         a, b = int(result.people.old[pair]), int(result.people.new[pair])
         boxes = (result.old.annotations.bbox_xywh[a], result.new.annotations.bbox_xywh[b])
         texts = [
-            "(none)" if np.isnan(box).any() else ", ".join(f"{v:g}" for v in box.tolist())
+            "(none)" if np.isnan(box).any() else ", ".join(map(_exact, box.tolist()))
             for box in boxes
         ]
         rows.append([*_person(result, pair), *texts, _px(float(result.box_px[pair]))])
@@ -204,6 +204,11 @@ def _figure(result: Diff, picture: MovePicture) -> str:
         f'<figure><img loading="lazy" alt="{text}" src="{source}">'
         f"<figcaption>{text}</figcaption></figure>"
     )
+
+
+def _exact(value: float) -> str:
+    """Every digit: two boxes that differ must not look alike."""
+    return repr(value).removesuffix(".0")
 
 
 def _px(value: float | None) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.annotations import Predictions
 from toolkit.errors import InvalidDataError
@@ -33,6 +34,7 @@ from toolkit.formats.labelstudio_regions import (
 )
 from toolkit.schema import Schema
 
+Bools = NDArray[np.bool_]
 PREFIX = "toolkit "  # of the names of our pre-annotations, as the server lists them
 LABELS = "labels"
 
@@ -99,6 +101,7 @@ def _replace(
         for row, several in enumerate(people)
         for place, person in enumerate(several)
     }
+    seen = _seen(predictions)
     best: dict[int, int] = {}
     for m in np.argsort(-predictions.scores, kind="stable").tolist():
         image, known = int(predictions.image_id[m]), int(predictions.annotation_id[m])
@@ -108,23 +111,36 @@ def _replace(
                 f"predictions[{m}]: {what} is not in the file; are they predictions of "
                 "another file?"
             )
-        if known != -1 and known in best:
+        if (known != -1 and known in best) or not seen[m].any():
             continue
         best[known] = m
         if known == -1:
-            record = _stranger(predictions, m, image, categories_of(document, schema)[0])
+            category = categories_of(document, schema)[0]
+            record = _stranger(predictions, m, seen[m], image, category)
             row = images[image]
-            people[row].append(_person(f"n{m}", record, predictions, m))
+            people[row].append(_person(f"n{m}", record, predictions, m, seen[m]))
             continue
         row, place = spots[known]
         person = people[row][place]
         category = _category(document, schema, person.record)
-        record = person.record | {"keypoints": _points(predictions, m, person.record, category)}
-        people[row][place] = _person(person.key, record, predictions, m)
+        points = _points(predictions, m, seen[m], person.record, category)
+        record = person.record | {"keypoints": points}
+        people[row][place] = _person(person.key, record, predictions, m, seen[m])
 
 
-def _person(key: str, record: Record, predictions: Predictions, m: int) -> Person:
-    scores = predictions.keypoint_scores[m].tolist()
+def _seen(predictions: Predictions) -> Bools:
+    """(M, K) which keypoints were predicted.
+
+    A score of 0 beside others says that a keypoint was not, wherever it stands; of a model
+    without scores, all zeros say nothing.
+    """
+    there = np.isfinite(predictions.keypoints).all(axis=2)
+    scores = np.nan_to_num(predictions.keypoint_scores)
+    return np.asarray(there & (scores != 0) if scores.any() else there)
+
+
+def _person(key: str, record: Record, predictions: Predictions, m: int, seen: Bools) -> Person:
+    scores = np.where(seen, predictions.keypoint_scores[m], np.nan).tolist()
     named = dict(zip(predictions.schema.names, scores, strict=True))
     score = float(predictions.scores[m])
     return Person(key, record, named, score if np.isfinite(score) else None)
@@ -135,10 +151,16 @@ def _category(document: CocoDocument, schema: Schema, record: Record) -> Record:
     return categories[category_row(categories, record, 0)]
 
 
-def _points(predictions: Predictions, m: int, label: Record, category: Record) -> list[float]:
-    """Predicted places in the category's order; the flag is the label's where it has one."""
+def _points(
+    predictions: Predictions, m: int, seen: Bools, label: Record, category: Record
+) -> list[float]:
+    """Predicted places in the category's order; the flag is the label's where it has one.
+
+    A keypoint that was not predicted is as it is labelled.
+    """
     names = keypoint_names(category)
-    places = dict(zip(predictions.schema.names, predictions.keypoints[m].tolist(), strict=True))
+    found = np.where(seen[:, None], predictions.keypoints[m], np.nan).tolist()
+    places = dict(zip(predictions.schema.names, found, strict=True))
     old = points_of(label) or []
     old = old if len(old) == len(names) else [(0, 0, 0)] * len(names)
     flat: list[float] = []
@@ -151,14 +173,16 @@ def _points(predictions: Predictions, m: int, label: Record, category: Record) -
     return flat
 
 
-def _stranger(predictions: Predictions, m: int, image: int, category: Record) -> Record:
+def _stranger(
+    predictions: Predictions, m: int, seen: Bools, image: int, category: Record
+) -> Record:
     """A record for somebody whom no label knows; without a box the points' own."""
-    points = predictions.keypoints[m]
+    points = np.where(seen[:, None], predictions.keypoints[m], np.nan)
     box = predictions.bbox_xywh[m]
     if not np.isfinite(box).all():
         low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
         box = np.concatenate([low, high - low])
-    flags = np.where(np.isfinite(points).all(axis=1), 2, 0)
+    flags = np.where(seen, 2, 0)
     places = dict(zip(predictions.schema.names, zip(points, flags, strict=True), strict=True))
     flat: list[float] = []
     for name in keypoint_names(category):

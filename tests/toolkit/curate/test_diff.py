@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from toolkit.curate.diff import diff
+from toolkit.curate.diff_page import diff_page
 from toolkit.curate.diff_report import counts, keypoint_summaries, summary_lines, to_json
 from toolkit.curate.records import MISSING, same
 from toolkit.dataset import Dataset
@@ -113,6 +114,19 @@ def test_a_width_that_differs_below_the_rounding_of_its_edge_is_a_difference(
 
     assert nonzero(result) == {"boxes_changed": 1}
     assert not result.equal
+
+
+def test_boxes_that_differ_in_the_seventh_digit_look_different_on_the_page(
+    coco_document: Document, dataset_of: Load
+) -> None:
+    new = copy.deepcopy(coco_document)
+    coco_document["annotations"][0]["bbox"][0] = 1234.5671
+    new["annotations"][0]["bbox"][0] = 1234.5672
+
+    page = diff_page(compare(dataset_of, coco_document, new), None, lambda done, total: None)
+
+    assert "1234.5671, 20, 16, 32" in page
+    assert "1234.5672, 20, 16, 32" in page
 
 
 def test_the_largest_image_id_is_an_id_like_others(
