@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from toolkit import formats
-from toolkit.errors import UsageError
+from toolkit.errors import InvalidDataError, UsageError
 from toolkit.formats.labelstudio import tasks_of
 from toolkit.formats.labelstudio_read import document_of
 from toolkit.labelstudio.home import Merged, merged
@@ -207,3 +207,66 @@ def test_somebody_added_and_taken_away_again_goes_and_the_others_stay_who_they_a
 
     assert twice["annotations"] == [once["annotations"][at] for at in (0, 1, 3)]
     assert (result.added, result.changed, result.removed) == (0, 0, 1)
+
+
+def test_an_edit_that_an_annotator_takes_back_comes_home_too(
+    document: Json, task: Json, tmp_path: Path
+) -> None:
+    move_nose(task, 15)
+    _, once = home(task, written(tmp_path / "base.json", document))
+    move_nose(task, 12)
+
+    result, twice = home(task, written(tmp_path / "once.json", once))
+
+    assert once["annotations"][0]["keypoints"] == [15, 12, 2, 14, 14, 1]
+    assert twice["annotations"][0]["keypoints"] == [12, 12, 2, 14, 14, 1]
+    assert (result.changed, result.conflicts) == (1, [])
+
+
+def test_what_the_file_changed_since_the_last_pull_stays_while_the_annotator_rests(
+    document: Json, task: Json, tmp_path: Path
+) -> None:
+    """Of those who were pushed as of those whom the annotator added."""
+    add_person(task)
+    move_nose(task, 15)
+    _, once = home(task, written(tmp_path / "base.json", document))
+    once["annotations"][0]["keypoints"][0] = 16
+    once["annotations"][2]["bbox"][0] = 55
+
+    result, twice = home(task, written(tmp_path / "once.json", once))
+    move_nose(task, 18)
+    task["annotations"][0]["result"][-1]["value"]["x"] = 70
+    later, thrice = home(task, written(tmp_path / "twice.json", twice))
+
+    assert twice == once
+    assert (result.changed, result.conflicts) == (0, [])
+    assert thrice["annotations"][0]["keypoints"][0] == 18
+    assert thrice["annotations"][2]["bbox"][0] == 70
+    assert later.conflicts == [
+        "annotation 1 field 'keypoints' (0)",
+        "annotation 3 field 'bbox'",
+    ]
+
+
+def test_a_record_that_came_from_another_annotation_is_compared_with_what_was_sent(
+    document: Json, task: Json, tmp_path: Path
+) -> None:
+    """Its nose came from elsewhere, and this annotator did not touch it."""
+    other = copy.deepcopy(task)
+    other["annotations"][0] |= {"id": 71}
+    move_nose(other, 15)
+    _, once = home(other, written(tmp_path / "base.json", document))
+
+    result, twice = home(task, written(tmp_path / "once.json", once))
+
+    assert twice["annotations"][0]["keypoints"] == [15, 12, 2, 14, 14, 1]
+    assert (result.changed, result.conflicts) == (0, [])
+
+
+def test_an_entry_of_the_base_that_is_no_annotation_is_named(
+    document: Json, task: Json, tmp_path: Path
+) -> None:
+    document["annotations"].append(None)
+
+    with pytest.raises(InvalidDataError, match=r"annotations\[2\] is null; wanted an object"):
+        home(task, written(tmp_path / "base.json", document))

@@ -2,11 +2,13 @@
 
 Three states of a record are compared, field by field: as it was sent, as it came back, and as
 the file has it now. What differs between the first two is what a person changed, and only
-that is written; every other byte stays the file's.
+that is written; every other byte stays the file's. Each record remembers in a hash what came
+home: where the file still has that, a later pull compares with it, not with what was sent.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from itertools import count
 from pathlib import PurePosixPath
 
 from toolkit.dataset import Dataset
-from toolkit.errors import UsageError
+from toolkit.errors import InvalidDataError, UsageError
 from toolkit.formats.coco_write import CocoSource
 from toolkit.formats.compare import identity
 from toolkit.formats.document import (
@@ -25,6 +27,8 @@ from toolkit.formats.document import (
     with_tokens,
 )
 from toolkit.formats.foreign import CocoDocument, Record, records_of
+
+CONTENT = "content"  # of a record's `labelstudio`: hash of what came home
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
 
     Raises:
         UsageError: The file is no COCO file, or not the one that was pushed.
+        InvalidDataError: An entry of its annotations is no object.
     """
     source = base.source
     if not isinstance(source, CocoSource) or "annotations" not in source.document.sections:
@@ -67,6 +72,7 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
     added: dict[object, list[int]] = {}
     size = len(document.sections["annotations"])
     records = [json.loads(document.record("annotations", row)) for row in range(size)]
+    _check_objects(base.name, records)
     for row, record in enumerate(records):
         key = identity(record.get("id"))
         rows.setdefault(key, row)
@@ -81,7 +87,7 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
     replaced: dict[int, bytes] = {}
     edited = 0
     appended, seen, conflicts = [], set(), list[str]()
-    came = records_of(pulled, "annotations")
+    came = [_stamped(one, sent) for one in records_of(pulled, "annotations")]
     for record in came:
         if identity(record.get("id")) not in sent:
             image = identity(record.get("image_id"))
@@ -104,7 +110,11 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
             continue
         seen.add(key)
         before = document.record("annotations", at)
-        changes = _changes(before, record, sent.get(key, {}), conflicts)
+        known = _last_known(records[at], record, sent.get(key, {}))
+        changes = _changes(before, record, known, conflicts)
+        if not known and _came_last(records[at], record):  # an addition, changed here and there
+            names = (name for name in changes if name != "labelstudio")
+            conflicts += [f"annotation {record.get('id')} field '{name}'" for name in names]
         if changes:
             replaced[at] = patch_record(before, changes)
             edited += set(changes) != {"labelstudio"}
@@ -116,6 +126,63 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
         edits["images"] = Edit(appended=tuple(pictures))
     content = b"".join(document.render(edits))
     return Merged(content, edited, len(appended), len(gone), conflicts)
+
+
+def _check_objects(name: str, records: list[object]) -> None:
+    """Refuse entries that are no annotations: nobody can tell whose they are."""
+    for row, record in enumerate(records):
+        if not isinstance(record, dict):
+            raise InvalidDataError(
+                f"{name}: annotations[{row}] is {json.dumps(record)[:40]}; wanted an object; "
+                "correct it, 'toolkit validate' lists such"
+            )
+
+
+def _stamped(record: Record, sent: Mapping[object, Record]) -> Record:
+    """A record with the hash of what came home, where an annotation brought it."""
+    said = record.get("labelstudio")
+    if not isinstance(said, dict) or CONTENT in said:
+        return record
+    if said == sent.get(identity(record.get("id")), {}).get("labelstudio"):
+        return record
+    return record | {"labelstudio": said | {CONTENT: _content(record)}}
+
+
+def _content(record: Record) -> str:
+    """Hash of what a record says, whatever its number and however it is spelled."""
+    said = {k: v for k, v in record.items() if k not in ("id", "image_id", "labelstudio")}
+    text = json.dumps(_plain(said), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: object) -> object:
+    """The same with 12.0 as 12."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _came_last(now: Record, came: Record) -> str:
+    """The hash of what an earlier pull brought from the same annotation; empty for none."""
+    old, new = now.get("labelstudio"), came.get("labelstudio")
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return ""
+    if any(old.get(key) != new.get(key) for key in ("annotation", "task", "created_at")):
+        return ""
+    return str(old.get(CONTENT) or "")
+
+
+def _last_known(now: Record, came: Record, sent: Record) -> Record:
+    """What a record is compared with, to see what its annotator changed.
+
+    What came home last, if the annotator has changed nothing since, or the file has changed
+    nothing since; else what was sent.
+    """
+    last = _came_last(now, came)
+    same = [one for one in (came, now) if last and _content(one) == last]
+    return _unlabelled(same[0]) if same else sent
 
 
 def _unlabelled(record: Record) -> Record:
