@@ -24,11 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.config import TrainConfig, make_config
-from baselines.pipeline import Answer, predict_people
-from toolkit.annotations import Predictions
-from toolkit.dataset import Dataset
+from baselines.pipeline import Answer, CropModel
 from toolkit.errors import MissingExtraError, ReadError
-from toolkit.models import Progress
 from toolkit.schema_facts import read_schema
 
 if TYPE_CHECKING:
@@ -38,10 +35,9 @@ FORMAT = 1
 KEYS = ("format", "model", "schema", "keypoint_names", "recipe", "input", "outputs", "facts")
 INPUT = "images"
 OUTPUTS = ("points", "scores", "sigmas")
-Floats = NDArray[np.float64]
 
 
-class OnnxModel:
+class OnnxModel(CropModel):
     """A network in an ONNX file behind the toolkit's `PoseModel` protocol.
 
     Attributes:
@@ -80,28 +76,6 @@ class OnnxModel:
             )
         self.num_parameters = parameters or 0
         self._check_shapes(path)
-
-    def predict(
-        self,
-        dataset: Dataset,
-        images_dir: Path,
-        *,
-        boxes: Floats | None = None,
-        batch_size: int = 64,
-        progress: Progress | None = None,
-    ) -> Predictions:
-        """Predict every instance; see `toolkit.models.PoseModel`."""
-        return predict_people(
-            self.forward,
-            dataset,
-            images_dir,
-            self.config,
-            self.schema,
-            boxes=boxes,
-            batch_size=batch_size,
-            model=self.name,
-            progress=progress,
-        )
 
     def forward(self, images: NDArray[np.float32]) -> Answer:
         """Keypoints of crops; see `baselines.pipeline.Forward`."""

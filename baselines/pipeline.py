@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,6 +35,46 @@ Forward = Callable[[NDArray[np.float32]], Answer]
 """(B, 3, H, W) → points (B, K, 2) crop px, scores (B, K), sigma (B, K, 2) crop px or None."""
 
 AHEAD = 2  # batches that wait while the network runs: enough to hide the cutting
+
+
+class CropModel(ABC):
+    """A `PoseModel` whose network answers for crops, whatever computes it.
+
+    Attributes:
+        name: Of the model.
+        schema: Whose keypoints it predicts.
+        config: Crop size and box policy.
+    """
+
+    name: str
+    schema: Schema
+    config: TrainConfig
+
+    @abstractmethod
+    def forward(self, images: NDArray[np.float32]) -> Answer:
+        """Keypoints of crops; see `Forward`."""
+
+    def predict(
+        self,
+        dataset: Dataset,
+        images_dir: Path,
+        *,
+        boxes: Floats | None = None,
+        batch_size: int = 64,
+        progress: Progress | None = None,
+    ) -> Predictions:
+        """Predict every instance; see `toolkit.models.PoseModel`."""
+        return predict_people(
+            self.forward,
+            dataset,
+            images_dir,
+            self.config,
+            self.schema,
+            boxes=boxes,
+            batch_size=batch_size,
+            model=self.name,
+            progress=progress,
+        )
 
 
 def predict_people(

@@ -22,20 +22,18 @@ from baselines.checkpoints import (
 from baselines.config import TrainConfig
 from baselines.family import Family
 from baselines.flip_test import bare, decode_by
-from baselines.pipeline import Answer, predict_people
+from baselines.pipeline import Answer, CropModel
 from baselines.precision import Precision, whole_float32, within_memory
-from toolkit.annotations import Predictions
-from toolkit.dataset import Dataset
 from toolkit.errors import ReadError, UsageError
 from toolkit.files import sha256_file
-from toolkit.models import PoseModel, Progress, check_model
+from toolkit.models import PoseModel, check_model
 from toolkit.schema import Schema
 from toolkit.zero_shot import Counterpart
 
 Floats = NDArray[np.float64]
 
 
-class NetworkModel:
+class NetworkModel(CropModel):
     """A network in memory behind the toolkit's `PoseModel` protocol.
 
     Attributes:
@@ -74,28 +72,6 @@ class NetworkModel:
     def decoded_by(self, *, refine: str | None = None, flip_test: bool | None = None) -> None:
         """Change how answers are read; see `baselines.flip_test.decode_by`."""
         decode_by(self, refine=refine, flip_test=flip_test)
-
-    def predict(
-        self,
-        dataset: Dataset,
-        images_dir: Path,
-        *,
-        boxes: Floats | None = None,
-        batch_size: int = 64,
-        progress: Progress | None = None,
-    ) -> Predictions:
-        """Predict every instance; see `toolkit.models.PoseModel`."""
-        return predict_people(
-            self.forward,
-            dataset,
-            images_dir,
-            self.config,
-            self.schema,
-            boxes=boxes,
-            batch_size=batch_size,
-            model=self.name,
-            progress=progress,
-        )
 
     def forward(self, images: NDArray[np.float32]) -> Answer:
         """Keypoints of crops; see `baselines.pipeline.Forward`.

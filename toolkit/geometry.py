@@ -81,6 +81,25 @@ def bbox_iou(a_xywh: Floats, b_xywh: Floats) -> Floats:
     return np.where(valid, overlap / np.where(valid, union, 1.0), 0.0)
 
 
+def paired_iou(a_xywh: Floats, b_xywh: Floats) -> Floats:
+    """Intersection over union of boxes row by row.
+
+    Args:
+        a_xywh: (P, 4).
+        b_xywh: (P, 4).
+
+    Returns:
+        (P,); 0 where either box is empty or NaN.
+    """
+    low = np.maximum(a_xywh[:, :2], b_xywh[:, :2])
+    high = np.minimum(a_xywh[:, :2] + a_xywh[:, 2:], b_xywh[:, :2] + b_xywh[:, 2:])
+    side = np.clip(high - low, 0, None)
+    overlap = side[:, 0] * side[:, 1]
+    union = a_xywh[:, 2] * a_xywh[:, 3] + b_xywh[:, 2] * b_xywh[:, 3] - overlap
+    valid = np.isfinite(union) & (union > 0)
+    return np.where(valid, overlap / np.where(valid, union, 1.0), 0.0)
+
+
 def expand_to_aspect(bbox_xywh: Floats, aspect: float, padding: float) -> Floats:
     """Boxes of one aspect ratio round the same centres.
 

@@ -346,17 +346,7 @@ def _contrasts(
                 continue
             test = _paired(suite, column, comparisons[row.model])
             if test is not None and test.difference is not None:
-                found.append(
-                    Contrast(
-                        column=column.key,
-                        model=reference,
-                        minus=row.label,
-                        difference=test.difference,
-                        interval=test.interval,
-                        p_value=test.p_value,
-                        p_is_bound=test.p_is_bound,
-                    )
-                )
+                found.append(Contrast.of(test, column.key, reference, row.label))
     return found
 
 

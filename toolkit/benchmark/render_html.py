@@ -140,22 +140,21 @@ def _measured(table: Table) -> str:
 
 def _differences(table: Table) -> str:
     """The paired tests: a row for each rival; marked where neither interval holds 0."""
-    if not table.differences:
+    found = table.differences
+    if found is None:
         return ""
-    tested = {item.column: item.model for item in table.contrasts if item.stated is None}
-    columns = [column for column in table.columns if column.key in tested]
-    head = "".join(f"<th>{escape(column.key)}</th>" for column in columns)
+    head = "".join(f"<th>{escape(column.key)}</th>" for column in found.columns)
     rows = "".join(
         f"<tr><th>{escape(rival)}</th>"
-        + "".join(_difference(tests.get(column.key), column) for column in columns)
+        + "".join(_difference(tests.get(column.key), column) for column in found.columns)
         + "</tr>"
-        for rival, tests in table.differences.items()
+        for rival, tests in found.rows.items()
     )
-    first = next(iter(tested.values()))
     return (
         '<details open class="tests"><summary>Paired tests, in points; bold where neither the '
         "interval over people nor the one over training seeds holds 0</summary>"
-        f'<div class="wide"><table><thead><tr><th>{escape(first)} minus</th>{head}</tr></thead>'
+        '<div class="wide"><table><thead><tr>'
+        f"<th>{escape(found.model)} minus</th>{head}</tr></thead>"
         f"<tbody>{rows}</tbody></table></div></details>"
     )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from toolkit.benchmark.render_text import below
-from toolkit.benchmark.tables import Column, Contrast, Row, Table
+from toolkit.benchmark.tables import Column, Contrast, Differences, Row, Table
 
 _SPECIAL = str.maketrans(
     {c: f"\\{c}" for c in "\\`*_{}[]#!|~"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -29,35 +31,38 @@ def _section(table: Table) -> str:
         lines.append(_row([escape(row.label), *cells]))
     between = "; 95 % intervals in brackets" if table.has_intervals else ""
     lines += ["", f"Best in bold, second in italics; oracles are not ranked{between}.", ""]
-    lines += _differences(table)
+    lines += difference_lines(table.differences)
     lines += [f"* {escape(line)}" for line in below(table, tests=False)]
     if table.published:
         lines += ["", *_published(table)]
     return "\n".join(lines) + "\n"
 
 
-def _differences(table: Table) -> list[str]:
-    """The paired tests: a row for each rival; in bold where neither interval holds 0."""
-    if not table.differences:
+def difference_lines(
+    differences: Differences | None, spell: Callable[[str], str] = escape
+) -> list[str]:
+    """The paired tests: a row for each rival; in bold where neither interval holds 0.
+
+    Args:
+        differences: None gives no lines.
+        spell: Makes text safe in a cell.
+    """
+    if differences is None:
         return []
-    tested = {item.column: item.model for item in table.contrasts if item.stated is None}
-    columns = [column for column in table.columns if column.key in tested]
-    first = f"{next(iter(tested.values()))} minus"
-    lines = [_row([escape(text) for text in (first, *(column.key for column in columns))])]
-    lines.append(_row([":--", *(["--:"] * len(columns))]))
-    for rival, tests in table.differences.items():
-        cells = [_difference(tests.get(column.key), column) for column in columns]
-        lines.append(_row([escape(rival), *cells]))
+    columns = differences.columns
+    first = [f"{differences.model} minus", *(column.key for column in columns)]
+    lines = [_row([spell(text) for text in first]), _row([":--", *(["--:"] * len(columns))])]
+    for rival, tests in differences.rows.items():
+        cells = [_difference(tests.get(column.key), column, spell) for column in columns]
+        lines.append(_row([spell(rival), *cells]))
     return [*lines, ""]
 
 
-def _difference(item: Contrast | None, column: Column) -> str:
+def _difference(item: Contrast | None, column: Column, spell: Callable[[str], str]) -> str:
     if item is None:
         return ""
-    parts = [escape(part) for part in item.parts(column)]
-    if item.is_shown:
-        parts[0] = f"**{parts[0]}**"
-    return "<br>".join(parts)
+    first, *beneath = (spell(part) for part in item.parts(column))
+    return "<br>".join([f"**{first}**" if item.is_shown else first, *beneath])
 
 
 def _published(table: Table) -> list[str]:

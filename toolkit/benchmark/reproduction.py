@@ -14,11 +14,12 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from toolkit.benchmark.tables import Column, Contrast
+from toolkit.benchmark.render_markdown import difference_lines
+from toolkit.benchmark.tables import Column, Contrast, Differences
 from toolkit.errors import ReadError, ToolkitError
 
 _BLOCK = re.compile(r"<!-- results: ([\w-]+)/([\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
@@ -139,7 +140,8 @@ def _number(key: str, value: float) -> str:
 def _contrasts(table: Json) -> list[str]:
     """The reference minus every row, as a table; then what the paper states beside ours."""
     contrasts = [Contrast.from_json(item) for item in table.get("contrasts", ())]
-    lines = _differences([item for item in contrasts if item.stated is None])
+    columns = [Column(key) for key in table["columns"]]
+    lines = difference_lines(Differences.of(contrasts, columns), str)
     lines += [
         f"* The paper states {100 * (item.stated_difference or 0.0):+.2f} points for "
         f"{item.stated}; here, {item.column}, {item.model} minus {item.minus}: "
@@ -149,27 +151,6 @@ def _contrasts(table: Json) -> list[str]:
     ]
     lines += [f"* {line}." for line in table.get("paired_tests", ())]
     return [*lines, ""] if lines else []
-
-
-def _differences(contrasts: Sequence[Contrast]) -> list[str]:
-    """A row for each rival, a column for each measure; see `Contrast.is_shown` for the bold."""
-    if not contrasts:
-        return []
-    cells = {(item.minus, item.column): _difference(item) for item in contrasts}
-    columns = list(dict.fromkeys(item.column for item in contrasts))
-    lines = [
-        f"| {' | '.join([contrasts[0].model + ' minus', *columns])} |",
-        f"| :-- | {' | '.join(['--:'] * len(columns))} |",
-    ]
-    for rival in dict.fromkeys(item.minus for item in contrasts):
-        row = [cells.get((rival, column), "") for column in columns]
-        lines.append(f"| {' | '.join([rival, *row])} |")
-    return [*lines, ""]
-
-
-def _difference(item: Contrast) -> str:
-    first, *beneath = item.parts(Column(item.column))
-    return "<br>".join([f"**{first}**" if item.is_shown else first, *beneath])
 
 
 def _provenance(path: Path, document: Json) -> str:

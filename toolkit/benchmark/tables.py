@@ -7,10 +7,11 @@ between 0 and 1; `Column.show` turns them into per cent. A cell without a value 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from toolkit.metrics.compare import PairedTest
 from toolkit.metrics.text import p_text
 
 Kind = Literal["share", "heads", "seconds", "count", "text"]
@@ -153,6 +154,19 @@ class Contrast:
     stated: str | None = None
     stated_difference: float | None = None
 
+    @classmethod
+    def of(cls, test: PairedTest, column: str, model: str, minus: str) -> Contrast:
+        """What a paired test found, of one training each."""
+        return cls(
+            column,
+            model,
+            minus,
+            test.difference,
+            test.interval,
+            test.p_value,
+            test.p_is_bound,
+        )
+
     @property
     def is_shown(self) -> bool:
         """Whether neither chance can have made it: no interval holds 0, and both are known."""
@@ -208,6 +222,33 @@ class Contrast:
 
 
 @dataclass(frozen=True)
+class Differences:
+    """Paired tests of one row against others, as a table.
+
+    Attributes:
+        model: The row that all others are taken from.
+        columns: In which there are tests.
+        rows: Rival -> column -> test, in order.
+    """
+
+    model: str
+    columns: tuple[Column, ...]
+    rows: Mapping[str, Mapping[str, Contrast]]
+
+    @classmethod
+    def of(cls, contrasts: Iterable[Contrast], columns: Iterable[Column]) -> Differences | None:
+        """The tests among these, but for those that a paper states; None where none is."""
+        tests = [item for item in contrasts if item.stated is None]
+        if not tests:
+            return None
+        rows: dict[str, dict[str, Contrast]] = {}
+        for item in tests:
+            rows.setdefault(item.minus, {})[item.column] = item
+        tested = {item.column for item in tests}
+        return cls(tests[0].model, tuple(c for c in columns if c.key in tested), rows)
+
+
+@dataclass(frozen=True)
 class Table:
     """One table with its rules.
 
@@ -249,13 +290,9 @@ class Table:
         return tuple(row for row in self.rows if row.kind == "improvement")
 
     @property
-    def differences(self) -> dict[str, dict[str, Contrast]]:
-        """The paired tests of the table's one row: rival -> column -> test, in order."""
-        found: dict[str, dict[str, Contrast]] = {}
-        for item in self.contrasts:
-            if item.stated is None:
-                found.setdefault(item.minus, {})[item.column] = item
-        return found
+    def differences(self) -> Differences | None:
+        """The paired tests of one row against the others, as a table."""
+        return Differences.of(self.contrasts, self.columns)
 
     @property
     def published(self) -> tuple[Row, ...]:

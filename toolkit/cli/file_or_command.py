@@ -8,15 +8,15 @@ import click
 class FileOrCommand(click.Group):
     """A group whose first argument is a file, unless it names a command.
 
+    A subclass sets two attributes.
+
     Attributes:
         on_file: The command that a file goes to.
         usage: What help and usage errors show in place of `COMMAND [ARGS]...`.
     """
 
-    def __init__(self, *args: object, on_file: str, usage: str, **kwargs: object) -> None:
-        """A click group with the two attributes."""
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
-        self.on_file, self.usage = on_file, usage
+    on_file: str
+    usage: str
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the command before what is no command."""

@@ -31,13 +31,18 @@ KINDS = ("group", "image-id", "file-name", "image-bytes", "near-duplicate", "ins
 _PATH = click.Path(path_type=Path)
 
 
+class _Split(FileOrCommand):
+    on_file = "make"
+    usage = (
+        "Usage: toolkit split FILE --out DIR [--group clip] "
+        "[--fractions train=0.8,val=0.1,test=0.1] [--seed S]\n"
+        "       toolkit split verify DIR [--images DIR] [--against FILE]\n"
+        "       toolkit split make --help    (all options)"
+    )
+
+
 @click.group(
-    cls=FileOrCommand,
-    on_file="make",
-    usage="Usage: toolkit split FILE --out DIR [--group clip] "
-    "[--fractions train=0.8,val=0.1,test=0.1] [--seed S]\n"
-    "       toolkit split verify DIR [--images DIR] [--against FILE]\n"
-    "       toolkit split make --help    (all options)",
+    cls=_Split,
     epilog="Example: toolkit split annotations.json --out splits --seed 1",
 )
 def split() -> None:

@@ -31,12 +31,17 @@ LISTED = 1000  # entries of each list in the JSON document
 _PATH = click.Path(path_type=Path)
 
 
+class _View(FileOrCommand):
+    on_file = "open"
+    usage = (
+        "Usage: toolkit view FILE --images DIR [--predictions NAME=FILE ...]\n"
+        "       toolkit view pull NAME --out NEW.json\n"
+        "       toolkit view open --help    (all options)"
+    )
+
+
 @click.group(
-    cls=FileOrCommand,
-    on_file="open",
-    usage="Usage: toolkit view FILE --images DIR [--predictions NAME=FILE ...]\n"
-    "       toolkit view pull NAME --out NEW.json\n"
-    "       toolkit view open --help    (all options)",
+    cls=_View,
     epilog="Example: toolkit view annotations.json --images images --predictions ours=p.json",
 )
 def view() -> None:

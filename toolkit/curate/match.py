@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from toolkit.annotations import Annotations, Images
 from toolkit.curate.assignment import best_pairs
-from toolkit.geometry import bbox_iou
+from toolkit.geometry import paired_iou
 from toolkit.images import one_name, one_text
 from toolkit.schema import Schema
 
@@ -205,7 +205,7 @@ def match_labels(old: Annotations, new: Annotations, threshold: float = THRESHOL
         found += _zipped(rows[open_ids], others[open_ids], 0)
     left = free()
     mates = leftovers.mates(*left)
-    value = _iou(old.bbox_xywh[mates[0]], new.bbox_xywh[mates[1]])
+    value = paired_iou(old.bbox_xywh[mates[0]], new.bbox_xywh[mates[1]])
     near = value >= threshold
     best = _best(mates[0][near], mates[1][near], value[near])
     found += [(row, other, 2) for row, other, _ in best]
@@ -216,16 +216,10 @@ def _zipped(rows: Indices, others: Indices, rule: int) -> list[tuple[int, int, i
     return [(a, b, rule) for a, b in zip(rows.tolist(), others.tolist(), strict=True)]
 
 
-def _iou(a_xywh: Floats, b_xywh: Floats) -> Floats:
-    """(P,) of each box with the one in its place; 0 where one is missing."""
-    pairs = zip(a_xywh[:, None], b_xywh[:, None], strict=True)
-    return np.array([bbox_iou(a, b)[0, 0] for a, b in pairs], np.float64)
-
-
 def _apart(a_xywh: Floats, b_xywh: Floats) -> NDArray[np.bool_]:
     """(P,) whether there are two boxes, and they do not overlap."""
     known = np.isfinite(a_xywh).all(axis=1) & np.isfinite(b_xywh).all(axis=1)
-    return np.asarray(known & (_iou(a_xywh, b_xywh) == 0))
+    return np.asarray(known & (paired_iou(a_xywh, b_xywh) == 0))
 
 
 def _free(ids: Indices) -> int:
@@ -280,9 +274,8 @@ def similarity(
             old.labelled[a][:, shared.old].sum(axis=1), new.labelled[b][:, shared.new].sum(1)
         )
         result[part] = np.nansum(terms, axis=1) / np.maximum(fewest, 1)
-        for at in np.flatnonzero(fewest == 0).tolist():
-            boxes = old.bbox_xywh[a[at], None], new.bbox_xywh[b[at], None]
-            result[begin + at] = bbox_iou(*boxes)[0, 0]
+        none = np.flatnonzero(fewest == 0)
+        result[begin + none] = paired_iou(old.bbox_xywh[a[none]], new.bbox_xywh[b[none]])
     return result
 
 

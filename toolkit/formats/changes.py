@@ -7,7 +7,6 @@ applied to `kept`; everything that the foreign format cannot hold stays as it wa
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
@@ -72,34 +71,6 @@ class Changes:
         return f" ({', '.join(parts)})" if parts else ""
 
 
-def restore(
-    kept: CocoDocument,
-    written: CocoDocument,
-    now: CocoDocument,
-    dropped: Iterable[int] = (),
-) -> CocoDocument:
-    """The original with what a person changed in the foreign file; `kept` is not altered.
-
-    Args:
-        kept: The original document.
-        written: What the foreign file held when it was written from `kept`.
-        now: What it holds now.
-        dropped: Indices of `kept["annotations"]` that the format has no place for.
-    """
-    changes = find_changes(kept, written, now, dropped)
-    result = copy.deepcopy(kept)
-    _set_fields(result, changes.top)
-    for name, section in changes.sections.items():
-        if not section:
-            continue
-        records = result.setdefault(name, [])
-        for index, fields in section.fields.items():
-            _set_fields(records[index], fields)
-        result[name] = [r for i, r in enumerate(records) if i not in section.removed]
-        result[name] += section.added
-    return result
-
-
 def _set_fields(record: Record, fields: dict[str, object]) -> None:
     for name, value in fields.items():
         if value is MISSING:
@@ -118,10 +89,10 @@ def find_changes(
     """What differs between `written` and `now`, as changes to `kept`.
 
     Args:
-        kept: As of `restore`, like the next three.
-        written: What the foreign file held.
+        kept: The original document.
+        written: What the foreign file held when it was written from `kept`.
         now: What it holds now.
-        dropped: What has no place in it.
+        dropped: Indices of `kept["annotations"]` that the format has no place for.
         numbered: Sections whose ids the format does not keep: it numbers them anew, and
             where the original counts from 1 as well, only by chance alike.
     """

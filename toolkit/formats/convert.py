@@ -171,27 +171,22 @@ def convert(
         return _copy(source, target, read, force)
     blocking = [f for f in read.findings if f.rule not in _TOLERATED]
     raise_errors(source, read.dataset.schema, blocking)
-    if strict:
-        _refuse_left_out(source, read.findings)
     plan = _plan(read, end, target_schema)
     kept_in = (sidecar_file or sidecar_path(target)) if writes_sidecar else None
     if kept_in is not None:
-        if kept_in.resolve().is_relative_to(target.resolve()):
-            raise UsageError(
-                f"{kept_in}: the sidecar would take the target's place; name "
-                f"a file beside {target}"
-            )
+        _check_sidecar_place(kept_in, target)
         check_output(kept_in, force=force, inputs=(source, target, *others))
     if strict:
-        way_out = "; --sidecar keeps it in a file beside the target"
-        way_out = "" if end.is_json or kept_in is not None else way_out
-        holder = f"format '{end.name}'"
-        if target_schema is not None:
-            holder += f" with the keypoints of '{target_schema.name}'"
-        gone = plan.lost if kept_in is None else plan.lost_by_schema
-        _refuse_loss(source, holder, gone, way_out)
+        _refuse_any_loss(source, read.findings, plan, target_schema, kept_in)
     _write(plan, target, kept_in, force=force)
     return _told(read, plan, kept_in)
+
+
+def _check_sidecar_place(sidecar: Path, target: Path) -> None:
+    if sidecar.resolve().is_relative_to(target.resolve()):
+        raise UsageError(
+            f"{sidecar}: the sidecar would take the target's place; name a file beside {target}"
+        )
 
 
 def _check_sidecar_has_use(
@@ -399,7 +394,14 @@ def _refuse_loss(source: Path, holder: str, lost: Counter[str], way_out: str = "
         )
 
 
-def _refuse_left_out(source: Path, findings: list[Finding]) -> None:
+def _refuse_any_loss(
+    source: Path,
+    findings: list[Finding],
+    plan: Plan,
+    target_schema: Schema | None,
+    sidecar: Path | None,
+) -> None:
+    """What `--strict` is for: nothing of the source is left out, and nothing is lost."""
     left_out = [f for f in findings if f.rule == LEFT_OUT]
     if left_out:
         more = f" (and {len(left_out) - 1:,} more findings)" if left_out[1:] else ""
@@ -407,6 +409,13 @@ def _refuse_left_out(source: Path, findings: list[Finding]) -> None:
             f"{source.name}: {left_out[0].message}{more}; --strict was given; nothing was "
             "written; remove it, or convert without --strict"
         )
+    holder, way_out = f"format '{plan.end.name}'", ""
+    if target_schema is not None:
+        holder += f" with the keypoints of '{target_schema.name}'"
+    if sidecar is None and not plan.end.is_json:
+        way_out = "; --sidecar keeps it in a file beside the target"
+    gone = plan.lost if sidecar is None else plan.lost_by_schema
+    _refuse_loss(source, holder, gone, way_out)
 
 
 def _listed(lost: Counter[str]) -> str:

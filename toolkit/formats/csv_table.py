@@ -10,7 +10,7 @@ import csv
 import io
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def scan_csv(path: Path, schema: Schema | None) -> tuple[Dataset, list[Finding]]
 
 def _table(text: Text) -> Table:
     try:
-        rows = _numbered(csv.reader(io.StringIO(text.data.decode("utf-8"), newline="")))
+        rows = _numbered(text.data.decode("utf-8"))
     except csv.Error as error:
         text.fail(f"not CSV: {error}")
     if not rows:
@@ -130,13 +130,18 @@ def _table(text: Text) -> Table:
     return Table(columns, [line for line, _ in rows[1:]], "line")
 
 
-def _numbered(reader: Iterator[list[str]]) -> list[tuple[int, list[str]]]:
-    """Rows that are not empty, with the line on which each begins."""
+def _numbered(text: str) -> list[tuple[int, list[str]]]:
+    """Rows that are not empty, with the line on which each begins.
+
+    Raises:
+        csv.Error: It is not CSV.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""))
     found, line = [], 1
     for row in reader:
         if row:
             found.append((line, row))
-        line = reader.line_num + 1  # type: ignore[attr-defined]  # a cell may hold line breaks
+        line = reader.line_num + 1  # a cell may hold line breaks
     return found
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.annotations import Annotations, Predictions
+from toolkit.geometry import paired_iou
 from toolkit.metrics.matching import evaluation_order, greedy_match, image_pairs
 
 Floats = NDArray[np.float64]
@@ -133,7 +134,7 @@ def _match_boxes(
 ) -> Indices:
     """(N,) row of the box each truth box was taken by, -1 for none."""
     pair_truth, pair_box = image_pairs(truth_image, image, num_images)
-    overlap = _paired_iou(truth_box[pair_truth], box[pair_box])
+    overlap = paired_iou(truth_box[pair_truth], box[pair_box])
     matches = greedy_match(
         overlap,
         pair_truth,
@@ -147,14 +148,3 @@ def _match_boxes(
     found = matches.truth[0] >= 0
     result[matches.truth[0, found]] = matches.detection[found]
     return result
-
-
-def _paired_iou(a: Floats, b: Floats) -> Floats:
-    """(P,) IoU of boxes row by row; 0 where either is empty or NaN."""
-    low = np.maximum(a[:, :2], b[:, :2])
-    high = np.minimum(a[:, :2] + a[:, 2:], b[:, :2] + b[:, 2:])
-    side = np.clip(high - low, 0, None)
-    overlap = side[:, 0] * side[:, 1]
-    union = a[:, 2] * a[:, 3] + b[:, 2] * b[:, 3] - overlap
-    valid = np.isfinite(union) & (union > 0)
-    return np.where(valid, overlap / np.where(valid, union, 1), 0)

@@ -28,7 +28,7 @@ RESULTS = {
                 "ground truth sha256: 5e28",
                 "intervals: 95 % percentile bootstrap",
             ],
-            "columns": ["Mean", "Mean, median", "params"],
+            "columns": ["Mean", "Mean, median", "params", "Body"],
             "rows": [
                 {
                     "model": "none",

@@ -38,7 +38,7 @@ def panel(schema: Schema, people: int, annotators: int, rng: np.random.Generator
         bbox_xywh=np.zeros((annotators, people, 4)),
         scale=scale,
         reference=None,  # type: ignore[arg-type]  # not looked at
-        people=None,  # type: ignore[arg-type]
+        people=None,  # type: ignore[arg-type]  # nor this
     )
 
 

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from toolkit.errors import UsageError
-from toolkit.formats.changes import restore
+from toolkit.formats.changes import find_changes
 from toolkit.formats.convert import convert
 from toolkit.formats.mat import MAT
+from toolkit.formats.patch import patched_bytes
+from toolkit.formats.sidecar import text_of
 from toolkit.schema import Keypoint, Schema
 
 Document = dict[str, Any]
@@ -211,6 +213,13 @@ WRITTEN: Document = {
     ],
     "categories": [{"id": 1, "name": "p"}],
 }
+
+
+def restore(kept: Document, written: Document, now: Document) -> Document:
+    """The original with what changed between the last two, by way of its bytes."""
+    text = text_of(Path("kept.json"), json.dumps(kept).encode())
+    found: Document = json.loads(patched_bytes(text, find_changes(kept, written, now)))
+    return found
 
 
 def test_without_a_change_the_original_comes_back() -> None:

@@ -7,7 +7,7 @@ beneath it what each training seed gave, with the range and the interval over th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -224,16 +224,9 @@ def _contrast(
     stated: str | None = None,
     stated_difference: float | None = None,
 ) -> Contrast:
-    test = compare_rows(*pair)
     each = [a - b for a, b in zip(pair[0].seeds, pair[1].seeds, strict=True)]
-    return Contrast(
-        column=column,
-        model=labels[0],
-        minus=labels[1],
-        difference=test.difference,
-        interval=test.interval,
-        p_value=test.p_value,
-        p_is_bound=test.p_is_bound,
+    return replace(
+        Contrast.of(compare_rows(*pair), column, *labels),
         seeds=dict(zip(seeds, each, strict=True)),
         over_seeds=t_interval(each),
         stated=stated,
