@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -189,7 +189,6 @@ def model_entrant(
         given_truth=entry.name in GIVEN_TRUE_BODY,
         note=entry.note.rstrip("."),
         costs=_costs(entry, model, seconds / max(1, len(truth.annotations))),
-        seeds=_training_seeds(model.facts, truth.sha256),
         is_ours=entry.role == "model",
     )
 
@@ -253,28 +252,6 @@ def _number(value: object) -> int | None:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
-
-
-def _training_seeds(
-    facts: Mapping[str, object], truth_sha256: str | None
-) -> dict[str, dict[int, float]]:
-    """Column -> seed -> value from the facts `training_seeds[truth's sha256][seed][column]`.
-
-    Keyed by the hash of the annotations, so that values measured on one test set never
-    stand beside those of another.
-    """
-    tables = facts.get("training_seeds")
-    seeds = tables.get(truth_sha256) if isinstance(tables, dict) else None
-    found: dict[str, dict[int, float]] = {}
-    if not isinstance(seeds, dict):
-        return found
-    for seed, columns in seeds.items():
-        if not isinstance(columns, dict) or not str(seed).isdigit():
-            continue
-        for column, value in columns.items():
-            if isinstance(value, int | float):
-                found.setdefault(str(column), {})[int(seed)] = float(value)
-    return found
 
 
 def code_of(entry: ModelEntry) -> str:

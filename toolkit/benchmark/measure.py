@@ -23,7 +23,6 @@ from toolkit.benchmark.tables import (
     Interval,
     Row,
     RowKind,
-    SeedValues,
     Table,
     Value,
     best_rival,
@@ -51,7 +50,6 @@ class Entrant:
         given_truth: Whether it is handed a part of the answer (the true body joints).
         note: For readers of the table.
         costs: Values of the cost columns; empty for predictions from a file.
-        seeds: Column key -> training seed -> value on this test set.
         is_ours: Whether the improvement row may be about it; the first that is, is its
             subject, and the others are no rivals.
     """
@@ -62,7 +60,6 @@ class Entrant:
     given_truth: bool = False
     note: str = ""
     costs: Mapping[str, Value] = field(default_factory=dict)
-    seeds: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     is_ours: bool = False
 
 
@@ -150,7 +147,6 @@ def make_table(
             *lines_by_row("note", {name: e.notes for name, e in evaluations.items()}),
         ),
         warnings=lines_by_row("warning", {name: e.warnings for name, e in evaluations.items()}),
-        seeds=tuple(_seeds(suite, entrants, rows)),
         contrasts=tuple(_contrasts(suite, rows, reference.label, comparisons)),
     )
 
@@ -347,18 +343,4 @@ def _contrasts(
             test = _paired(suite, column, comparisons[row.model])
             if test is not None and test.difference is not None:
                 found.append(Contrast.of(test, column.key, reference, row.label))
-    return found
-
-
-def _seeds(
-    suite: Suite, entrants: Sequence[Entrant], rows: tuple[Row, ...]
-) -> list[SeedValues]:
-    found = []
-    for entrant, row in zip(entrants, rows, strict=True):
-        for column in suite.columns:
-            if column.key in entrant.seeds:
-                value = row.values.get(column.key)
-                shipped = float(value) if isinstance(value, int | float) else None
-                seeds = entrant.seeds[column.key]
-                found.append(SeedValues(entrant.label, column.key, shipped, seeds))
     return found

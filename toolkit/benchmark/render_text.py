@@ -118,7 +118,7 @@ def _published(table: Table) -> list[str]:
 
 
 def below(table: Table, *, tests: bool = True) -> list[str]:
-    """The lines under a table: warnings, rivals, tests, seeds, notes, rules.
+    """The lines under a table: warnings, rivals, tests, notes, rules.
 
     Args:
         table: Of any renderer.
@@ -128,15 +128,6 @@ def below(table: Table, *, tests: bool = True) -> list[str]:
     for row in table.improvements:
         lines.append(f"{row.model}: {row.note or 'against the best rival'}: {_rivals(row)}")
     lines += (paired_lines(table) if tests else []) + stated_lines(table)
-    for item in table.seeds:
-        if item.shipped is None:  # nothing ships; the seeds have a table of their own
-            continue
-        column = next(c for c in table.columns if c.key == item.column)
-        values = ", ".join(
-            f"seed {seed} {column.show(value)}" for seed, value in item.seeds.items()
-        )
-        shipped = column.show(item.shipped)
-        lines.append(f"{item.model}, {item.column}: shipped {shipped}; training {values}")
     notes: dict[str, list[str]] = {}
     for row in table.measured:
         if row.note:

@@ -149,7 +149,6 @@ def _contrasts(table: Json) -> list[str]:
         for item in contrasts
         if item.stated is not None
     ]
-    lines += [f"* {line}." for line in table.get("paired_tests", ())]
     return [*lines, ""] if lines else []
 
 

@@ -116,11 +116,10 @@ class Row:
 
 @dataclass(frozen=True)
 class SeedValues:
-    """The headline values of one model trained with several seeds."""
+    """The values of one row and column, trained with several seeds."""
 
     model: str
     column: str
-    shipped: float | None
     seeds: Mapping[int, float]
 
 
@@ -258,7 +257,7 @@ class Table:
         columns: In order; the model's label comes before them.
         rows: Measured rows in order, then the improvement row, then published rows.
         rules: Lines that say by which rules the numbers were made.
-        seeds: What other training seeds of the main pair gave.
+        seeds: What each training seed gave, where the rows have several.
         contrasts: Paired tests of one row against others, and differences that a paper states.
         warnings: Lines that say why a row may not be what it seems.
     """
@@ -330,7 +329,6 @@ class Table:
                 {
                     "model": item.model,
                     "column": item.column,
-                    "shipped": _finite(item.shipped),
                     "seeds": {str(seed): _finite(value) for seed, value in item.seeds.items()},
                 }
                 for item in self.seeds

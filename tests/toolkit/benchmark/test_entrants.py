@@ -234,18 +234,13 @@ def test_the_code_of_a_model_is_that_of_all_packages_that_register_models(
     assert {"baselines", "tokenclipose"} <= set(hashed)
 
 
-def test_facts_become_costs_notes_and_training_seeds(
+def test_facts_become_costs_and_notes(
     players: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOOLKIT_CACHE", str(tmp_path / "cache"))
-    seeds = {
-        players.sha256: {"1": {"Body": 0.5}, "2": {"Body": 0.6}, "x": {"Body": 1}},
-        "another test set": {"1": {"Body": 0.9}},
-    }
-
     row = model_entrant(
         HOCKEY,
-        contender(images_seen=10, text_encoder="minilm", training_seeds=seeds),
+        contender(images_seen=10, text_encoder="minilm"),
         players,
         tmp_path,
         nothing,
@@ -255,7 +250,6 @@ def test_facts_become_costs_notes_and_training_seeds(
     assert row.costs["images seen"] == 10
     assert row.costs["text"] == "minilm"
     assert row.note == "It stands still"
-    assert row.seeds == {"Body": {1: 0.5, 2: 0.6}}
     assert row.is_ours is row.given_truth is False
 
 

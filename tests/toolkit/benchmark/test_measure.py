@@ -138,18 +138,16 @@ def test_rules_name_head_size_strata_clips_and_the_file(
         assert wanted in rules
 
 
-def test_costs_stand_only_where_models_ran_and_seeds_beside_the_shipped_value(
+def test_costs_stand_only_where_models_ran(
     players: Dataset, shifted: Callable[..., Predictions]
 ) -> None:
     costs = {"s/person": 0.01, "params": 10, "images seen": 5, "text": None, "box": "human"}
-    entrant = Entrant("a", shifted(2.0), costs=costs, seeds={OUTSIDE: {1: 0.9, 2: 0.8}})
+    entrant = Entrant("a", shifted(2.0), costs=costs)
 
     table = table_of(players, entrant)
 
     assert table.columns[-len(COSTS) :] == COSTS
     assert row_of(table, "a").values["params"] == 10
-    (seeds,) = table.seeds
-    assert (seeds.shipped, dict(seeds.seeds)) == (1.0, {1: 0.9, 2: 0.8})
     assert COSTS[0] not in table_of(players, Entrant("b", shifted(2.0))).columns
 
 

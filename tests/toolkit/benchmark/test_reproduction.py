@@ -88,7 +88,6 @@ RESULTS = {
                     "stated_difference": None,
                 },
             ],
-            "paired_tests": [],
         }
     ],
 }

@@ -167,7 +167,7 @@ def _seed_values(
 ) -> list[SeedValues]:
     """For JSON: every seed of every column."""
     return [
-        SeedValues(row.planned.label, key, None, dict(zip(seeds, score.seeds, strict=True)))
+        SeedValues(row.planned.label, key, dict(zip(seeds, score.seeds, strict=True)))
         for row in rows
         for key, score in _shown(row, layout).items()
     ]

@@ -20,7 +20,7 @@ from toolkit.files import sha256_bytes, sha256_file, write_bytes, write_text
 from toolkit.models import ModelEntry, find_models
 
 DONE = "done.json"
-_SINCE = ("calibration", "training_seeds")  # what a checkpoint was told after its training
+_SINCE = ("calibration",)  # what a checkpoint was told after its training
 CHECKPOINT = "best.safetensors"  # without validation data the best are the last weights
 
 
