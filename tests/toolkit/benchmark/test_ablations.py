@@ -527,6 +527,20 @@ class TestFigures:
         with pytest.raises(InvalidDataError, match=r"no labelled keypoint .* a head size"):
             make_figures(replace(players, annotations=people), {"one": found}, "players")
 
+    def test_one_image_has_its_charts_without_fitted_scores(
+        self, players: Dataset, shifted: Callable[..., Predictions]
+    ) -> None:
+        people = replace(players.annotations, image_id=np.full(4, players.images.ids[0]))
+        found = replace(
+            shifted(2.0), sigma=np.ones((4, 20, 2)), image_id=people.image_id.copy()
+        )
+
+        charts = make_figures(replace(players, annotations=people), {"one": found}, "players")
+
+        (chart,) = [chart for chart in charts if chart.name == "reliability"]
+        assert "No fitted scores: calibration: 1 image " in chart.note
+        assert "fitted scores" not in chart.svg
+
     def test_panels_show_the_strongest_of_each_scene(self) -> None:
         strength = np.array([5.0, 9.0, np.nan, 7.0, 6.0])
         usable = np.array([True, False, True, True, True])

@@ -16,6 +16,7 @@ from toolkit.annotations import Predictions
 from toolkit.benchmark.render_html import Figure
 from toolkit.charts import COLORS, Series, curves
 from toolkit.dataset import Dataset
+from toolkit.errors import InvalidDataError
 from toolkit.geometry import distance_from_box, expand_to_aspect
 from toolkit.metrics import errors_in_heads
 from toolkit.metrics.calibration import held_out, reliability, within_heads
@@ -177,11 +178,15 @@ def _reliability(truth: Dataset, predictions: Mapping[str, Predictions], data: s
     }
     right = {label: within_heads(truth, found) for label, found in predictions.items()}
     first = next(iter(scores))
-    fitted = "fitted scores"
-    scores[fitted] = held_out(
-        truth.schema.names, scores[first], right[first], truth.annotations.image_id
-    )
-    right[fitted] = right[first]
+    told = f"Fitted: {first}, each half of the images by a fit on the other half."
+    try:
+        fitted = held_out(
+            truth.schema.names, scores[first], right[first], truth.annotations.image_id
+        )
+    except InvalidDataError as error:
+        told = f"No fitted scores: {error}."
+    else:
+        scores["fitted scores"], right["fitted scores"] = fitted, right[first]
     series, gaps = [], []
     for index, (label, values) in enumerate(scores.items()):
         known = ~np.isnan(values)
@@ -195,10 +200,7 @@ def _reliability(truth: Dataset, predictions: Mapping[str, Predictions], data: s
     centers = ((found.edges[:-1] + found.edges[1:]) / 2).tolist()
     series.append(Series("score = share right", centers, "#888888", dashed=True))
     svg = curves("Share of keypoints that are right, by score", centers, series, x_name="score")
-    note = (
-        f"{_note(data)} Fitted: {first}, each half of the images by a fit on the other half. "
-        f"Expected calibration error: {', '.join(gaps)}."
-    )
+    note = f"{_note(data)} {told} Expected calibration error: {', '.join(gaps)}."
     title = "Reliability: share within half a head, by score"
     return Figure("reliability", title, note, svg)
 
