@@ -15,7 +15,7 @@ import numpy as np
 from baselines.config import TrainConfig
 from baselines.crops import crop_boxes
 from toolkit.dataset import Dataset
-from toolkit.errors import InvalidDataError, UnsafeInputError
+from toolkit.errors import InvalidDataError, ReadError, UnsafeInputError
 from toolkit.geometry import inside_box
 from toolkit.images import resolve_images
 from toolkit.metrics.head_size import head_sizes
@@ -77,6 +77,7 @@ def validation_part(
     Raises:
         SchemaError: They have not the keypoints of the training data in the same order.
         InvalidDataError: A box cannot be cropped, or images are missing.
+        ReadError: Their folder does not exist.
         UnsafeInputError: An image's name leaves its folder.
     """
     held_out, images_dir = validation
@@ -101,10 +102,11 @@ def told_of_validation() -> Iterator[None]:
 
     Raises:
         InvalidDataError: Of the block.
+        ReadError: Of the block.
         UnsafeInputError: Of the block.
     """
     try:
         yield
-    except (InvalidDataError, UnsafeInputError) as error:
+    except (InvalidDataError, ReadError, UnsafeInputError) as error:
         said = str(error).replace("--images", "--val-images")
         raise type(error)(f"--val-data: {said}") from error

@@ -132,7 +132,9 @@ def resolve_images(
     """
     root = Path(images_dir)
     if not root.is_dir():
-        raise ReadError(f"{images_dir}: no such folder; name the folder of the images")
+        raise ReadError(
+            f"{images_dir}: no such folder; name the folder of the images with --images"
+        )
     ids = [int(image_id) for image_id in image_ids]
     paths = [
         resolve_image(root, name, image_id)

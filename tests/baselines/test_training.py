@@ -376,7 +376,7 @@ def test_a_validation_that_cannot_be_done_is_told_before_the_first_step(
 ) -> None:
     dataset, folder = people
     out = tmp_path / "run"
-    with pytest.raises(InvalidDataError, match=r"--val-data: .*none.*with --val-images"):
+    with pytest.raises(ReadError, match=r"--val-data: .*none.*with --val-images"):
         _trained_beside(people, out, (dataset, tmp_path / "none"))
     with pytest.raises(InvalidDataError, match=r"--val-data: 4 of 4 images.*--val-images"):
         _trained_beside(people, out, (dataset, tmp_path))
