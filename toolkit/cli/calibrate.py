@@ -56,7 +56,8 @@ def calibrate(
 
     A calibrated score is the probability that the keypoint lies within half a head size of
     the truth. The weights do not change. Prints the expected calibration error (ECE) before
-    and after; after is measured on images that the fit had not seen (two halves in turn).
+    and after; after is measured on clips that the fit had not seen (two halves in turn;
+    of the images, where these name no clips).
     """
     import json
 
@@ -64,6 +65,7 @@ def calibrate(
     from toolkit.files import check_output, sha256_file, write_text
     from toolkit.formats import read
     from toolkit.metrics.calibration import (
+        clips_or_images,
         fit_calibration,
         held_out,
         reliability,
@@ -100,7 +102,8 @@ def calibrate(
     known = np.full(own.keypoint_scores.shape, np.nan)
     known[:, [own.schema.index(name) for name in names]] = right
     fitted = fit_calibration(own.schema.names, own.keypoint_scores, known)
-    after = held_out(names, scores, right, truth.annotations.image_id)
+    group, unit = clips_or_images(truth)
+    after = held_out(names, scores, right, group)
     tables = {
         part: (
             reliability(scores[:, mask], right[:, mask]),
@@ -116,6 +119,7 @@ def calibrate(
         "instances": len(truth.annotations),
         "ece_raw": round(both["raw"].ece, 4),
         "ece_held_out": round(both["calibrated"].ece, 4),
+        "held_out_by": unit,
     }
     if plot is not None:
         write_text(plot, reliability_chart(both, f"Reliability of {model.name}"), force=force)

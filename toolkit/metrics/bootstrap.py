@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from toolkit.annotations import Images
 from toolkit.errors import UsageError
+from toolkit.images import one_text
 
 By = Literal["image", "clip"]
 LEVEL = 0.95
@@ -102,5 +103,6 @@ def _units(images: Images, by: By) -> NDArray[np.int64]:
             f"bootstrap by clip: {len(missing)} of {len(images)} images have no 'clip', the "
             f"first '{missing[0]}'; use --by image, or write 'clip' on every image record"
         )
-    _, unit = np.unique(np.array(images.clips, dtype=str), return_inverse=True)
+    clips = [one_text(clip) for clip in images.clips if clip]  # as the splits join them
+    _, unit = np.unique(np.array(clips, dtype=str), return_inverse=True)
     return np.asarray(unit, dtype=np.int64)

@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from toolkit.annotations import Predictions
 from toolkit.charts import COLORS, SOFT, Series, curves, standalone
 from toolkit.dataset import Dataset
-from toolkit.errors import InvalidDataError, counted
+from toolkit.errors import InvalidDataError
+from toolkit.images import one_text
+from toolkit.metrics.bootstrap import By
 from toolkit.metrics.errors_in_heads import errors_in_heads
 
 Floats = NDArray[np.float64]
@@ -180,27 +182,40 @@ def _platt(scores: Floats, right: Floats) -> tuple[float, float]:
     return float(weights[0] / width), float(weights[1] - weights[0] * middle / width)
 
 
+def clips_or_images(truth: Dataset) -> tuple[NDArray[np.int64], By]:
+    """What `held_out` parts by: (N,) the clip of each person, and the word for it.
+
+    Frames of a clip look alike, so that a fit on one of them has as good as seen the others.
+    By image where an image names no clip, or all name the same.
+    """
+    units = [clip and one_text(clip) for clip in truth.images.clips]
+    if not all(units) or len(set(units)) < 2:
+        return truth.image_row, "image"
+    _, unit = np.unique(np.array(units, dtype=str), return_inverse=True)
+    return unit.astype(np.int64)[truth.image_row], "clip"
+
+
 def held_out(
     names: Sequence[str], scores: Floats, right: Floats, group: NDArray[np.int64]
 ) -> Floats:
-    """Calibrated scores, (N, K), each by a fit that has not seen its image.
+    """Calibrated scores, (N, K), each by a fit that has not seen its clip (or image).
 
     Args:
         names: K keypoints.
         scores: (N, K) raw.
         right: (N, K) as in `fit_calibration`.
-        group: (N,) image of each row; of those that count, every other one, in order, is one
-            half.
+        group: (N,) clip or image of each row, see `clips_or_images`; of those that count,
+            every other one, in order, is one half.
 
     Raises:
-        InvalidDataError: Fewer than two images count, so that a half has nothing to fit.
+        InvalidDataError: Fewer than two groups count, so that a half has nothing to fit.
     """
     counts = ~np.isnan(right).all(axis=1)
     used = np.unique(group[counts])
     if len(used) < 2:
         raise InvalidDataError(
-            f"calibration: {counted(len(used), 'image')} with labelled people who have a head "
-            "size; at least 2 are needed, one to fit on and one to measure on"
+            "calibration: labelled people with a head size are in fewer than 2 clips (or "
+            "images, where no clip is named); one is needed to fit on, another to measure on"
         )
     half = np.searchsorted(used, group) % 2
     found = np.full(scores.shape, np.nan)

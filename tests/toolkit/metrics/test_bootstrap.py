@@ -35,6 +35,13 @@ def test_images_of_one_clip_are_drawn_together() -> None:
     assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
 
 
+def test_a_clip_in_two_unicode_forms_is_one_clip() -> None:
+    weights = draw_weights(images(("caf\u00e9", "b", "cafe\u0301")), 50, "clip", seed=0)
+
+    assert (weights[:, 0] == weights[:, 2]).all()
+    assert (weights[:, :2].sum(axis=1) == 2).all()
+
+
 def test_images_without_clip_are_named() -> None:
     with pytest.raises(UsageError, match=r"1 of 2 images have no 'clip', the first '2\.jpg'"):
         draw_weights(images(("a", None)), 5, "clip", seed=0)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from toolkit.annotations import Annotations, Images
+from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError
 from toolkit.metrics.calibration import (
     Calibration,
+    clips_or_images,
     fit_calibration,
     held_out,
     logit,
     reliability,
     reliability_chart,
 )
+from toolkit.schema import Schema
 
 NAMES = ("left_hip", "stick_toe")
 
@@ -60,8 +66,37 @@ def test_a_fit_on_nothing_is_no_measure_of_unseen_images() -> None:
     image = np.repeat([1, 2], 4)
     right[image == 2] = np.nan
 
-    with pytest.raises(InvalidDataError, match=r"1 image with labelled people .* at least 2"):
+    with pytest.raises(
+        InvalidDataError, match=r"in fewer than 2 clips \(or images.*one is needed to fit"
+    ):
         held_out(NAMES, scores, right, image)
+
+
+@pytest.mark.parametrize(
+    ("clips", "group", "unit"),
+    [
+        (("caf\u00e9", "b", "cafe\u0301"), [1, 1, 0, 1], "clip"),
+        (("a", None, "a"), [0, 0, 1, 2], "image"),
+        (("a", "a", "a"), [0, 0, 1, 2], "image"),
+    ],
+    ids=["clips", "an image without clip", "one clip"],
+)
+def test_people_are_parted_by_clip_and_by_image_where_clips_are_not_named(
+    tiny_schema: Schema, clips: tuple[str | None, ...], group: list[int], unit: str
+) -> None:
+    """Four people: two in the first image, one in each other."""
+    people = Annotations.from_arrays(
+        tiny_schema,
+        np.array([1, 1, 2, 3]),
+        np.zeros((4, 3, 2)),
+        np.full((4, 3), 2),
+        np.ones((4, 4)),
+    )
+    images = replace(Images.from_ids(np.array([1, 2, 3])), clips=clips)
+
+    found, word = clips_or_images(Dataset(tiny_schema, images, people))
+
+    assert (found.tolist(), word) == (group, unit)
 
 
 def test_the_calibration_error_is_the_mean_gap_of_the_bins() -> None:

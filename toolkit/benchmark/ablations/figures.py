@@ -19,7 +19,7 @@ from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError
 from toolkit.geometry import distance_from_box, expand_to_aspect
 from toolkit.metrics import errors_in_heads
-from toolkit.metrics.calibration import held_out, reliability, within_heads
+from toolkit.metrics.calibration import clips_or_images, held_out, reliability, within_heads
 
 Floats = NDArray[np.float64]
 DISTANCES = (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 5.0)  # heads, edges of bins
@@ -178,11 +178,10 @@ def _reliability(truth: Dataset, predictions: Mapping[str, Predictions], data: s
     }
     right = {label: within_heads(truth, found) for label, found in predictions.items()}
     first = next(iter(scores))
-    told = f"Fitted: {first}, each half of the images by a fit on the other half."
+    group, unit = clips_or_images(truth)
+    told = f"Fitted: {first}, each half of the {unit}s by a fit on the other half."
     try:
-        fitted = held_out(
-            truth.schema.names, scores[first], right[first], truth.annotations.image_id
-        )
+        fitted = held_out(truth.schema.names, scores[first], right[first], group)
     except InvalidDataError as error:
         told = f"No fitted scores: {error}."
     else:
