@@ -11,6 +11,7 @@ import pytest
 
 from toolkit import formats
 from toolkit.errors import InvalidDataError, UsageError
+from toolkit.formats.compare import identity
 from toolkit.formats.labelstudio import tasks_of
 from toolkit.formats.labelstudio_read import document_of
 from toolkit.labelstudio.home import Merged, merged
@@ -62,7 +63,10 @@ def written(path: Path, document: Json) -> Path:
 
 def home(task: Json, base: Path) -> tuple[Merged, Json]:
     result = merged(
-        formats.scan(base).dataset, document_of([task], None, None)[0], _sent([task])
+        formats.scan(base).dataset,
+        document_of([task], None, None)[0],
+        _sent([task]),
+        {identity(annotation["id"]) for annotation in task["annotations"]},
     )
     return result, json.loads(result.content)
 
@@ -221,6 +225,52 @@ def test_an_edit_that_an_annotator_takes_back_comes_home_too(
     assert once["annotations"][0]["keypoints"] == [15, 12, 2, 14, 14, 1]
     assert twice["annotations"][0]["keypoints"] == [12, 12, 2, 14, 14, 1]
     assert (result.changed, result.conflicts) == (1, [])
+
+
+def test_somebody_added_to_an_annotation_in_which_nobody_is_left_goes_too(
+    document: Json, task: Json, tmp_path: Path
+) -> None:
+    add_person(task)
+    _, once = home(task, written(tmp_path / "base.json", document))
+    task["annotations"][0]["result"] = []
+
+    result, twice = home(task, written(tmp_path / "once.json", once))
+
+    assert [one["id"] for one in once["annotations"]] == [1, 2, 3]
+    assert [one["id"] for one in twice["annotations"]] == [2]
+    assert result.removed == 2
+
+
+def test_somebody_taken_away_and_put_back_is_told_for_the_file_may_have_lost_them_itself(
+    document: Json, task: Json, tmp_path: Path
+) -> None:
+    before = task["annotations"][0]["result"]
+    task["annotations"][0]["result"] = []
+    _, once = home(task, written(tmp_path / "base.json", document))
+    task["annotations"][0]["result"] = before
+
+    result, twice = home(task, written(tmp_path / "once.json", once))
+
+    assert [one["id"] for one in once["annotations"]] == [2]
+    assert twice == once
+    assert result.kept == ["annotation 1, which the file no longer has"]
+
+
+def test_a_keypoint_taken_back_after_the_file_changed_another_is_told(
+    document: Json, task: Json, tmp_path: Path
+) -> None:
+    later = copy.deepcopy(document)
+    later["annotations"][0]["keypoints"][3] = 77
+    move_nose(task, 15)
+    first, once = home(task, written(tmp_path / "base.json", later))
+    move_nose(task, 12)
+
+    result, twice = home(task, written(tmp_path / "once.json", once))
+
+    assert once["annotations"][0]["keypoints"] == [15, 12, 2, 77, 14, 1]
+    assert twice["annotations"][0]["keypoints"] == [15, 12, 2, 77, 14, 1]
+    assert first.kept == []
+    assert result.kept == [f"annotation 1 field 'keypoints' ({place})" for place in (0, 1)]
 
 
 def test_what_the_file_changed_since_the_last_pull_stays_while_the_annotator_rests(

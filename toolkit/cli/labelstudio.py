@@ -299,7 +299,7 @@ def pull(
     regions, else to the one that a relation names, else to the smallest box round it, else to
     the nearest; each that was placed by geometry is named.
     """
-    from toolkit.errors import UsageError
+    from toolkit.errors import UsageError, counted
     from toolkit.files import check_output, write_bytes
     from toolkit.formats.adapter import document_bytes
     from toolkit.labelstudio.desk import fetch
@@ -323,7 +323,7 @@ def pull(
     if file is None:
         write_bytes(out, document_bytes(pulled.document), force=force)
     else:
-        result = merged(file, pulled.document, pulled.sent)
+        result = merged(file, pulled.document, pulled.sent, pulled.submitted)
         write_bytes(out, result.content, force=force)
         changes = {key: value for key, value in vars(result).items() if key != "content"}
     about = {"id": there.id, "title": there.title}
@@ -338,6 +338,12 @@ def pull(
     for name, value in changes.items():
         if name == "conflicts" and value:
             notice(f"changed here and there, the annotator's is taken: {value}")
+        if isinstance(value, list) and name == "kept" and value:
+            notice(
+                f"{counted(len(value), 'value')} as sent in Label Studio and not so in {base}, "
+                f"which keeps its own, the first {value[0]}; --json lists them. If somebody "
+                "put it back there, change the file"
+            )
     click.echo(
         f"{out}: {pulled.annotations:,} annotations of {pulled.annotated:,} tasks by "
         f"{len(pulled.annotators):,} people; {pulled.tasks - pulled.annotated:,} tasks as "

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from itertools import count
 from pathlib import PurePosixPath
@@ -28,6 +28,7 @@ from toolkit.formats.document import (
 )
 from toolkit.formats.foreign import CocoDocument, Record, records_of
 
+Origin = tuple[object, object]  # number of an annotation on the server, and of its image
 CONTENT = "content"  # of a record's `labelstudio`: hash of what came home
 
 
@@ -43,6 +44,8 @@ class Merged:
         removed: Annotations that a person took away.
         conflicts: Fields, and single keypoints, that the file and a person changed, both; the
             person's is taken.
+        kept: Fields, keypoints and people that are in Label Studio as they were sent, and not
+            so in the file: its state stays. Somebody may have put them back there.
     """
 
     content: bytes
@@ -50,15 +53,23 @@ class Merged:
     added: int
     removed: int
     conflicts: list[str]
+    kept: list[str]
 
 
-def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -> Merged:
+def merged(
+    base: Dataset,
+    pulled: CocoDocument,
+    sent: Mapping[object, Record],
+    submitted: Set[object] = frozenset(),
+) -> Merged:
     """Put what a person changed into a file.
 
     Args:
         base: The file, as it was read.
         pulled: What came home.
         sent: By `identity` of their ids: the records as they were sent.
+        submitted: By `identity` of their ids: the annotations on the server, also those in
+            which nobody is left.
 
     Raises:
         UsageError: The file is no COCO file, or not the one that was pushed.
@@ -69,7 +80,7 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
         raise UsageError(f"{base.name}: --base must be the COCO file that was pushed")
     document = source.document
     rows: dict[object, int] = {}
-    added: dict[object, list[int]] = {}
+    added: dict[Origin, list[int]] = {}
     size = len(document.sections["annotations"])
     records = [json.loads(document.record("annotations", row)) for row in range(size)]
     _check_objects(base.name, records)
@@ -86,13 +97,14 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
     moved, pictures = _pictures(frames, pulled)
     replaced: dict[int, bytes] = {}
     edited = 0
-    appended, seen, conflicts = [], set(), list[str]()
+    appended, seen, conflicts, kept = [], set(), list[str](), list[str]()
     came = [_stamped(one, sent) for one in records_of(pulled, "annotations")]
     for record in came:
         if identity(record.get("id")) not in sent:
             image = identity(record.get("image_id"))
             record["image_id"] = moved.get(image, record.get("image_id"))
     earlier, gone = _earlier(came, sent, added, records)
+    gone |= _emptied(came, submitted, added)
     for number, record in enumerate(came):
         key = identity(record.get("id"))
         at = rows.get(key)
@@ -103,6 +115,7 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
             record["id"] = next(fresh) if at is None else records[at]["id"]
         elif at is None:  # the file has lost the person since
             if _unlabelled(record) == _unlabelled(sent[key]):
+                kept.append(f"annotation {record.get('id')}, which the file no longer has")
                 continue
             conflicts.append(f"annotation {record.get('id')}, which the file no longer has")
         if at is None:
@@ -111,6 +124,8 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
         seen.add(key)
         before = document.record("annotations", at)
         known = _last_known(records[at], record, sent.get(key, {}))
+        if known is sent.get(key) and _came_last(records[at], record):
+            kept += _as_sent(records[at], record, known)
         changes = _changes(before, record, known, conflicts)
         if not known and _came_last(records[at], record):  # an addition, changed here and there
             names = (name for name in changes if name != "labelstudio")
@@ -125,7 +140,7 @@ def merged(base: Dataset, pulled: CocoDocument, sent: Mapping[object, Record]) -
     if pictures:
         edits["images"] = Edit(appended=tuple(pictures))
     content = b"".join(document.render(edits))
-    return Merged(content, edited, len(appended), len(gone), conflicts)
+    return Merged(content, edited, len(appended), len(gone), conflicts, kept)
 
 
 def _check_objects(name: str, records: list[object]) -> None:
@@ -185,6 +200,25 @@ def _last_known(now: Record, came: Record, sent: Record) -> Record:
     return _unlabelled(same[0]) if same else sent
 
 
+def _as_sent(now: Record, came: Record, sent: Record) -> list[str]:
+    """Fields and keypoints that are as they were sent, and otherwise in the file."""
+    names = [
+        name
+        for name in sent
+        if name not in ("labelstudio", "keypoints", "num_keypoints")
+        and name in came
+        and came[name] == sent[name]
+        and now.get(name) != sent[name]
+    ]
+    found = [f"annotation {came.get('id')} field '{name}'" for name in names]
+    before, after, have = (_list(one.get("keypoints")) for one in (sent, came, now))
+    for at in range(0, min(len(before), len(after), len(have)), 3):
+        was, new, there = (one[at : at + 3] for one in (before, after, have))
+        if new == was != there:
+            found.append(f"annotation {came.get('id')} field 'keypoints' ({at // 3})")
+    return found
+
+
 def _unlabelled(record: Record) -> Record:
     """A record without who labelled it and when."""
     return {name: value for name, value in record.items() if name != "labelstudio"}
@@ -193,7 +227,7 @@ def _unlabelled(record: Record) -> Record:
 def _earlier(
     came: list[Record],
     sent: Mapping[object, Record],
-    added: Mapping[object, list[int]],
+    added: Mapping[Origin, list[int]],
     records: list[Record],
 ) -> tuple[dict[int, int], set[int]]:
     """Which rows an earlier pull wrote for the people whom an annotator added.
@@ -203,13 +237,13 @@ def _earlier(
     Returns:
         Row of the file by number in `came`; and the rows whose person is gone.
     """
-    several: dict[object, list[int]] = {_origin(record): [] for record in came}
+    several: dict[Origin | None, list[int]] = {_origin(record): [] for record in came}
     for number, record in enumerate(came):
         if identity(record.get("id")) not in sent:
             several[_origin(record)].append(number)
     found: dict[int, int] = {}
     gone: set[int] = set()
-    for origin in several.keys() & added.keys():
+    for origin in added.keys() & several.keys():
         rows = set(added[origin])
         pairs = [
             (-_alike(came[number], records[row]), number, row)
@@ -222,6 +256,19 @@ def _earlier(
                 rows.discard(row)
         gone |= rows
     return found, gone
+
+
+def _emptied(
+    came: list[Record], submitted: Set[object], added: Mapping[Origin, list[int]]
+) -> set[int]:
+    """Rows of people whom an annotator added to an annotation in which nobody is left."""
+    peopled = {_annotation(record) for record in came}
+    return {
+        row
+        for (annotation, _), rows in added.items()
+        if annotation in submitted and annotation not in peopled
+        for row in rows
+    }
 
 
 def _alike(one: Record, other: Record) -> int:
@@ -237,11 +284,17 @@ def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _origin(record: Record) -> object:
+def _origin(record: Record) -> Origin | None:
     """Which annotation on the server a record came from, and its image; None for none."""
+    number = _annotation(record)
+    return None if number is None else (number, identity(record.get("image_id")))
+
+
+def _annotation(record: Record) -> object:
+    """Which annotation on the server a record came from; None for none."""
     said = record.get("labelstudio")
     number = said.get("annotation") if isinstance(said, dict) else None
-    return None if number is None else (identity(number), identity(record.get("image_id")))
+    return None if number is None else identity(number)
 
 
 def _check_frames(name: str, frames: list[Record], pulled: CocoDocument) -> None:

@@ -30,6 +30,7 @@ class Pulled:
         drafts: How many are begun and not submitted: they stay there.
         annotators: Submitted annotations by the server's user id.
         sent: The records as they were sent, by `identity` of their ids.
+        submitted: `identity` of the submitted annotations' ids on the server.
     """
 
     document: CocoDocument
@@ -40,6 +41,7 @@ class Pulled:
     drafts: int
     annotators: dict[str, int]
     sent: dict[object, Record]
+    submitted: frozenset[object]
 
     @property
     def orphans(self) -> list[str]:
@@ -75,6 +77,7 @@ def pull_tasks(
         sum(len(task.get("drafts") or ()) for task in tasks),
         dict(who),
         _sent(tasks),
+        frozenset(identity(annotation.get("id")) for annotation in done),
     )
 
 
