@@ -120,6 +120,20 @@ def one_text(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
+def images_root(images_dir: str | Path) -> Path:
+    """The folder of the images, looked for before any work is done.
+
+    Raises:
+        ReadError: It does not exist.
+    """
+    root = Path(images_dir)
+    if not root.is_dir():
+        raise ReadError(
+            f"{images_dir}: no such folder; name the folder of the images with --images"
+        )
+    return root
+
+
 def resolve_images(
     images_dir: str | Path, file_names: Sequence[str], image_ids: Iterable[int]
 ) -> list[Path]:
@@ -130,11 +144,7 @@ def resolve_images(
         ReadError: the folder does not exist.
         InvalidDataError: some of the files do not exist; all are listed.
     """
-    root = Path(images_dir)
-    if not root.is_dir():
-        raise ReadError(
-            f"{images_dir}: no such folder; name the folder of the images with --images"
-        )
+    root = images_root(images_dir)
     ids = [int(image_id) for image_id in image_ids]
     paths = [
         resolve_image(root, name, image_id)

@@ -34,7 +34,7 @@ WORST = 10  # people of the queue that the text shows
 @click.option("--out", type=_PATH, metavar="FILE.html", help="A page, with --images pictures.")
 @click.option(
     "--images",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=click.Path(path_type=Path),
     metavar="DIR",
     help="Folder of the images.",
 )
@@ -67,12 +67,15 @@ def agreement(
     from toolkit.curate.agreement_report import agreement_json, queue_json
     from toolkit.curate.annotators import panel_of, read_annotators, unnamed_records
     from toolkit.files import check_outputs, write_text
+    from toolkit.images import images_root
     from toolkit.schema import Schema
 
     inputs = (*files, images, schema_file(schema))
     check_outputs((out, queue, consensus), force=force, inputs=inputs)
-    if images is not None and out is None:
-        notice("--images is for the pictures of a page; add --out FILE.html")
+    if images is not None:
+        images_root(images)
+        if out is None:
+            notice("--images is for the pictures of a page; add --out FILE.html")
     panel = panel_of(read_annotators(files, None if schema is None else Schema.load(schema)))
     if unnamed := unnamed_records(panel.reference):
         notice(

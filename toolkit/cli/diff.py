@@ -60,7 +60,7 @@ LISTED = 1000  # entries of each list in the JSON document
 )
 @click.option(
     "--images",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=click.Path(path_type=Path),
     metavar="DIR",
     help="Folder of the images, for the pictures of the page.",
 )
@@ -94,8 +94,11 @@ def diff(
     from toolkit.curate.diff import diff as compare
     from toolkit.curate.diff_report import to_json
     from toolkit.files import check_output
+    from toolkit.images import images_root
     from toolkit.schema import Schema
 
+    if images is not None:
+        images_root(images)
     if out is not None:
         check_output(out, force=force, inputs=(old, new, images, schema_file(schema)))
     elif images is not None:

@@ -53,7 +53,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--images",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=click.Path(path_type=Path),
     metavar="DIR",
     help="Folder of the images, for the pictures of the page.",
 )
@@ -82,11 +82,14 @@ def rank(
     from toolkit.curate.rank import rank as rank_labels
     from toolkit.errors import UsageError
     from toolkit.files import check_output
+    from toolkit.images import images_root
 
     if out is not None:
         if out.suffix.lower() not in (".html", ".htm", ".json"):
             raise UsageError(f"option --out: got '{out}'; wanted FILE.html or FILE.json")
         check_output(out, force=force, inputs=(file, predictions, images, schema_file(schema)))
+    if images is not None:
+        images_root(images)
     if images is not None and (out is None or out.suffix.lower() == ".json"):
         notice("--images is for the pictures of a page; add --out FILE.html")
     found = formats.scan(file, schema)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,7 +34,8 @@ def schema_with_sigmas(
         The text, and what was written, `stick_heel 0.107 -> 0.0731` a keypoint.
 
     Raises:
-        UsageError: There is no schema file to write into, or a name has no estimate.
+        UsageError: There is no schema file to write into, keypoints share one entry of it
+            (a YAML alias), or a name has no estimate.
     """
     text = _text_of(schema, origin)
     chosen = {row.keypoint: row for row in estimates if row.sigma}
@@ -48,8 +50,15 @@ def schema_with_sigmas(
             )
         chosen = {name: chosen[name] for name in names}
     written = []
+    places = _places(text)
+    begins = Counter(begin for _, begin, _, _, _ in places)
+    if shared := [name for name, begin, *_ in places if name in chosen and begins[begin] > 1]:
+        raise UsageError(
+            f"{origin}: the sigmas of {', '.join(shared[:5])} stand in one place that others "
+            "name by a YAML alias (*); write each keypoint's own"
+        )
     # From the end, so that earlier positions stay right.
-    for name, begin, end, before, after in reversed(_places(text)):
+    for name, begin, end, before, after in reversed(places):
         row = chosen.get(name)
         if row is None:
             continue

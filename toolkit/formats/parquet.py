@@ -178,6 +178,8 @@ def scan_parquet(path: Path, schema: Schema | None) -> tuple[Dataset, list[Findi
         scan, more = _with_edits(path, read, scan, schema)
     dataset = replace(scan.dataset, digest=partial(path_hash, path))
     others = columns_left_out(read.names, [_RECORD])
+    seen = {(finding.rule, finding.message) for finding in told}
+    more = [one for one in more if (one.rule, one.message) not in seen]
     return dataset, [*others, *told, *more, *scan.findings]
 
 
@@ -256,7 +258,7 @@ def _content(path: Path, read: _Read) -> tuple[bytes, list[Finding]]:
         document, told = document_of_table(Table(read.columns))
         if not records:
             return document_bytes(document), told
-        rest, told = _rest_of_columns(document), [_GONE]
+        rest, told = _rest_of_columns(document), [*told, _GONE]
     if not records:
         return (rest.before + rest.after).encode(), told
     gaps: Iterable[str] = [rest.gap] * (len(records) - 1)

@@ -18,6 +18,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.annotations import Images
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError
 from toolkit.formats.coco_write import CocoSource
@@ -293,6 +294,22 @@ def image_of(table: Table, row: int) -> Record | None:
     return {key: value for key, value in record.items() if value is not None}
 
 
+def image_table(images: Images, row: int) -> Table:
+    """What the cells of a row would say of an image of the data, as `image_of` reads them."""
+    width, height = images.size_wh[row].tolist()
+    frame, crowd = int(images.frames[row]), float(images.crowd_index[row])
+    cells: dict[str, Cell] = {
+        "image_id": int(images.ids[row]),
+        "file_name": images.file_names[row],
+        "width": width,
+        "height": height,
+        "clip": images.clips[row],
+        "frame": None if frame == -1 else frame,
+        "crowd_index": None if math.isnan(crowd) else crowd,
+    }
+    return Table({name: [cell] for name, cell in cells.items()})
+
+
 def _category_of(
     table: Table, row: int, category_id: int | None, names: list[str]
 ) -> Record | None:
@@ -305,8 +322,8 @@ def _category_of(
     return {"id": category_id, "name": label, "keypoints": names}
 
 
-def _agree(first: Record, other: Record, what: str) -> None:
-    """Two rows say the same of one image or category; a cell that is empty says nothing.
+def agree(first: Record, other: Record, what: str) -> None:
+    """Two rows say the same of one image or category; what the first leaves empty is filled.
 
     Raises:
         CellError: They do not.
@@ -317,6 +334,7 @@ def _agree(first: Record, other: Record, what: str) -> None:
                 f"gives '{key}' of {what} {other['id']} another value ({value!r}) than an "
                 f"earlier row ({first[key]!r}); make all its rows alike"
             )
+    first.update(other)
 
 
 def document_of_table(table: Table) -> tuple[CocoDocument, list[Finding]]:
@@ -335,10 +353,10 @@ def document_of_table(table: Table) -> tuple[CocoDocument, list[Finding]]:
             record = annotation_of(table, row, names)
             image = image_of(table, row)
             if image is not None:
-                _agree(images.setdefault(image["id"], image), image, "image")
+                agree(images.setdefault(image["id"], image), image, "image")
             label = _category_of(table, row, record.get("category_id"), names)
             if label is not None:
-                _agree(categories.setdefault(label["id"], label), label, "category")
+                agree(categories.setdefault(label["id"], label), label, "category")
         except CellError as error:
             findings.append(foreign_finding(UNUSABLE, table.place(row), str(error)))
             continue

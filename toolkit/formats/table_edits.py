@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,8 +22,10 @@ from toolkit.formats.table import (
     Column,
     Columns,
     Table,
+    agree,
     annotation_of,
     image_of,
+    image_table,
     table_of,
 )
 from toolkit.report import Finding
@@ -124,7 +127,7 @@ class _Applying:
         self, columns: Columns, edits: Edits, dataset: Dataset, source: CocoSource
     ) -> None:
         self.columns, self.edits, self.source = columns, edits, source
-        self.names = dataset.schema.names
+        self.names, self.images = dataset.schema.names, dataset.images
         self.changes = Changes()
         self._image_rows = {i: row for row, i in enumerate(dataset.images.ids.tolist())}
         self._next_id = 1 + max(self._ids(dataset.annotations.instance_id), default=0)
@@ -140,7 +143,7 @@ class _Applying:
             if isinstance(found, dict) and type(found.get("id")) is int:
                 yield found["id"]
         for cell in _cells(self.columns.get("annotation_id", [])):
-            if isinstance(cell, int | float):
+            if isinstance(cell, int | float) and math.isfinite(cell):
                 yield int(cell)
 
     def row(self, row: int, old_row: int | None) -> None:
@@ -185,12 +188,19 @@ class _Applying:
             if now["id"] not in self._new_images:
                 self._new_images[now["id"]] = now
                 self.changes.sections["images"].added.append(now)
+            agree(self._new_images[now["id"]], now, "image")
             return
+        index = int(self.source.image_records[row])
+        section = self.changes.sections["images"]
         was = None if old is None else image_of(old, 0)
-        if was is not None and was["id"] == now["id"]:
-            index = int(self.source.image_records[row])
+        if was is None:  # a new row: what it says beyond the others is taken
+            was = image_of(image_table(self.images, row), 0) or {}
+            was |= section.fields.get(index, {})
+            agree(filled := dict(was), now, "image")
+            now = filled
+        if was["id"] == now["id"]:
             kept: Record = msgspec.json.decode(self.source.document.record("images", index))
-            self._set(self.changes.sections["images"], index, kept, was, now)
+            self._set(section, index, kept, was, now)
 
     def _category(self, new: Table, old: Table) -> None:
         name, was = new.text("category", 0), old.text("category", 0)

@@ -24,6 +24,7 @@ from toolkit.publish.splits import check_splits, split_files
 from toolkit.stats import measure
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_OF_DESKTOPS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # written by looking at a folder
 Progress = Callable[[int, int], None]
 
 
@@ -95,7 +96,7 @@ def build(
 
 def _spare_other_things(out: Path) -> None:
     """Refuse to replace a folder that is no release, or holds more than one."""
-    there = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    there = {path.name for path in out.iterdir()} - _OF_DESKTOPS if out.is_dir() else set()
     if not there:
         return
     try:

@@ -538,7 +538,7 @@ class TestFigures:
         charts = make_figures(replace(players, annotations=people), {"one": found}, "players")
 
         (chart,) = [chart for chart in charts if chart.name == "reliability"]
-        assert "No fitted scores: calibration: 1 image " in chart.note
+        assert "No fitted scores: calibration: labelled people " in chart.note
         assert "fitted scores" not in chart.svg
 
     def test_panels_show_the_strongest_of_each_scene(self) -> None:

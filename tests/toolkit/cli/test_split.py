@@ -132,6 +132,20 @@ def test_refusals_say_what_to_do(
     assert not (tmp_path / "splits").exists()
 
 
+def test_a_missing_folder_of_the_other_data_sets_images_names_its_own_option(
+    toolkit_cli: Run, file: Path, tmp_path: Path
+) -> None:
+    toolkit_cli("split", file, "--out", tmp_path / "splits")
+
+    arguments = ("--against", file, "--against-images", tmp_path / "nowhere")
+    result = toolkit_cli("split", "verify", tmp_path / "splits", *arguments)
+
+    assert result.exit_code == 3
+    assert "nowhere: no such folder; name the folder of the images with --against-images" in (
+        result.stderr
+    )
+
+
 def test_the_folder_of_the_input_is_never_the_output(
     toolkit_cli: Run, file: Path, tmp_path: Path
 ) -> None:

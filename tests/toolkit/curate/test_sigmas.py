@@ -209,6 +209,20 @@ def test_a_schema_in_any_style_of_yaml_gets_the_sigmas_and_keeps_the_rest(
     assert kept in text
 
 
+def test_sigmas_that_share_an_entry_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "name: own\ntitle: Own\nkeypoints:\n"
+        "- {name: nose, sigma: &one {value: 0.1, published: false, source: guessed}}\n"
+        "- {name: tip, sigma: *one}\n",
+        "utf-8",
+    )
+    row = SigmaEstimate("tip", 0.05, (0.04, 0.06), 10, 20, 5, None, published=False)
+
+    with pytest.raises(UsageError, match=r"the sigmas of tip stand in one place .* alias"):
+        schema_with_sigmas(Schema.load(path), str(path), [row], None, 2)
+
+
 def test_a_name_without_an_estimate_is_refused(tiny_schema: Schema) -> None:
     found = estimate_sigmas(panel(tiny_schema, 30, 2, np.random.default_rng(0)))
 

@@ -305,6 +305,82 @@ def test_csv_rows_that_disagree_about_their_image_or_category_are_told(
     assert "than an earlier row" in errors[0].message
 
 
+def test_what_the_first_row_leaves_empty_of_an_image_a_later_row_fills(
+    document: Document, save: Callable[..., Path], tmp_path: Path
+) -> None:
+    """And the third, which disagrees with the second, is told."""
+    document["annotations"][1]["image_id"] = 7
+    document["annotations"].append(document["annotations"][0] | {"id": 13})
+    convert(save(document), tmp_path / "t.csv")
+    frame = pd.read_csv(tmp_path / "t.csv", dtype=str)
+    frame["clip"], frame["width"] = [None, "a", "b"], [None, "100", "100"]
+    frame.to_csv(tmp_path / "t.csv", index=False)
+
+    found = formats.scan(tmp_path / "t.csv")
+
+    assert (found.dataset.images.clips[0], found.dataset.images.size_wh[0, 0]) == ("a", 100)
+    assert [error.message for error in found.errors] == [
+        "line 4: gives 'clip' of image 7 another value ('b') than an earlier row ('a'); make "
+        "all its rows alike"
+    ]
+
+
+def test_a_new_row_that_contradicts_the_image_is_told_and_one_that_adds_to_it_is_taken(
+    table: Path, document: Document
+) -> None:
+    frame = pd.read_parquet(table)
+    adds = frame.iloc[[0]].assign(record=None, annotation_id=20, frame=3)
+    against = frame.iloc[[0]].assign(record=None, annotation_id=21, width=1)
+    pd.concat([frame, adds, against]).to_parquet(table)
+    errors = formats.scan(table).errors
+    pd.concat([frame, adds]).to_parquet(table)
+    images = home(table)["images"]
+
+    assert [error.message.partition(" than")[0] for error in errors] == [
+        "row 3: gives 'width' of image 7 another value (1)"
+    ]
+    assert images[0] == document["images"][0] | {"frame": 3}
+
+
+def test_new_rows_that_disagree_about_a_new_image_are_told(table: Path) -> None:
+    frame = pd.read_parquet(table)
+    new = frame.iloc[[0, 0]].assign(record=None, image_id=9, file_name="c.jpg")
+    new["annotation_id"], new["clip"] = [20, 21], ["a", "b"]
+    pd.concat([frame, new]).to_parquet(table)
+
+    errors = formats.scan(table).errors
+
+    assert [error.message.partition(" than")[0] for error in errors] == [
+        "row 3: gives 'clip' of image 9 another value ('b')"
+    ]
+
+
+def test_without_the_metadata_rows_that_disagree_about_their_image_are_told(
+    document: Document, save: Callable[..., Path], tmp_path: Path
+) -> None:
+    document["annotations"][1]["image_id"] = 7
+    path = tmp_path / "table.parquet"
+    convert(save(document), path)
+    frame = pl.read_parquet(path).with_columns(pl.Series("clip", ["a", "b"]))
+    frame.write_parquet(path)
+
+    errors = formats.scan(path).errors
+
+    assert [error.message.partition(" than")[0] for error in errors] == [
+        "row 1: gives 'clip' of image 7 another value ('b')"
+    ]
+
+
+def test_an_infinite_id_is_a_finding(table: Path) -> None:
+    frame = pd.read_parquet(table).astype({"annotation_id": float})
+    frame.loc[0, "annotation_id"] = float("inf")
+    frame.to_parquet(table)
+
+    errors = formats.scan(table).errors
+
+    assert "row 0: column 'annotation_id': got inf; expected a finite" in errors[0].message
+
+
 @pytest.mark.parametrize("cell", ["--5", "²", "1_0", "9" * 5000])
 def test_what_only_looks_like_a_whole_number_is_a_finding(tmp_path: Path, cell: str) -> None:
     text = f"annotation_id,image_id,tip_x,tip_y,tip_v\n\n{cell},1,1,1,2\n"

@@ -62,6 +62,7 @@ def test_force_replaces_a_release_and_nothing_else(source_folder: Path, tmp_path
     split = tmp_path / "split"
     shutil.copytree(source_folder / "splits", split)
     build(source_folder, tmp_path / "out")
+    (tmp_path / "out" / ".DS_Store").write_text("a desktop's")
     build(source_folder, tmp_path / "out", force=True)
     (tmp_path / "out" / "notes.txt").write_text("mine")
 
