@@ -146,7 +146,7 @@ def test_options_that_would_do_nothing_are_told(
 
     assert images.exit_code == 0
     assert "--images is for the pictures of a page; add --out FILE.html" in images.stderr
-    assert nowhere.exit_code == 2
-    assert "does not exist" in nowhere.stderr
+    assert nowhere.exit_code == 3
+    assert "no: no such folder; name the folder of the images" in nowhere.stderr
     assert only.exit_code == 2
     assert "--only names what --out writes; add --out SCHEMA.yaml" in only.stderr
