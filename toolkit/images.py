@@ -120,8 +120,8 @@ def one_text(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-def images_root(images_dir: str | Path) -> Path:
-    """The folder of the images, looked for before any work is done.
+def images_root(images_dir: str | Path, option: str = "--images") -> Path:
+    """The folder of the images that an option names, looked for before any work is done.
 
     Raises:
         ReadError: It does not exist.
@@ -129,22 +129,31 @@ def images_root(images_dir: str | Path) -> Path:
     root = Path(images_dir)
     if not root.is_dir():
         raise ReadError(
-            f"{images_dir}: no such folder; name the folder of the images with --images"
+            f"{images_dir}: no such folder; name the folder of the images with {option}"
         )
     return root
 
 
 def resolve_images(
-    images_dir: str | Path, file_names: Sequence[str], image_ids: Iterable[int]
+    images_dir: str | Path,
+    file_names: Sequence[str],
+    image_ids: Iterable[int],
+    option: str = "--images",
 ) -> list[Path]:
     """Paths of many images; lists every missing one before any work is done.
+
+    Args:
+        images_dir: Their folder.
+        file_names: Of the records.
+        image_ids: Of the records, for the messages.
+        option: What names the folder on the command line, for the messages.
 
     Raises:
         UnsafeInputError: as `resolve_image`.
         ReadError: the folder does not exist.
         InvalidDataError: some of the files do not exist; all are listed.
     """
-    root = images_root(images_dir)
+    root = images_root(images_dir, option)
     ids = [int(image_id) for image_id in image_ids]
     paths = [
         resolve_image(root, name, image_id)
@@ -159,7 +168,7 @@ def resolve_images(
         raise InvalidDataError(
             f"{len(missing)} of {len(paths)} images are missing in "
             f"{str(images_dir)!r}: {', '.join(sorted(missing))}; supply the files or "
-            "name the right folder with --images."
+            f"name the right folder with {option}."
         )
     return paths
 

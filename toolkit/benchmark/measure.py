@@ -30,7 +30,7 @@ from toolkit.benchmark.tables import (
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError
 from toolkit.metrics import Comparison, Evaluation, compare, errors_in_heads, evaluate
-from toolkit.metrics.bootstrap import FEW, By
+from toolkit.metrics.bootstrap import FEW, By, clip_or_image
 from toolkit.metrics.compare import PairedTest
 from toolkit.metrics.evaluation import Cell
 from toolkit.schema import Schema
@@ -74,9 +74,7 @@ class Resampling:
     @classmethod
     def choose(cls, truth: Dataset, resamples: int) -> Resampling:
         """By clip where every image has one and there are enough of them, else by image."""
-        clips = set(truth.images.clips)
-        by: By = "clip" if all(clips) and len(clips) >= FEW else "image"
-        return cls(resamples=resamples, by=by)
+        return cls(resamples=resamples, by=clip_or_image(truth.images, least=FEW))
 
 
 def make_table(

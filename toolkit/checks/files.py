@@ -12,8 +12,7 @@ from pathlib import Path
 from toolkit.checks.base import ERROR, INFO, WARNING, ListedRule, everywhere
 from toolkit.checks.source import subject_of
 from toolkit.dataset import Dataset
-from toolkit.errors import ReadError
-from toolkit.images import resolve_image
+from toolkit.images import images_root, resolve_image
 from toolkit.report import Finding, Severity
 
 IMAGE_MISSING = "image-missing"
@@ -100,8 +99,7 @@ def image_paths(dataset: Dataset, images_dir: Path) -> list[Path | None]:
         ReadError: The folder does not exist.
         UnsafeInputError: A file name leads out of the folder; nothing was looked for there.
     """
-    if not images_dir.is_dir():
-        raise ReadError(f"{images_dir}: no such folder; name the folder of the images")
+    images_root(images_dir)
     images = dataset.images
     return [
         resolve_image(images_dir, name, int(image_id)) if name else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from toolkit.cli.common import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from toolkit.metrics.calibration import Reliability
     from toolkit.schema import Schema
 
 _PATH = click.Path(path_type=Path)
@@ -133,6 +135,11 @@ def calibrate(
     if as_json:
         echo_json({"model": model.name, **facts})
         return
+    _show(tables)
+
+
+def _show(tables: Mapping[str, tuple[Reliability, Reliability]]) -> None:
+    """A line for each part of the schema: before and after."""
     click.echo(f"{'keypoints':<12}{'counted':>9}{'right':>9}{'ECE raw':>10}{'ECE after':>11}")
     for part, (one, two) in tables.items():
         share = float(

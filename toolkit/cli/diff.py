@@ -97,12 +97,12 @@ def diff(
     from toolkit.images import images_root
     from toolkit.schema import Schema
 
-    if images is not None:
-        images_root(images)
     if out is not None:
         check_output(out, force=force, inputs=(old, new, images, schema_file(schema)))
-    elif images is not None:
-        notice("--images is for the pictures of a page; add --out FILE.html")
+    if images is not None:
+        images_root(images)
+        if out is None:
+            notice("--images is for the pictures of a page; add --out FILE.html")
     known = None if schema is None else Schema.load(schema)
     sides = [formats.scan(path, known) for path in (old, new)]
     for path, side in zip((old, new), sides, strict=True):

@@ -319,31 +319,30 @@ def pull(
         there, pulled = fetch(server, project, known, progress)
     if not pulled.tasks:
         raise UsageError(f"project {there.id} '{there.title}' has no tasks; push some first")
-    changes: dict[str, object] = {}
+    result = None
     if file is None:
         write_bytes(out, document_bytes(pulled.document), force=force)
     else:
         result = merged(file, pulled.document, pulled.sent, pulled.submitted)
         write_bytes(out, result.content, force=force)
-        changes = {key: value for key, value in vars(result).items() if key != "content"}
     about = {"id": there.id, "title": there.title}
     document = {"url": server.url, "project": about, "out": str(out), **_counts(pulled)}
     if as_json:
-        echo_json(document | changes)
+        changes = {} if result is None else vars(result)
+        echo_json(document | {key: value for key, value in changes.items() if key != "content"})
         return
     for line in [f.message for f in pulled.findings][:SHOWN]:
         notice(line)
     if len(pulled.findings) > SHOWN:
         notice(f"... and {len(pulled.findings) - SHOWN:,} more; --json lists them")
-    for name, value in changes.items():
-        if name == "conflicts" and value:
-            notice(f"changed here and there, the annotator's is taken: {value}")
-        if isinstance(value, list) and name == "kept" and value:
-            notice(
-                f"{counted(len(value), 'value')} as sent in Label Studio and not so in {base}, "
-                f"which keeps its own, the first {value[0]}; --json lists them. If somebody "
-                "put it back there, change the file"
-            )
+    if result is not None and result.conflicts:
+        notice(f"changed here and there, the annotator's is taken: {result.conflicts}")
+    if result is not None and result.kept:
+        notice(
+            f"{counted(len(result.kept), 'value')} as sent in Label Studio and not so in "
+            f"{base}, which keeps its own, the first {result.kept[0]}; --json lists them. If "
+            "somebody put it back there, change the file"
+        )
     click.echo(
         f"{out}: {pulled.annotations:,} annotations of {pulled.annotated:,} tasks by "
         f"{len(pulled.annotators):,} people; {pulled.tasks - pulled.annotated:,} tasks as "

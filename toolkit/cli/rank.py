@@ -90,8 +90,8 @@ def rank(
         check_output(out, force=force, inputs=(file, predictions, images, schema_file(schema)))
     if images is not None:
         images_root(images)
-    if images is not None and (out is None or out.suffix.lower() == ".json"):
-        notice("--images is for the pictures of a page; add --out FILE.html")
+        if out is None or out.suffix.lower() == ".json":
+            notice("--images is for the pictures of a page; add --out FILE.html")
     found = formats.scan(file, schema)
     if found.errors:
         count = sum(finding.count for finding in found.errors)

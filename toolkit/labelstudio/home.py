@@ -79,16 +79,10 @@ def merged(
     if not isinstance(source, CocoSource) or "annotations" not in source.document.sections:
         raise UsageError(f"{base.name}: --base must be the COCO file that was pushed")
     document = source.document
-    rows: dict[object, int] = {}
-    added: dict[Origin, list[int]] = {}
     size = len(document.sections["annotations"])
     records = [json.loads(document.record("annotations", row)) for row in range(size)]
     _check_objects(base.name, records)
-    for row, record in enumerate(records):
-        key = identity(record.get("id"))
-        rows.setdefault(key, row)
-        if key not in sent and (origin := _origin(record)) is not None:
-            added.setdefault(origin, []).append(row)
+    rows, added = _rows(records, sent)
     ids = [i for one in (*records, *sent.values()) if type(i := one.get("id")) is int]
     fresh = count(1 + max(ids, default=0))
     count_of_images = len(document.sections.get("images", ()))
@@ -98,11 +92,7 @@ def merged(
     replaced: dict[int, bytes] = {}
     edited = 0
     appended, seen, conflicts, kept = [], set(), list[str](), list[str]()
-    came = [_stamped(one, sent) for one in records_of(pulled, "annotations")]
-    for record in came:
-        if identity(record.get("id")) not in sent:
-            image = identity(record.get("image_id"))
-            record["image_id"] = moved.get(image, record.get("image_id"))
+    came = _came(pulled, sent, moved)
     earlier, gone = _earlier(came, sent, added, records)
     gone |= _emptied(came, submitted, added)
     for number, record in enumerate(came):
@@ -122,14 +112,15 @@ def merged(
             appended.append(json.dumps(record, ensure_ascii=False).encode())
             continue
         seen.add(key)
-        before = document.record("annotations", at)
-        known = _last_known(records[at], record, sent.get(key, {}))
-        if known is sent.get(key) and _came_last(records[at], record):
-            kept += _as_sent(records[at], record, known)
-        changes = _changes(before, record, known, conflicts)
-        if not known and _came_last(records[at], record):  # an addition, changed here and there
-            names = (name for name in changes if name != "labelstudio")
-            conflicts += [f"annotation {record.get('id')} field '{name}'" for name in names]
+        before, now = document.record("annotations", at), records[at]
+        known = _last_known(now, record)  # else what was sent tells what was changed
+        changes = _changes(before, record, known or sent.get(key, {}), conflicts)
+        if known is None and _came_last(now, record):  # changed here and there since
+            if key in sent:
+                kept += _as_sent(now, record, sent[key])
+            else:
+                names = (name for name in changes if name != "labelstudio")
+                conflicts += [f"annotation {record.get('id')} field '{name}'" for name in names]
         if changes:
             replaced[at] = patch_record(before, changes)
             edited += set(changes) != {"labelstudio"}
@@ -141,6 +132,32 @@ def merged(
         edits["images"] = Edit(appended=tuple(pictures))
     content = b"".join(document.render(edits))
     return Merged(content, edited, len(appended), len(gone), conflicts, kept)
+
+
+def _rows(
+    records: list[Record], sent: Mapping[object, Record]
+) -> tuple[dict[object, int], dict[Origin, list[int]]]:
+    """The file's rows: by id; and of those that were not sent, by where they came from."""
+    rows: dict[object, int] = {}
+    added: dict[Origin, list[int]] = {}
+    for row, record in enumerate(records):
+        key = identity(record.get("id"))
+        rows.setdefault(key, row)
+        if key not in sent and (origin := _origin(record)) is not None:
+            added.setdefault(origin, []).append(row)
+    return rows, added
+
+
+def _came(
+    pulled: CocoDocument, sent: Mapping[object, Record], moved: Mapping[object, object]
+) -> list[Record]:
+    """The records that came home, with their hashes; additions under the file's image ids."""
+    came = [_stamped(one, sent) for one in records_of(pulled, "annotations")]
+    for record in came:
+        if identity(record.get("id")) not in sent:
+            image = identity(record.get("image_id"))
+            record["image_id"] = moved.get(image, record.get("image_id"))
+    return came
 
 
 def _check_objects(name: str, records: list[object]) -> None:
@@ -189,15 +206,11 @@ def _came_last(now: Record, came: Record) -> str:
     return str(old.get(CONTENT) or "")
 
 
-def _last_known(now: Record, came: Record, sent: Record) -> Record:
-    """What a record is compared with, to see what its annotator changed.
-
-    What came home last, if the annotator has changed nothing since, or the file has changed
-    nothing since; else what was sent.
-    """
+def _last_known(now: Record, came: Record) -> Record | None:
+    """What came home last, if its annotator or the file has changed nothing since."""
     last = _came_last(now, came)
     same = [one for one in (came, now) if last and _content(one) == last]
-    return _unlabelled(same[0]) if same else sent
+    return _unlabelled(same[0]) if same else None
 
 
 def _as_sent(now: Record, came: Record, sent: Record) -> list[str]:

@@ -34,7 +34,7 @@ def draw_weights(images: Images, resamples: int, by: By, seed: int) -> NDArray[n
     """
     if resamples < 0:
         raise UsageError(f"bootstrap: got {resamples} resamples; expected 0 or more")
-    unit = _units(images, by)
+    unit = units(images, by)
     count = int(unit.max(initial=-1)) + 1
     drawn = np.zeros((0 if count == 1 else resamples, count), dtype=np.int16)
     rng = np.random.default_rng(seed)
@@ -50,7 +50,7 @@ def settings_of_draws(
     return {
         "resamples": resamples,
         "by": by,
-        "units": len(np.unique(_units(images, by))),
+        "units": len(np.unique(units(images, by))),
         "seed": seed,
         "level": LEVEL,
         "interval": "percentile",
@@ -59,7 +59,7 @@ def settings_of_draws(
 
 def note_on_few(images: Images, by: By) -> str | None:
     """What a reader must know where hardly anything can be drawn; None where enough can."""
-    count = len(np.unique(_units(images, by)))
+    count = len(np.unique(units(images, by)))
     if count >= FEW:
         return None
     if count < 2:
@@ -89,8 +89,17 @@ def interval(values: NDArray[np.float64], level: float = LEVEL) -> tuple[float, 
     return float(low), float(high)
 
 
-def _units(images: Images, by: By) -> NDArray[np.int64]:
-    """(I,) number of the unit that each image belongs to."""
+def clip_or_image(images: Images, least: int) -> By:
+    """Clips as units where every image names one and there are so many; else images."""
+    return "clip" if all(images.clips) and len(set(units(images, "clip"))) >= least else "image"
+
+
+def units(images: Images, by: By) -> NDArray[np.int64]:
+    """(I,) number of the unit that each image belongs to; a clip in two spellings is one.
+
+    Raises:
+        UsageError: Clips are asked for and an image names none.
+    """
     if by == "image":
         return np.arange(len(images))
     if by != "clip":
@@ -103,6 +112,6 @@ def _units(images: Images, by: By) -> NDArray[np.int64]:
             f"bootstrap by clip: {len(missing)} of {len(images)} images have no 'clip', the "
             f"first '{missing[0]}'; use --by image, or write 'clip' on every image record"
         )
-    clips = [one_text(clip) for clip in images.clips if clip]  # as the splits join them
+    clips = [one_text(clip) for clip in images.clips if clip]
     _, unit = np.unique(np.array(clips, dtype=str), return_inverse=True)
     return np.asarray(unit, dtype=np.int64)

@@ -24,8 +24,7 @@ from toolkit.annotations import Predictions
 from toolkit.charts import COLORS, SOFT, Series, curves, standalone
 from toolkit.dataset import Dataset
 from toolkit.errors import InvalidDataError
-from toolkit.images import one_text
-from toolkit.metrics.bootstrap import By
+from toolkit.metrics.bootstrap import By, clip_or_image, units
 from toolkit.metrics.errors_in_heads import errors_in_heads
 
 Floats = NDArray[np.float64]
@@ -188,11 +187,8 @@ def clips_or_images(truth: Dataset) -> tuple[NDArray[np.int64], By]:
     Frames of a clip look alike, so that a fit on one of them has as good as seen the others.
     By image where an image names no clip, or all name the same.
     """
-    units = [clip and one_text(clip) for clip in truth.images.clips]
-    if not all(units) or len(set(units)) < 2:
-        return truth.image_row, "image"
-    _, unit = np.unique(np.array(units, dtype=str), return_inverse=True)
-    return unit.astype(np.int64)[truth.image_row], "clip"
+    by = clip_or_image(truth.images, least=2)
+    return units(truth.images, by)[truth.image_row], by
 
 
 def held_out(

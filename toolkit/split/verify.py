@@ -198,10 +198,8 @@ def _other(against: Other, group: str, progress: Progress | None) -> Side:
     if against.images is None:
         return Side(name, dataset, values)
     ids = [int(image) for image in dataset.images.ids]
-    try:
-        paths = resolve_images(against.images, dataset.images.file_names, ids)
-    except ReadError as error:
-        raise ReadError(str(error).replace("--images", "--against-images")) from error
+    names = dataset.images.file_names
+    paths = resolve_images(against.images, names, ids, option="--against-images")
     prints = fingerprints(paths, progress=progress)
     return Side(name, dataset, values, tuple(p.sha256 for p in prints), prints)
 
