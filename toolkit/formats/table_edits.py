@@ -194,7 +194,7 @@ class _Applying:
         section = self.changes.sections["images"]
         was = None if old is None else image_of(old, 0)
         if was is None:  # a new row: what it says beyond the others is taken
-            was = image_of(image_table(self.images, row), 0) or {}
+            was = image_of(image_table(self.images, row), 0) or {"id": now["id"]}
             was |= section.fields.get(index, {})
             agree(filled := dict(was), now, "image")
             now = filled
